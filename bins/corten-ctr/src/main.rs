@@ -1,0 +1,3 @@
+//! The debug client of the supervisor (ctr).
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The demo image's program: prints what isolates it.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The OCI runtime (runc).
+
+fn main() {}

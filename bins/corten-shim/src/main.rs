@@ -1,0 +1,3 @@
+//! One container's shim (containerd-shim-runc-v2).
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The supervisor daemon (containerd).
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The docker command line.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The engine daemon (dockerd).
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! docker's commands: arguments to requests, tables, progress, terminal.

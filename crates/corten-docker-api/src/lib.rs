@@ -1,0 +1,1 @@
+//! Engine API JSON types, version adaptation, and a client that can take over a connection.

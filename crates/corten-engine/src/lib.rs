@@ -1,0 +1,1 @@
+//! The Docker model: containers, images, logs, restart policy, events; its REST routes.

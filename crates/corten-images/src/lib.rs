@@ -1,0 +1,1 @@
+//! Load, save and import of images as algorithms over `ContentStore` and `Snapshotter`; platform choice.

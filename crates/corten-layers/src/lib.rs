@@ -1,0 +1,1 @@
+//! Trees as archives, by descriptor: apply, diff, whiteouts, codecs.

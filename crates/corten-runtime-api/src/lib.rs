@@ -1,0 +1,1 @@
+//! runc's command line, both ends: arguments, log.json, state JSON, pid file, console socket, matched texts.

@@ -1,0 +1,1 @@
+//! The OCI runtime: bundle to process in namespaces, state on disk.

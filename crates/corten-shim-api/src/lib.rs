@@ -1,0 +1,1 @@
+//! The shim protocol: ttrpc both ends, task service, start-up.

@@ -1,0 +1,1 @@
+//! One container's processes: task service, output hub, reaping, OOM, exit events.

@@ -1,0 +1,1 @@
+//! A container's output: record formats, rotation, following and tailing; the hand-over of an attached client.

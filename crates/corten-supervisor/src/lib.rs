@@ -1,0 +1,1 @@
+//! containerd's services: metadata, leases and garbage collection, events, local content, shim supervision.

@@ -1,0 +1,1 @@
+//! Linux system calls as safe functions, one file per man-page family.

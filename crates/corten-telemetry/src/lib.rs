@@ -1,0 +1,1 @@
+//! Log set-up of the programs; libraries use the `tracing` facade.

@@ -1,0 +1,1 @@
+//! Raw mode, resize, detach keys, Go-style tables, progress bars.

@@ -1,0 +1,1 @@
+//! Words two or more processes agree on: ids, digests, references, status, signals, exit codes, error kinds.
