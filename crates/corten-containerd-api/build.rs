@@ -3,8 +3,17 @@
 use std::{env, path::Path};
 
 const SERVICES: [&str; 11] = [
-    "containers", "content", "diff", "events", "images", "introspection", "leases", "namespaces", "snapshots",
-    "tasks", "version",
+    "containers",
+    "content",
+    "diff",
+    "events",
+    "images",
+    "introspection",
+    "leases",
+    "namespaces",
+    "snapshots",
+    "tasks",
+    "version",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -9,10 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     collect(&root, &mut files)?;
     files.sort();
     let descriptors = protox::compile(&files, [&root])?;
-    prost_build::Config::new()
-        .include_file("packages.rs")
-        .enable_type_names()
-        .compile_fds(descriptors)?;
+    prost_build::Config::new().include_file("packages.rs").enable_type_names().compile_fds(descriptors)?;
     Ok(())
 }
 

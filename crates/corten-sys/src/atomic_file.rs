@@ -1,0 +1,110 @@
+//! Replacing a file whole: readers see the old or the new content, never half of it (rename(2)).
+//!
+//! The temporary file lies beside its target as `.NAME.XXXX.tmp`, so that a sweep at start can know and
+//! remove what a kill left behind ([`is_temporary`]).
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// What a replaced file must survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The death of any process; a power cut may bring back the old content.
+    Process,
+    /// A power cut: the file and its directory are synced before this returns.
+    PowerCut,
+}
+
+/// Replaces the file at `path` with `content`, readable by its owner only.
+///
+/// # Errors
+/// Those of open(2), write(2), fsync(2), rename(2); the temporary file is removed.
+pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+    replace_with_mode(path, content, durability, 0o600)
+}
+
+/// As [`replace`], with the permission bits `mode` (less the umask).
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_with_mode(path: &Path, content: &[u8], durability: Durability, mode: u32) -> io::Result<()> {
+    let temporary = temporary_name(path)?;
+    let result = write_and_rename(path, &temporary, content, durability, mode);
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary); // the first error is the one that matters
+    }
+    result
+}
+
+/// Syncs the directory `path` itself: names made or removed in it survive a power cut afterwards.
+///
+/// # Errors
+/// Those of open(2) and fsync(2).
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Whether `name` is a temporary file of [`replace`] that a kill left behind.
+pub fn is_temporary(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b".") && name.as_bytes().ends_with(b".tmp")
+}
+
+fn write_and_rename(
+    path: &Path,
+    temporary: &Path,
+    content: &[u8],
+    durability: Durability,
+    mode: u32,
+) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(temporary)?;
+    file.write_all(content)?;
+    if durability == Durability::PowerCut {
+        file.sync_all()?;
+    }
+    fs::rename(temporary, path)?;
+    if durability == Durability::PowerCut {
+        sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+fn temporary_name(path: &Path) -> io::Result<PathBuf> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
+    let unique = format!(".{:x}-{:x}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let mut temporary = OsStr::new(".").to_owned();
+    temporary.push(name);
+    temporary.push(unique);
+    Ok(path.with_file_name(temporary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("state.json");
+        for (content, durability) in [("one", Durability::Process), ("two", Durability::PowerCut)] {
+            replace(&path, content.as_bytes(), durability).expect("replaced");
+            assert_eq!(fs::read_to_string(&path).expect("readable"), content);
+        }
+        assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn a_failure_leaves_no_temporary_file() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("taken");
+        fs::create_dir(&path).expect("mkdir");
+        assert!(replace(&path, b"x", Durability::Process).is_err());
+        assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 1);
+    }
+}
