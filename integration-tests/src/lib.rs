@@ -1,1 +1,42 @@
-//! The harness of the scenarios.
+//! The harness of the scenarios: finds the built programs and the originals, starts them in
+//! roots of their own, and takes away whatever they leave.
+//!
+//! Reading order: [`TempRoot`] is what every test owns; [`programs`] finds what is to be run and
+//! [`Ran`] runs it; the daemons ([`Containerd`], [`Dockerd`], [`Supervisor`], [`Cortend`]) live in a
+//! root; [`Stack`] is ours or the original under one scenario; [`busybox`] makes images and bundles;
+//! [`Leaks`] counts what is left.
+
+pub mod busybox;
+pub mod cgroups;
+mod containerd;
+mod cortend;
+mod daemon;
+mod docker_cli;
+mod dockerd;
+mod image;
+mod leaks;
+mod mounts;
+mod processes;
+pub mod programs;
+mod ran;
+mod signals;
+mod stack;
+mod supervisor;
+mod temp_root;
+mod wait;
+
+pub use containerd::{Containerd, ContainerdOptions, Ctr};
+pub use cortend::{Cortend, CortendOptions};
+pub use daemon::Daemon;
+pub use docker_cli::DockerCli;
+pub use dockerd::{Dockerd, DockerdOptions};
+pub use image::{ImageFiles, docker_archive, oci_layout};
+pub use leaks::{Counts, Leaks};
+pub use mounts::{Mount, mounts};
+pub use processes::{Process, child_processes, parent_of, process, processes};
+pub use ran::Ran;
+pub use signals::{send_signal, unmount};
+pub use stack::{Kind, Stack};
+pub use supervisor::{Supervisor, SupervisorOptions};
+pub use temp_root::{TempRoot, random_id};
+pub use wait::{DEADLINE, wait_for, wait_for_some};

@@ -1,0 +1,91 @@
+//! Debian's dockerd, on roots of its own and on a containerd a test chose.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{Daemon, TempRoot, programs};
+
+/// What a test may choose of a [`Dockerd`].
+#[derive(Debug, Clone, Default)]
+pub struct DockerdOptions {
+    /// More arguments, at the end.
+    pub arguments: Vec<String>,
+    /// Directories searched for programs before ours and the system's.
+    pub search_first: Vec<PathBuf>,
+}
+
+/// A running dockerd: no bridge, no firewall rules, cgroup parent and containerd namespace of its own.
+#[derive(Debug)]
+pub struct Dockerd {
+    daemon: Daemon,
+    directory: PathBuf,
+    containerd: PathBuf,
+    options: DockerdOptions,
+}
+
+impl Dockerd {
+    /// Starts one in `root` on the containerd (or supervisor) at `containerd`.
+    #[must_use]
+    pub fn start(root: &TempRoot, containerd: &Path) -> Dockerd {
+        Dockerd::start_with(root, containerd, DockerdOptions::default())
+    }
+
+    /// Starts one with `options`.
+    ///
+    /// # Panics
+    /// With its log when it does not come up.
+    #[must_use]
+    pub fn start_with(root: &TempRoot, containerd: &Path, options: DockerdOptions) -> Dockerd {
+        let directory = root.make("dockerd");
+        fs::write(directory.join("daemon.json"), "{}\n").expect("the root is writable");
+        let daemon = spawn(root, &directory, containerd, &options);
+        Dockerd { daemon, directory, containerd: containerd.to_owned(), options }
+    }
+
+    /// Starts it again on the same roots, after a [kill](Daemon::kill).
+    pub fn restart(&mut self, root: &TempRoot) {
+        // dockerd refuses to start when its pid file names a living process, and ids come round again.
+        let _ = fs::remove_file(self.directory.join("pid"));
+        self.daemon = spawn(root, &self.directory, &self.containerd, &self.options);
+    }
+
+    /// The socket of its API.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("d.sock")
+    }
+
+    /// Its process.
+    pub fn daemon(&mut self) -> &mut Daemon {
+        &mut self.daemon
+    }
+}
+
+fn spawn(root: &TempRoot, directory: &Path, containerd: &Path, options: &DockerdOptions) -> Daemon {
+    let first: Vec<&Path> = options.search_first.iter().map(PathBuf::as_path).collect();
+    let socket = directory.join("d.sock");
+    let mut command = Command::new(programs::original("dockerd"));
+    command.arg("--host").arg(format!("unix://{}", socket.display()));
+    command.arg("--data-root").arg(directory.join("data")).arg("--exec-root").arg(directory.join("exec"));
+    command.arg("--pidfile").arg(directory.join("pid")).arg("--config-file").arg(directory.join("daemon.json"));
+    command.arg("--containerd").arg(containerd).args(["--containerd-namespace", root.name()]);
+    command.arg("--containerd-plugins-namespace").arg(format!("plugins-{}", root.name()));
+    command.args([
+        "--bridge",
+        "none",
+        "--iptables=false",
+        "--ip6tables=false",
+        "--ip-forward=false",
+        "--ip-masq=false",
+    ]);
+    command.args(["--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"]);
+    command.args(["--cgroup-parent", &root.cgroup_parent()]).args(&options.arguments);
+    // Its untar child pivots instead of remounting "/", which need not be a mount point here.
+    command.env("DOCKER_RAMDISK", "1").env("PATH", programs::search_path(&first));
+    let mut daemon = Daemon::spawn(root, &mut command, &directory.join("log"));
+    daemon.wait_for_ping(&socket);
+    daemon
+}
