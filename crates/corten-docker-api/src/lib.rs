@@ -1,1 +1,3 @@
-//! Engine API JSON types, version adaptation, and a client that can take over a connection.
+//! The Engine API: JSON types, version adaptation, and a client that can take over a connection.
+
+pub mod client;
