@@ -119,14 +119,16 @@ impl Client {
             Err(error @ (ClientError::Connect { .. } | ClientError::Permission { .. })) => return Err(error),
             Ok(_) | Err(_) => self.exchange(Method::GET, "/_ping", Payload::Empty, HeaderMap::new()).await?,
         };
-        let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let header =
+            |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
         let ping = Ping {
             api_version: header("api-version"),
             os_type: header("ostype"),
             experimental: header("docker-experimental") == "true",
         };
         let theirs = if ping.api_version.is_empty() { OLDEST_ASSUMED_API_VERSION } else { &ping.api_version };
-        let agreed = if version_number(theirs) < version_number(NEWEST_API_VERSION) { theirs } else { NEWEST_API_VERSION };
+        let agreed =
+            if version_number(theirs) < version_number(NEWEST_API_VERSION) { theirs } else { NEWEST_API_VERSION };
         // A version fixed by the user stays.
         let _ = self.version.set(agreed.to_owned());
         Ok(ping)
@@ -144,7 +146,13 @@ impl Client {
     ///
     /// # Errors
     /// As [`send`](Self::send).
-    pub async fn send_with(&self, method: Method, target: &str, payload: Payload, headers: HeaderMap) -> Result<Response, ClientError> {
+    pub async fn send_with(
+        &self,
+        method: Method,
+        target: &str,
+        payload: Payload,
+        headers: HeaderMap,
+    ) -> Result<Response, ClientError> {
         let target = self.versioned(target);
         let response = self.exchange(method, &target, payload, headers).await?;
         response.or_daemon_error().await
@@ -160,7 +168,10 @@ impl Client {
         headers.insert(UPGRADE, hyper::header::HeaderValue::from_static("tcp"));
         let target = self.versioned(target);
         let (mut sender, request) = self.prepare(Method::POST, &target, payload, headers).await?;
-        let response = sender.send_request(request).await.map_err(|source| ClientError::Exchange { target: target.clone(), source })?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|source| ClientError::Exchange { target: target.clone(), source })?;
         hijack::take_over(response).await
     }
 
@@ -168,7 +179,13 @@ impl Client {
         format!("/v{}{target}", self.version())
     }
 
-    async fn exchange(&self, method: Method, target: &str, payload: Payload, headers: HeaderMap) -> Result<Response, ClientError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        target: &str,
+        payload: Payload,
+        headers: HeaderMap,
+    ) -> Result<Response, ClientError> {
         let (mut sender, request) = self.prepare(method, target, payload, headers).await?;
         let answer = sender
             .send_request(request)
@@ -177,7 +194,13 @@ impl Client {
         Ok(Response::new(answer, sender))
     }
 
-    async fn prepare(&self, method: Method, target: &str, payload: Payload, headers: HeaderMap) -> Result<(Sender, Request<RequestBody>), ClientError> {
+    async fn prepare(
+        &self,
+        method: Method,
+        target: &str,
+        payload: Payload,
+        headers: HeaderMap,
+    ) -> Result<(Sender, Request<RequestBody>), ClientError> {
         let socket = socket::connect(&self.host).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(socket))
             .await
@@ -204,7 +227,8 @@ impl Client {
                 (request.header(CONTENT_TYPE, content_type), StreamBody::new(chunks.map_ok(Frame::data)).boxed())
             }
         };
-        let request = request.body(body).map_err(|source| ClientError::BadRequest { target: target.to_owned(), source })?;
+        let request =
+            request.body(body).map_err(|source| ClientError::BadRequest { target: target.to_owned(), source })?;
         Ok((sender, request))
     }
 }

@@ -10,6 +10,7 @@ pub mod openat2;
 pub mod pidfd;
 pub mod scm;
 pub mod sockets;
+pub mod termios;
 pub mod wait;
 
 use std::io;

@@ -57,7 +57,11 @@ pub fn window_size(fd: impl AsFd) -> io::Result<WindowSize> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one `winsize`, which outlives the call.
     let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(WindowSize { rows: size.ws_row, columns: size.ws_col }) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(WindowSize { rows: size.ws_row, columns: size.ws_col })
+    }
 }
 
 /// Sets the window size of the terminal `fd`; its foreground group gets SIGWINCH.

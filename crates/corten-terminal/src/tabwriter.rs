@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn a_line_without_the_cell_ends_the_column() {
         let layout = Layout { minimum_width: 20, padding: 1 };
-        assert_eq!(align(" a:\tx\nno cell\n looooooooooooooooooooong:\ty\n", layout), " a:                 x\nno cell\n looooooooooooooooooooong: y\n");
+        assert_eq!(
+            align(" a:\tx\nno cell\n looooooooooooooooooooong:\ty\n", layout),
+            " a:                 x\nno cell\n looooooooooooooooooooong: y\n"
+        );
     }
 
     #[test]

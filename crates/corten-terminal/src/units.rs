@@ -89,7 +89,8 @@ pub enum SizeError {
 /// # Errors
 /// [`SizeError`] repeats what was given.
 pub fn parse_binary_size(text: &str) -> Result<i64, SizeError> {
-    let split = text.rfind(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == ' ').map_or(0, |last| last + 1);
+    let split =
+        text.rfind(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == ' ').map_or(0, |last| last + 1);
     if split == 0 {
         return Err(SizeError::Form(text.to_owned()));
     }
@@ -159,7 +160,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_in_powers_of_1024() {
-        let check = |text: &str, expected: Result<i64, SizeError>| assert_eq!(parse_binary_size(text), expected, "{text}");
+        let check =
+            |text: &str, expected: Result<i64, SizeError>| assert_eq!(parse_binary_size(text), expected, "{text}");
         check("64m", Ok(64 << 20));
         check("1.5g", Ok(3 << 29));
         check("1kB", Ok(1024));

@@ -66,7 +66,8 @@ impl Response {
     /// [`ClientError::Decode`] when it is none of that shape.
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         let bytes = self.bytes().await?;
-        serde_json::from_slice(&bytes).map_err(|source| ClientError::Decode { target: std::any::type_name::<T>().to_owned(), source })
+        serde_json::from_slice(&bytes)
+            .map_err(|source| ClientError::Decode { target: std::any::type_name::<T>().to_owned(), source })
     }
 
     /// Turns a refusal into the error that carries the daemon's words.
@@ -74,7 +75,8 @@ impl Response {
         if self.status.as_u16() < 400 {
             return Ok(self);
         }
-        let is_json = self.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        let is_json =
+            self.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
         let body = self.body.read_all(LONGEST_ERROR_BYTES).await.unwrap_or_default();
         Err(ClientError::Daemon { status: self.status.as_u16(), message: error_message(self.status, is_json, &body) })
     }
@@ -85,14 +87,20 @@ pub(super) fn error_message(status: StatusCode, is_json: bool, body: &[u8]) -> S
     let text = String::from_utf8_lossy(body).trim().to_owned();
     if text.is_empty() {
         let reason = status.canonical_reason().unwrap_or("Unknown");
-        return format!("request returned {reason} without a message; check if the server supports the requested API version");
+        return format!(
+            "request returned {reason} without a message; check if the server supports the requested API version"
+        );
     }
     if !is_json {
         return text;
     }
     match serde_json::from_slice::<ErrorBody>(body) {
         Ok(error) if !error.message.trim().is_empty() => error.message.trim().to_owned(),
-        Ok(_) => format!("API returned a {} ({}) but provided no error-message", status.as_u16(), status.canonical_reason().unwrap_or_default()),
+        Ok(_) => format!(
+            "API returned a {} ({}) but provided no error-message",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or_default()
+        ),
         Err(_) => text,
     }
 }
@@ -105,7 +113,8 @@ impl ResponseBody {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
             let Some(frame) = self.incoming.frame().await else { return Ok(None) };
-            let frame = frame.map_err(|source| ClientError::Exchange { target: "reading the answer".to_owned(), source })?;
+            let frame =
+                frame.map_err(|source| ClientError::Exchange { target: "reading the answer".to_owned(), source })?;
             if let Ok(data) = frame.into_data() {
                 return Ok(Some(data));
             }
@@ -131,7 +140,9 @@ mod tests {
 
     #[test]
     fn the_message_of_a_refusal_is_found() {
-        let check = |is_json, body: &str, expected: &str| assert_eq!(error_message(StatusCode::NOT_FOUND, is_json, body.as_bytes()), expected);
+        let check = |is_json, body: &str, expected: &str| {
+            assert_eq!(error_message(StatusCode::NOT_FOUND, is_json, body.as_bytes()), expected)
+        };
         check(true, "{\"message\":\"No such container: x\"}\n", "No such container: x");
         check(false, "404 page not found\n", "404 page not found");
         check(true, "{}", "API returned a 404 (Not Found) but provided no error-message");

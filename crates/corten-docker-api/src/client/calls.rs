@@ -72,7 +72,8 @@ impl Client {
     /// Status 404 when no such container exists.
     pub async fn container_wait(&self, id: &str, condition: &str) -> Result<Response, ClientError> {
         let query = Query::new().non_empty("condition", condition);
-        self.send(Method::POST, &format!("/containers/{}/wait{}", encode_segment(id), query.as_str()), Payload::Empty).await
+        self.send(Method::POST, &format!("/containers/{}/wait{}", encode_segment(id), query.as_str()), Payload::Empty)
+            .await
     }
 
     /// A POST whose answer has no content of interest.

@@ -22,12 +22,8 @@ pub struct Hijacked {
 
 pub(super) async fn take_over(response: hyper::Response<Incoming>) -> Result<Hijacked, ClientError> {
     let status = response.status();
-    let content_type = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
+    let content_type =
+        response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     if status != StatusCode::SWITCHING_PROTOCOLS {
         let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let message = error_message(status, content_type.starts_with("application/json"), &body);

@@ -100,7 +100,9 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_docker_reads_them() {
-        let check = |text: &str, expected: &str| assert_eq!(Host::parse(text).map(|host| host.to_string()), Ok(expected.to_owned()), "{text}");
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Host::parse(text).map(|host| host.to_string()), Ok(expected.to_owned()), "{text}")
+        };
         check("unix:///run/x.sock", "unix:///run/x.sock");
         check("/run/x.sock", "unix:///run/x.sock");
         check("tcp://127.0.0.1:1", "tcp://127.0.0.1:1");

@@ -22,7 +22,9 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// Opens a connection to `host`.
 pub(super) async fn connect(host: &Host) -> Result<Socket, ClientError> {
     let result = match host {
-        Host::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET_PATH => connect_through_directory(path).await.map(Socket::Unix),
+        Host::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET_PATH => {
+            connect_through_directory(path).await.map(Socket::Unix)
+        }
         Host::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
         Host::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.map(Socket::Tcp),
     };
