@@ -47,32 +47,23 @@ impl Filters {
         }
         let parsed: Option<BTreeMap<String, Values>> =
             serde_json::from_str(parameter).map_err(|_| FilterError::Malformed)?;
-        let keys = parsed
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(key, values)| match values {
-                Values::Map(map) => (key, map.into_keys().collect()),
-                Values::List(list) => (key, list.into_iter().collect()),
-            });
+        let keys = parsed.unwrap_or_default().into_iter().map(|(key, values)| match values {
+            Values::Map(map) => (key, map.into_keys().collect()),
+            Values::List(list) => (key, list.into_iter().collect()),
+        });
         Ok(Self(keys.collect()))
     }
 
     /// The parameter's text in the form every server reads.
     pub fn encode(&self) -> String {
-        let maps: BTreeMap<&String, BTreeMap<&String, bool>> = self
-            .0
-            .iter()
-            .map(|(key, values)| (key, values.iter().map(|value| (value, true)).collect()))
-            .collect();
+        let maps: BTreeMap<&String, BTreeMap<&String, bool>> =
+            self.0.iter().map(|(key, values)| (key, values.iter().map(|value| (value, true)).collect())).collect();
         serde_json::to_string(&maps).unwrap_or_default()
     }
 
     /// Adds an alternative to a key.
     pub fn add(&mut self, key: &str, value: &str) {
-        self.0
-            .entry(key.to_owned())
-            .or_default()
-            .insert(value.to_owned());
+        self.0.entry(key.to_owned()).or_default().insert(value.to_owned());
     }
 
     /// Whether nothing is asked for.
@@ -92,9 +83,7 @@ impl Filters {
 
     /// Whether `key` is absent, or one of its values satisfies `matches`.
     pub fn any(&self, key: &str, matches: impl FnMut(&str) -> bool) -> bool {
-        self.0.get(key).is_none_or(|values| {
-            values.is_empty() || values.iter().map(String::as_str).any(matches)
-        })
+        self.0.get(key).is_none_or(|values| values.is_empty() || values.iter().map(String::as_str).any(matches))
     }
 
     /// Whether every value of `key` satisfies `matches`, as labels must.
@@ -144,6 +133,7 @@ impl Filters {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -154,14 +144,8 @@ mod tests {
         assert_eq!(go, old);
         assert_eq!(Filters::decode(&go.encode()).unwrap(), go);
         assert_eq!(Filters::decode("null").unwrap(), Filters::default());
-        assert_eq!(
-            Filters::decode("[1]").unwrap_err().to_string(),
-            "invalid filter"
-        );
-        assert_eq!(
-            go.allow(&["label"]).unwrap_err().to_string(),
-            "invalid filter 'status'"
-        );
+        assert_eq!(Filters::decode("[1]").unwrap_err().to_string(), "invalid filter");
+        assert_eq!(go.allow(&["label"]).unwrap_err().to_string(), "invalid filter 'status'");
     }
 
     #[test]

@@ -94,10 +94,7 @@ impl<'de> Deserialize<'de> for Arguments {
             fn visit_str<E>(self, text: &str) -> Result<Arguments, E> {
                 Ok(Arguments(vec![text.to_owned()]))
             }
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut items: A,
-            ) -> Result<Arguments, A::Error> {
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut items: A) -> Result<Arguments, A::Error> {
                 let mut list = Vec::new();
                 while let Some(item) = items.next_element()? {
                     list.push(item);
@@ -138,16 +135,10 @@ pub fn decode<T: for<'de> Deserialize<'de>>(body: &[u8]) -> Result<T, DecodeErro
         None => return Err(DecodeError::Empty),
         Some(Ok(value)) => value,
         Some(Err(source)) => {
-            return Err(DecodeError::Invalid {
-                key: key_before(body, &source),
-                source,
-            });
+            return Err(DecodeError::Invalid { key: key_before(body, &source), source });
         }
     };
-    match body[documents.byte_offset()..]
-        .iter()
-        .all(u8::is_ascii_whitespace)
-    {
+    match body[documents.byte_offset()..].iter().all(u8::is_ascii_whitespace) {
         true => Ok(value),
         false => Err(DecodeError::Trailing),
     }
@@ -158,11 +149,8 @@ fn key_before(body: &[u8], error: &serde_json::Error) -> Option<String> {
     if !error.is_data() {
         return None;
     }
-    let line_start = body
-        .split(|byte| *byte == b'\n')
-        .take(error.line().checked_sub(1)?)
-        .map(|line| line.len() + 1)
-        .sum::<usize>();
+    let line_start =
+        body.split(|byte| *byte == b'\n').take(error.line().checked_sub(1)?).map(|line| line.len() + 1).sum::<usize>();
     let end = (line_start + error.column()).min(body.len());
     let mut key = None;
     let mut rest = &body[..end];
@@ -208,11 +196,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::E
 struct GoFormatter;
 
 impl serde_json::ser::Formatter for GoFormatter {
-    fn write_string_fragment<W: io::Write + ?Sized>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut start = 0;
         for (at, character) in fragment.char_indices() {
             let escape = match character {
@@ -232,6 +216,7 @@ impl serde_json::ser::Formatter for GoFormatter {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -260,28 +245,20 @@ mod tests {
     fn a_wrong_type_names_its_key() {
         let error = decode::<Probe>(b"{\"Cmd\":[\"a\"],\n\"Memory\":\"x\"}").unwrap_err();
         assert!(
-            error
-                .to_string()
-                .starts_with("invalid JSON: Memory: invalid type: string \"x\", expected i64"),
+            error.to_string().starts_with("invalid JSON: Memory: invalid type: string \"x\", expected i64"),
             "{error}"
         );
     }
 
     #[test]
     fn a_second_document_is_refused() {
-        assert_eq!(
-            decode::<Probe>(b"{} {}").unwrap_err().to_string(),
-            "unexpected content after JSON"
-        );
+        assert_eq!(decode::<Probe>(b"{} {}").unwrap_err().to_string(), "unexpected content after JSON");
         assert!(decode::<Probe>(b"{}\n").is_ok());
         assert!(matches!(decode::<Probe>(b" "), Err(DecodeError::Empty)));
     }
 
     #[test]
     fn angle_brackets_are_escaped_as_go_does() {
-        assert_eq!(
-            encode("a<b>&\u{2028}\"").unwrap(),
-            b"\"a\\u003cb\\u003e\\u0026\\u2028\\\"\"\n"
-        );
+        assert_eq!(encode("a<b>&\u{2028}\"").unwrap(), b"\"a\\u003cb\\u003e\\u0026\\u2028\\\"\"\n");
     }
 }

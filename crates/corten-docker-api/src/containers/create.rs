@@ -37,11 +37,7 @@ impl ContainerCreate {
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let config = decode(body)?;
         let beside: Beside = decode(body)?;
-        Ok(Self {
-            config,
-            host_config: beside.host_config,
-            networking_config: beside.networking_config,
-        })
+        Ok(Self { config, host_config: beside.host_config, networking_config: beside.networking_config })
     }
 }
 
@@ -56,6 +52,7 @@ body! {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -79,9 +76,6 @@ mod tests {
     fn what_docker_sends_is_written_back_the_same() {
         let body = include_str!("fixtures/create-docker-28.2.2.json");
         let create = ContainerCreate::decode(body.as_bytes()).unwrap();
-        assert_eq!(
-            String::from_utf8(crate::json::encode(&create).unwrap()).unwrap(),
-            body
-        );
+        assert_eq!(String::from_utf8(crate::json::encode(&create).unwrap()).unwrap(), body);
     }
 }

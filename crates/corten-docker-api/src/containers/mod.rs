@@ -15,20 +15,14 @@ mod wait;
 pub use config::{ContainerConfig, Healthcheck};
 pub use create::{ContainerCreate, ContainerCreated};
 pub use host_config::{
-    BindOptions, Device, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount,
-    PortBinding, PortMap, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions,
-    WeightDevice,
+    BindOptions, Device, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount, PortBinding, PortMap,
+    RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
 };
-pub use inspect::{
-    ContainerInspect, ContainerState, Health, HealthResult, MountPoint, NetworkSettings,
-};
+pub use inspect::{ContainerInspect, ContainerState, Health, HealthResult, MountPoint, NetworkSettings};
 pub use list::{ContainerSummary, ListHostConfig, ListNetworkSettings, Port};
 pub use networking::{Endpoint, EndpointAddresses, NetworkingConfig};
 pub use prune::ContainersPruned;
-pub use stats::{
-    BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, Stats,
-    Throttling,
-};
+pub use stats::{BlkioEntry, BlkioStats, CpuStats, CpuUsage, MemoryStats, NetworkStats, PidsStats, Stats, Throttling};
 pub use top::Top;
 pub use update::{ContainerUpdate, ContainerUpdated};
 pub use wait::{WaitError, WaitResponse};
