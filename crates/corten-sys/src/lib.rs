@@ -6,8 +6,11 @@
 //! a host path.
 
 pub mod atomic_file;
+pub mod eventfd;
+pub mod inotify;
 pub mod openat2;
 pub mod pidfd;
+pub mod poll;
 pub mod scm;
 pub mod sockets;
 pub mod termios;
