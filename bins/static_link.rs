@@ -26,7 +26,8 @@ fn main() {
         let script = Path::new(&out).join(format!("lib{name}.a"));
         fs::write(&script, format!("INPUT({})\n", archive_path(archive))).expect("OUT_DIR is writable");
     }
-    println!("cargo:rustc-link-search=native={out}");
+    // For the programs only: a test of the same package is linked dynamically and must not find these.
+    println!("cargo:rustc-link-arg-bins=-L{out}");
     println!("cargo:rustc-link-arg-bins=-static-pie");
 }
 
