@@ -61,41 +61,21 @@ impl Client {
     /// Those of connecting: `NotFound` and `ConnectionRefused` say that nobody listens.
     pub async fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
         let path = socket::strip_scheme(path.as_ref());
-        let stream = socket::connect(&path)
-            .await
-            .map_err(|source| ConnectError {
-                path: path.clone(),
-                source,
-            })?;
+        let stream = socket::connect(&path).await.map_err(|source| ConnectError { path: path.clone(), source })?;
         Ok(Self::over(stream, path))
     }
 
     /// A client over a connected stream; must be called inside a runtime.
     pub fn over(stream: UnixStream, path: PathBuf) -> Self {
-        let peer_pid = stream
-            .peer_cred()
-            .ok()
-            .and_then(|credentials| credentials.pid());
+        let peer_pid = stream.peer_cred().ok().and_then(|credentials| credentials.pid());
         let (read_half, write_half) = stream.into_split();
         let (requests, queue) = mpsc::channel(QUEUE_CALLS);
         let (say_closed, closed) = watch::channel(false);
         let pending = Pending::default();
-        tokio::spawn(write_requests(
-            write_half,
-            queue,
-            Arc::clone(&pending),
-            closed.clone(),
-        ));
+        tokio::spawn(write_requests(write_half, queue, Arc::clone(&pending), closed.clone()));
         tokio::spawn(read_answers(read_half, pending, say_closed));
         let metadata = Arc::default();
-        Self {
-            requests,
-            closed,
-            metadata,
-            peer_pid,
-            path: Arc::new(path),
-            task_version: TaskVersion::V2,
-        }
+        Self { requests, closed, metadata, peer_pid, path: Arc::new(path), task_version: TaskVersion::V2 }
     }
 
     /// The same connection, with `namespace` told in every call.
@@ -115,10 +95,7 @@ impl Client {
     pub fn with_metadata(mut self, key: &str, value: &str) -> Self {
         let metadata = Arc::make_mut(&mut self.metadata);
         metadata.retain(|pair| pair.key != key);
-        metadata.push(KeyValue {
-            key: key.to_owned(),
-            value: value.to_owned(),
-        });
+        metadata.push(KeyValue { key: key.to_owned(), value: value.to_owned() });
         self
     }
 
@@ -163,9 +140,7 @@ impl Client {
         request: &Q,
         timeout: Option<Duration>,
     ) -> Result<A, CallError> {
-        let payload = self
-            .call_raw(service, method, request.encode_to_vec(), timeout)
-            .await?;
+        let payload = self.call_raw(service, method, request.encode_to_vec(), timeout).await?;
         A::decode(payload.as_slice()).map_err(|source| CallError::Decode { method, source })
     }
 
@@ -180,17 +155,10 @@ impl Client {
         payload: Vec<u8>,
         timeout: Option<Duration>,
     ) -> Result<Vec<u8>, CallError> {
-        let timeout_nano = timeout.map_or(0, |timeout| {
-            i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX)
-        });
+        let timeout_nano = timeout.map_or(0, |timeout| i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX));
         let metadata = self.metadata.to_vec();
-        let request = Request {
-            service: service.to_owned(),
-            method: method.to_owned(),
-            payload,
-            timeout_nano,
-            metadata,
-        };
+        let request =
+            Request { service: service.to_owned(), method: method.to_owned(), payload, timeout_nano, metadata };
         let bytes = request.encoded_len();
         if bytes > MAX_PAYLOAD_BYTES {
             return Err(CallError::TooLong { method, bytes });
@@ -198,10 +166,7 @@ impl Client {
         let exchange = async {
             let (answer, answered) = oneshot::channel();
             let closed = || CallError::Closed { method };
-            self.requests
-                .send(Outgoing { request, answer })
-                .await
-                .map_err(|_| closed())?;
+            self.requests.send(Outgoing { request, answer }).await.map_err(|_| closed())?;
             answered.await.map_err(|_| closed())
         };
         let response = match timeout {
@@ -267,9 +232,7 @@ async fn read_answers(mut socket: OwnedReadHalf, pending: Pending, closed: watch
         if frame.header.kind != Kind::Response {
             continue;
         }
-        let response = frame
-            .payload
-            .and_then(|payload| Response::decode(payload.as_slice()).ok());
+        let response = frame.payload.and_then(|payload| Response::decode(payload.as_slice()).ok());
         // Without a readable answer the caller is dropped and sees the connection as closed; one that
         // has left needs no answer.
         if let Some(response) = response {

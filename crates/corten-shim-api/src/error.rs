@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use corten_proto::google::rpc::Status;
+use corten_types::ErrorKind;
 
 /// gRPC's status codes, which ttrpc shares. Named here because the wire is numbers.
 pub mod code {
@@ -38,11 +39,7 @@ pub mod code {
 
 /// A status of `code` with a text.
 pub fn status(code: i32, message: impl Into<String>) -> Status {
-    Status {
-        code,
-        message: message.into(),
-        ..Status::default()
-    }
+    Status { code, message: message.into(), ..Status::default() }
 }
 
 /// Connecting to a shim or a supervisor.
@@ -103,6 +100,11 @@ impl CallError {
             Self::TooLong { .. } => code::RESOURCE_EXHAUSTED,
             Self::Decode { .. } => code::INTERNAL,
         }
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::from_grpc_code(self.code())
     }
 
     /// Whether the other side said that the object does not exist.

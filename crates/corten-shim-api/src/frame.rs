@@ -64,15 +64,8 @@ pub struct Header {
 impl Header {
     /// Reads a header; every ten bytes are one.
     pub fn decode(bytes: [u8; HEADER_BYTES]) -> Self {
-        let word = |at: usize| {
-            u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-        };
-        Self {
-            length: word(0),
-            stream: word(4),
-            kind: Kind::from_byte(bytes[8]),
-            flags: bytes[9],
-        }
+        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        Self { length: word(0), stream: word(4), kind: Kind::from_byte(bytes[8]), flags: bytes[9] }
     }
 
     /// Writes a header.
@@ -104,12 +97,7 @@ pub fn encode<M: prost::Message>(stream: u32, kind: Kind, message: &M) -> Result
     if length > MAX_PAYLOAD_BYTES {
         return Err(length);
     }
-    let header = Header {
-        length: u32::try_from(length).map_err(|_| length)?,
-        stream,
-        kind,
-        flags: 0,
-    };
+    let header = Header { length: u32::try_from(length).map_err(|_| length)?, stream, kind, flags: 0 };
     let mut bytes = Vec::with_capacity(HEADER_BYTES + length);
     bytes.extend_from_slice(&header.encode());
     message.encode(&mut bytes).map_err(|_| length)?;
@@ -136,23 +124,16 @@ pub async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> io::Result<Option<Fra
     let header = Header::decode(bytes);
     let length = header.length as usize;
     if length > MAX_PAYLOAD_BYTES {
-        let discarded =
-            tokio::io::copy(&mut reader.take(length as u64), &mut tokio::io::sink()).await?;
+        let discarded = tokio::io::copy(&mut reader.take(length as u64), &mut tokio::io::sink()).await?;
         return if discarded == length as u64 {
-            Ok(Some(Frame {
-                header,
-                payload: None,
-            }))
+            Ok(Some(Frame { header, payload: None }))
         } else {
             Err(io::ErrorKind::UnexpectedEof.into())
         };
     }
     let mut payload = vec![0; length];
     reader.read_exact(&mut payload).await?;
-    Ok(Some(Frame {
-        header,
-        payload: Some(payload),
-    }))
+    Ok(Some(Frame { header, payload: Some(payload) }))
 }
 
 #[cfg(test)]
@@ -161,21 +142,12 @@ mod tests {
     use crate::message::Request;
 
     fn run<F: Future>(future: F) -> F::Output {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
     }
 
     #[test]
     fn a_header_is_what_go_writes() {
-        let header = Header {
-            length: 0x0102,
-            stream: 7,
-            kind: Kind::Request,
-            flags: 0,
-        };
+        let header = Header { length: 0x0102, stream: 7, kind: Kind::Request, flags: 0 };
         assert_eq!(header.encode(), [0, 0, 1, 2, 0, 0, 0, 7, 1, 0]);
         assert_eq!(Header::decode(header.encode()), header);
     }
@@ -189,11 +161,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_read_back() {
-        let request = Request {
-            service: "s".into(),
-            method: "m".into(),
-            ..Request::default()
-        };
+        let request = Request { service: "s".into(), method: "m".into(), ..Request::default() };
         let bytes = encode(3, Kind::Request, &request).unwrap();
         let frame = run(read(&mut bytes.as_slice())).unwrap().unwrap();
         assert_eq!(frame.header.stream, 3);
@@ -203,14 +171,7 @@ mod tests {
     #[test]
     fn an_over_long_payload_is_skipped_and_the_next_frame_is_found() {
         let length = MAX_PAYLOAD_BYTES + 1;
-        let mut bytes = Header {
-            length: length as u32,
-            stream: 1,
-            kind: Kind::Request,
-            flags: 0,
-        }
-        .encode()
-        .to_vec();
+        let mut bytes = Header { length: length as u32, stream: 1, kind: Kind::Request, flags: 0 }.encode().to_vec();
         bytes.resize(HEADER_BYTES + length, 0);
         bytes.extend(encode(3, Kind::Request, &Request::default()).unwrap());
         run(async {
@@ -223,15 +184,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_ends_inside_a_frame_is_an_error() {
-        let bytes = encode(
-            1,
-            Kind::Request,
-            &Request {
-                service: "s".into(),
-                ..Request::default()
-            },
-        )
-        .unwrap();
+        let bytes = encode(1, Kind::Request, &Request { service: "s".into(), ..Request::default() }).unwrap();
         for end in 1..bytes.len() {
             let error = run(read(&mut &bytes[..end])).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "cut at {end}");

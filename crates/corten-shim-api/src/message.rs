@@ -51,9 +51,5 @@ pub const TRACEPARENT: &str = "traceparent";
 
 /// The value of `key` in `metadata`; the last one counts, as in Go's `MD.Get` users.
 pub fn header<'a>(metadata: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    metadata
-        .iter()
-        .rev()
-        .find(|pair| pair.key.eq_ignore_ascii_case(key))
-        .map(|pair| pair.value.as_str())
+    metadata.iter().rev().find(|pair| pair.key.eq_ignore_ascii_case(key)).map(|pair| pair.value.as_str())
 }

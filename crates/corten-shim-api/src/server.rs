@@ -60,24 +60,15 @@ impl Call {
     /// `InvalidArgument` when the payload is no `M`.
     pub fn decode<M: Message + Default>(&self) -> Result<M, Status> {
         M::decode(self.payload.as_slice()).map_err(|error| {
-            status(
-                code::INVALID_ARGUMENT,
-                format!(
-                    "{}: decode the request: {error}: invalid argument",
-                    self.method
-                ),
-            )
+            status(code::INVALID_ARGUMENT, format!("{}: decode the request: {error}: invalid argument", self.method))
         })
     }
 
     /// The answer to a method that does not exist: code 12, on which containerd 2.x tries the older
     /// task service. The texts are those of Go's ttrpc.
     pub fn unimplemented(&self, service_is_known: bool) -> Status {
-        let text = if service_is_known {
-            format!("method {}", self.method)
-        } else {
-            format!("service {}", self.service)
-        };
+        let text =
+            if service_is_known { format!("method {}", self.method) } else { format!("service {}", self.service) };
         status(code::UNIMPLEMENTED, text)
     }
 }
@@ -105,10 +96,7 @@ pub async fn serve<S: Service>(listener: UnixListener, service: Arc<S>) {
 
 /// Serves one connection until the other side closes it.
 pub async fn serve_connection<S: Service>(stream: UnixStream, service: Arc<S>) {
-    let peer_pid = stream
-        .peer_cred()
-        .ok()
-        .and_then(|credentials| credentials.pid());
+    let peer_pid = stream.peer_cred().ok().and_then(|credentials| credentials.pid());
     let (mut reader, writer) = stream.into_split();
     let writer = Arc::new(Mutex::new(writer));
     let room = Arc::new(Semaphore::new(MAX_CALLS));
@@ -135,9 +123,7 @@ pub async fn serve_connection<S: Service>(stream: UnixStream, service: Arc<S>) {
         };
         last_stream = stream;
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-            let text = format!(
-                "more than {MAX_CALLS} calls at once on one connection: resource exhausted"
-            );
+            let text = format!("more than {MAX_CALLS} calls at once on one connection: resource exhausted");
             respond(&writer, stream, Err(status(code::RESOURCE_EXHAUSTED, text))).await;
             continue;
         };
@@ -158,10 +144,7 @@ fn accept(frame: Frame, last_stream: u32) -> Result<Request, Option<Status>> {
         Kind::Response | Kind::Data | Kind::Unknown(_) => return Err(None),
     }
     if stream % 2 == 0 {
-        return Err(Some(status(
-            code::INVALID_ARGUMENT,
-            "StreamID must be odd for client initiated streams",
-        )));
+        return Err(Some(status(code::INVALID_ARGUMENT, "StreamID must be odd for client initiated streams")));
     }
     if stream <= last_stream {
         let text = "StreamID cannot be re-used and must increment";
@@ -175,34 +158,14 @@ fn accept(frame: Frame, last_stream: u32) -> Result<Request, Option<Status>> {
         );
         return Err(Some(status(code::RESOURCE_EXHAUSTED, text)));
     };
-    Request::decode(payload.as_slice()).map_err(|error| {
-        Some(status(
-            code::INVALID_ARGUMENT,
-            format!("unmarshal request: {error}"),
-        ))
-    })
+    Request::decode(payload.as_slice())
+        .map_err(|error| Some(status(code::INVALID_ARGUMENT, format!("unmarshal request: {error}"))))
 }
 
 fn to_call(request: Request, peer_pid: Option<i32>) -> Call {
-    let timeout = u64::try_from(request.timeout_nano)
-        .ok()
-        .filter(|nano| *nano > 0)
-        .map(Duration::from_nanos);
-    let Request {
-        service,
-        method,
-        payload,
-        metadata,
-        ..
-    } = request;
-    Call {
-        service,
-        method,
-        payload,
-        timeout,
-        metadata,
-        peer_pid,
-    }
+    let timeout = u64::try_from(request.timeout_nano).ok().filter(|nano| *nano > 0).map(Duration::from_nanos);
+    let Request { service, method, payload, metadata, .. } = request;
+    Call { service, method, payload, timeout, metadata, peer_pid }
 }
 
 async fn within_its_time<S: Service>(service: Arc<S>, call: Call) -> Result<Vec<u8>, Status> {
@@ -218,23 +181,12 @@ async fn within_its_time<S: Service>(service: Arc<S>, call: Call) -> Result<Vec<
 async fn respond(writer: &Mutex<OwnedWriteHalf>, stream: u32, result: Result<Vec<u8>, Status>) {
     let response = match result {
         // Go's client takes a missing status as success, and so did every version of it.
-        Ok(payload) => Response {
-            status: None,
-            payload,
-        },
-        Err(status) => Response {
-            status: Some(status),
-            payload: Vec::new(),
-        },
+        Ok(payload) => Response { status: None, payload },
+        Err(status) => Response { status: Some(status), payload: Vec::new() },
     };
     let bytes = frame::encode(stream, Kind::Response, &response).or_else(|length| {
-        let text = format!(
-            "an answer of {length} bytes is longer than a ttrpc message may be: resource exhausted"
-        );
-        let refusal = Response {
-            status: Some(status(code::RESOURCE_EXHAUSTED, text)),
-            payload: Vec::new(),
-        };
+        let text = format!("an answer of {length} bytes is longer than a ttrpc message may be: resource exhausted");
+        let refusal = Response { status: Some(status(code::RESOURCE_EXHAUSTED, text)), payload: Vec::new() };
         frame::encode(stream, Kind::Response, &refusal)
     });
     if let Ok(bytes) = bytes {

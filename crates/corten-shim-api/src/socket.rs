@@ -14,9 +14,7 @@ const MAX_ADDRESS_BYTES: usize = 107;
 
 /// `path` without `unix://` in front.
 pub fn strip_scheme(path: &Path) -> PathBuf {
-    path.to_str()
-        .and_then(|text| text.strip_prefix("unix://"))
-        .map_or_else(|| path.to_owned(), PathBuf::from)
+    path.to_str().and_then(|text| text.strip_prefix("unix://")).map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
 /// Connects to the socket at `path`.

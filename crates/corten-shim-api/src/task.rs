@@ -8,11 +8,10 @@ use std::time::Duration;
 use corten_proto::containerd::{
     services::events::ttrpc::v1::ForwardRequest,
     task::v2::{
-        CheckpointTaskRequest, CloseIoRequest, ConnectRequest, ConnectResponse, CreateTaskRequest,
-        CreateTaskResponse, DeleteRequest, DeleteResponse, ExecProcessRequest, KillRequest,
-        PauseRequest, PidsRequest, PidsResponse, ResizePtyRequest, ResumeRequest, ShutdownRequest,
-        StartRequest, StartResponse, StateRequest, StateResponse, StatsRequest, StatsResponse,
-        UpdateTaskRequest, WaitRequest, WaitResponse,
+        CheckpointTaskRequest, CloseIoRequest, ConnectRequest, ConnectResponse, CreateTaskRequest, CreateTaskResponse,
+        DeleteRequest, DeleteResponse, ExecProcessRequest, KillRequest, PauseRequest, PidsRequest, PidsResponse,
+        ResizePtyRequest, ResumeRequest, ShutdownRequest, StartRequest, StartResponse, StateRequest, StateResponse,
+        StatsRequest, StatsResponse, UpdateTaskRequest, WaitRequest, WaitResponse,
     },
 };
 
@@ -102,11 +101,7 @@ impl Client {
     ///
     /// # Errors
     /// The status the supervisor answered, or what kept the answer from coming.
-    pub async fn forward(
-        &self,
-        request: &ForwardRequest,
-        timeout: Option<Duration>,
-    ) -> Result<(), CallError> {
+    pub async fn forward(&self, request: &ForwardRequest, timeout: Option<Duration>) -> Result<(), CallError> {
         self.call(EVENTS, "Forward", request, timeout).await
     }
 }

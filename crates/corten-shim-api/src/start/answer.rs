@@ -43,11 +43,7 @@ pub enum AnswerError {
 impl Address {
     /// Task service v2 over ttrpc at `path`.
     pub fn ttrpc(path: &Path) -> Self {
-        Self {
-            version: 2,
-            address: format!("unix://{}", path.display()),
-            protocol: "ttrpc".to_owned(),
-        }
+        Self { version: 2, address: format!("unix://{}", path.display()), protocol: "ttrpc".to_owned() }
     }
 
     /// The socket's path, without the scheme.
@@ -71,40 +67,22 @@ impl Address {
 /// # Errors
 /// [`AnswerError`]; the caller adds which shim.
 pub fn parse_answer(output: &[u8]) -> Result<Address, AnswerError> {
-    let text = std::str::from_utf8(output)
-        .map(str::trim)
-        .unwrap_or_default();
+    let text = std::str::from_utf8(output).map(str::trim).unwrap_or_default();
     if output.is_empty() || (text.is_empty() && output.iter().all(u8::is_ascii_whitespace)) {
         return Err(AnswerError::Empty);
     }
     if text.starts_with('{') {
-        let address: Address =
-            serde_json::from_str(text).map_err(|_| AnswerError::Unreadable(text.to_owned()))?;
+        let address: Address = serde_json::from_str(text).map_err(|_| AnswerError::Unreadable(text.to_owned()))?;
         return address.check();
     }
     if text.starts_with("unix://") || text.starts_with('/') {
-        return Address {
-            version: 2,
-            address: text.to_owned(),
-            protocol: "ttrpc".to_owned(),
-        }
-        .check();
+        return Address { version: 2, address: text.to_owned(), protocol: "ttrpc".to_owned() }.check();
     }
     match BootstrapResult::decode(output) {
-        Ok(BootstrapResult {
-            version,
-            address,
-            protocol,
-            ..
-        }) if !address.is_empty() => Address {
-            version,
-            address,
-            protocol,
+        Ok(BootstrapResult { version, address, protocol, .. }) if !address.is_empty() => {
+            Address { version, address, protocol }.check()
         }
-        .check(),
-        _ => Err(AnswerError::Unreadable(
-            String::from_utf8_lossy(output).trim().to_owned(),
-        )),
+        _ => Err(AnswerError::Unreadable(String::from_utf8_lossy(output).trim().to_owned())),
     }
 }
 
@@ -142,10 +120,7 @@ mod tests {
             protocol: "ttrpc".into(),
             ..BootstrapResult::default()
         };
-        assert_eq!(
-            parse_answer(b"unix:///run/containerd/s/abc\n").unwrap(),
-            expected
-        );
+        assert_eq!(parse_answer(b"unix:///run/containerd/s/abc\n").unwrap(), expected);
         let json = br#"{"version":2,"address":"unix:///run/containerd/s/abc","protocol":"ttrpc"}"#;
         assert_eq!(parse_answer(json).unwrap(), expected);
         assert_eq!(parse_answer(&protobuf.encode_to_vec()).unwrap(), expected);
@@ -157,18 +132,12 @@ mod tests {
         let cases: [(&[u8], &str); 5] = [
             (b"", "the shim printed no address"),
             (b" \n", "the shim printed no address"),
-            (
-                b"panic: boom",
-                "the shim printed no address but \"panic: boom\"",
-            ),
+            (b"panic: boom", "the shim printed no address but \"panic: boom\""),
             (
                 br#"{"version":4,"address":"unix:///x","protocol":"ttrpc"}"#,
                 "the shim speaks start-up version 4, newer than 3",
             ),
-            (
-                br#"{"version":3,"address":"unix:///x","protocol":"grpc"}"#,
-                "the shim serves \"grpc\", not ttrpc",
-            ),
+            (br#"{"version":3,"address":"unix:///x","protocol":"grpc"}"#, "the shim serves \"grpc\", not ttrpc"),
         ];
         for (output, text) in cases {
             assert_eq!(parse_answer(output).unwrap_err().to_string(), text);
@@ -178,10 +147,7 @@ mod tests {
     #[test]
     fn the_address_of_a_bundle_is_found_in_either_file() {
         let bundle = tempfile::tempdir().unwrap();
-        assert_eq!(
-            read_address(bundle.path()).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(read_address(bundle.path()).unwrap_err().kind(), io::ErrorKind::NotFound);
         fs::write(bundle.path().join("address"), "unix:///old").unwrap();
         assert_eq!(read_address(bundle.path()).unwrap().address, "unix:///old");
         let json = r#"{"version":3,"address":"unix:///new","protocol":"ttrpc"}"#;

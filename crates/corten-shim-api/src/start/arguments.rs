@@ -92,20 +92,11 @@ impl Invocation {
         };
         let mut asked = None;
         let mut action = None;
-        let mut arguments = arguments
-            .into_iter()
-            .map(|argument| argument.into_string().map_err(UsageError::NotText));
+        let mut arguments = arguments.into_iter().map(|argument| argument.into_string().map_err(UsageError::NotText));
         while let Some(argument) = arguments.next().transpose()? {
             // Go's flag package ends at the first word without a dash, or at `--`.
-            let Some(flag) = argument
-                .strip_prefix('-')
-                .filter(|flag| !flag.is_empty() && *flag != "-")
-            else {
-                action = if argument == "--" {
-                    arguments.next().transpose()?
-                } else {
-                    Some(argument)
-                };
+            let Some(flag) = argument.strip_prefix('-').filter(|flag| !flag.is_empty() && *flag != "-") else {
+                action = if argument == "--" { arguments.next().transpose()? } else { Some(argument) };
                 break;
             };
             let flag = flag.strip_prefix('-').unwrap_or(flag);
@@ -118,14 +109,12 @@ impl Invocation {
                 "v" | "version" if boolean(flag, inline.clone())? => asked = Some(Action::Version),
                 "info" if boolean(flag, inline.clone())? => asked = Some(Action::Info),
                 "v" | "version" | "info" => {}
-                "namespace" | "id" | "address" | "publish-binary" | "bundle" | "socket"
-                | "debug-socket" => {
+                "namespace" | "id" | "address" | "publish-binary" | "bundle" | "socket" | "debug-socket" => {
                     let value = match inline {
                         Some(value) => value,
-                        None => arguments
-                            .next()
-                            .transpose()?
-                            .ok_or_else(|| UsageError::MissingValue(flag.to_owned()))?,
+                        None => {
+                            arguments.next().transpose()?.ok_or_else(|| UsageError::MissingValue(flag.to_owned()))?
+                        }
                     };
                     parsed.set(flag, value);
                 }
@@ -149,14 +138,8 @@ impl Invocation {
             "id" => self.id = value,
             "address" => self.address = value,
             "publish-binary" => self.publish_binary = value,
-            "bundle" => {
-                self.bundle =
-                    Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty())
-            }
-            "socket" => {
-                self.socket =
-                    Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty())
-            }
+            "bundle" => self.bundle = Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty()),
+            "socket" => self.socket = Some(value.into()).filter(|path: &PathBuf| !path.as_os_str().is_empty()),
             "debug-socket" => self.debug_socket = Some(value.into()),
             _ => unreachable!("the caller matched the flag"),
         }
@@ -179,10 +162,7 @@ fn boolean(flag: &str, value: Option<String>) -> Result<bool, UsageError> {
     match value.as_deref() {
         None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
         Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some(value) => Err(UsageError::NotABoolean {
-            flag: flag.to_owned(),
-            value: value.to_owned(),
-        }),
+        Some(value) => Err(UsageError::NotABoolean { flag: flag.to_owned(), value: value.to_owned() }),
     }
 }
 
@@ -289,10 +269,7 @@ mod tests {
         let cases = [
             ("-nope", "flag provided but not defined: -nope"),
             ("-id", "flag needs an argument: -id"),
-            (
-                "-debug=maybe -namespace n -id x start",
-                "invalid boolean value \"maybe\" for -debug",
-            ),
+            ("-debug=maybe -namespace n -id x start", "invalid boolean value \"maybe\" for -debug"),
             ("-namespace n -id x stop", "unknown action \"stop\""),
             ("-id x start", "the flag -namespace is required"),
             ("-namespace n start", "the flag -id is required"),
@@ -320,14 +297,8 @@ mod tests {
             bundle: Path::new("/b"),
             debug: true,
         };
-        assert_eq!(
-            Invocation::parse(spawn.start()).unwrap().action,
-            Action::Start
-        );
+        assert_eq!(Invocation::parse(spawn.start()).unwrap().action, Action::Start);
         let delete = Invocation::parse(spawn.delete()).unwrap();
-        assert_eq!(
-            (delete.action, delete.bundle.as_deref()),
-            (Action::Delete, Some(Path::new("/b")))
-        );
+        assert_eq!((delete.action, delete.bundle.as_deref()), (Action::Delete, Some(Path::new("/b"))));
     }
 }

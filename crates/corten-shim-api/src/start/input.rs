@@ -37,21 +37,12 @@ impl StartInput {
             && bootstrap.namespace == namespace
         {
             let options = bootstrap.extensions.iter().find_map(|extension| {
-                extension
-                    .value
-                    .clone()
-                    .filter(|value| any::is(value, "containerd.runc.v1.Options"))
+                extension.value.clone().filter(|value| any::is(value, "containerd.runc.v1.Options"))
             });
-            return Ok(Self {
-                options,
-                bootstrap: Some(bootstrap),
-            });
+            return Ok(Self { options, bootstrap: Some(bootstrap) });
         }
         let options = Any::decode(bytes)?;
-        Ok(Self {
-            options: Some(options).filter(|options| !options.type_url.is_empty()),
-            bootstrap: None,
-        })
+        Ok(Self { options: Some(options).filter(|options| !options.type_url.is_empty()), bootstrap: None })
     }
 
     /// The runc options in it; `None` when there are none, or those of another runtime.
@@ -69,19 +60,12 @@ mod tests {
     use corten_proto::containerd::runtime::bootstrap::v1::Extension;
 
     fn options() -> Options {
-        Options {
-            binary_name: "/usr/bin/runc".into(),
-            root: "/run/x".into(),
-            ..Options::default()
-        }
+        Options { binary_name: "/usr/bin/runc".into(), root: "/run/x".into(), ..Options::default() }
     }
 
     #[test]
     fn nothing_is_no_options() {
-        assert_eq!(
-            StartInput::parse(b"", "x", "n").unwrap(),
-            StartInput::default()
-        );
+        assert_eq!(StartInput::parse(b"", "x", "n").unwrap(), StartInput::default());
     }
 
     #[test]
@@ -97,9 +81,7 @@ mod tests {
         let bootstrap = BootstrapParams {
             instance_id: "x".into(),
             namespace: "n".into(),
-            extensions: vec![Extension {
-                value: Some(any::pack(&options())),
-            }],
+            extensions: vec![Extension { value: Some(any::pack(&options())) }],
             ..BootstrapParams::default()
         };
         let input = StartInput::parse(&bootstrap.encode_to_vec(), "x", "n").unwrap();
