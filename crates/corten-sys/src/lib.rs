@@ -6,13 +6,26 @@
 //! a host path.
 
 pub mod atomic_file;
+pub mod bpf;
+pub mod bump;
+pub mod clone;
+pub mod credentials;
+pub mod descriptors;
 pub mod eventfd;
+pub mod executable;
+pub mod files;
 pub mod inotify;
+pub mod mount;
 pub mod openat2;
 pub mod pidfd;
 pub mod poll;
+pub mod prctl;
+pub mod pty;
+pub mod rlimit;
+pub mod rootfs;
 pub mod scm;
 pub mod sockets;
+pub mod syscall;
 pub mod termios;
 pub mod wait;
 

@@ -5,7 +5,7 @@
 //! no `AsRef<Path>`, and are resolved by the kernel beneath a descriptor of the root.
 
 use std::{
-    ffi::{CString, OsStr},
+    ffi::{CStr, CString, OsStr},
     fmt, io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
@@ -54,6 +54,11 @@ impl InRootfs {
         Some((Self(CString::new(parent).ok()?), CString::new(last.as_bytes()).ok()?))
     }
 
+    /// The path as the kernel takes it.
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        &self.0
+    }
+
     /// The path for messages.
     pub fn display(&self) -> impl fmt::Display + '_ {
         String::from_utf8_lossy(self.0.as_bytes())
@@ -68,7 +73,7 @@ impl fmt::Debug for InRootfs {
 
 /// How the kernel walks a path (openat2(2), `resolve`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resolve(u64);
+pub struct Resolve(pub(crate) u64);
 
 impl Resolve {
     /// The descriptor is the root: absolute paths and symlinks start there, `..` stops there. Magic
@@ -108,7 +113,7 @@ pub fn open_beneath(base: impl AsFd, path: impl AsRef<Path>, flags: i32, mode: u
 /// needs a new rename at the same instant, so an attacker cannot keep it up this long by chance.
 const RACE_RETRIES: usize = 128;
 
-fn open_raw(root: BorrowedFd<'_>, path: &CString, flags: i32, mode: u32, resolve: u64) -> io::Result<OwnedFd> {
+pub(crate) fn open_raw(root: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32, resolve: u64) -> io::Result<OwnedFd> {
     // SAFETY: an all-zero open_how is valid (openat2(2)); the kernel structure may grow, hence zeroed().
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (flags | libc::O_CLOEXEC) as u64;

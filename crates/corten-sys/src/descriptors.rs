@@ -1,0 +1,168 @@
+//! The descriptor table of a process: close_range(2), dup2(2), fcntl(2); starting a program by execve(2).
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use crate::{cvt, cvt_int, syscall::raw};
+
+/// Marks every descriptor from `first` on close-on-exec (Linux 5.11).
+///
+/// # Errors
+/// `EINVAL` before Linux 5.11.
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: close_range takes integers, and with CLOSE_RANGE_CLOEXEC closes nothing.
+    cvt(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })?;
+    Ok(())
+}
+
+/// Sets or clears close-on-exec on one descriptor.
+///
+/// # Errors
+/// `EBADF`.
+pub fn set_close_on_exec(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    let flags = if on { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: F_SETFD takes an integer.
+    cvt_int(unsafe { libc::fcntl(raw(fd), libc::F_SETFD, flags) })?;
+    Ok(())
+}
+
+/// Whether the process has a descriptor of that number.
+#[must_use]
+pub fn is_open(number: i32) -> bool {
+    // SAFETY: F_GETFD takes nothing and changes nothing, whatever the number.
+    unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
+}
+
+/// Makes the standard stream `number` (0, 1 or 2) refer to what `fd` does.
+///
+/// # Errors
+/// `EBADF`; `EINVAL` when `number` is no standard stream.
+pub fn replace_standard_stream(number: i32, fd: BorrowedFd<'_>) -> io::Result<()> {
+    if !(0..=2).contains(&number) {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: 0, 1 and 2 are owned by no OwnedFd: the standard library borrows them for the process's life.
+    cvt_int(unsafe { libc::dup2(raw(fd), number) })?;
+    Ok(())
+}
+
+/// Opens /dev/null on every standard stream that is closed, so that no later descriptor takes its number.
+///
+/// # Errors
+/// Those of open(2).
+pub fn fill_standard_streams() -> io::Result<()> {
+    while !(is_open(0) && is_open(1) && is_open(2)) {
+        // SAFETY: the path is a literal. The lowest free number is taken, which is a standard stream.
+        cvt_int(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) })?;
+    }
+    Ok(())
+}
+
+/// Takes ownership of a descriptor that was inherited by number, such as one of `--preserve-fds`.
+///
+/// # Errors
+/// `EBADF` when it is not open, `EINVAL` for a standard stream.
+pub fn adopt(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: F_DUPFD_CLOEXEC makes a new descriptor; the inherited one stays as it is.
+    let copy = cvt_int(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the kernel just returned this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// A copy of `fd` whose number is at least `minimum`, close-on-exec.
+///
+/// # Errors
+/// `EMFILE`, `EINVAL` beyond the limit of descriptors.
+pub fn duplicate_above(fd: BorrowedFd<'_>, minimum: i32) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes an integer.
+    let copy = cvt_int(unsafe { libc::fcntl(raw(fd), libc::F_DUPFD_CLOEXEC, minimum) })?;
+    // SAFETY: the kernel just returned this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// A connected pair of sockets that keep the borders of messages.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`.
+pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut pair = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: socketpair writes two integers.
+    cvt_int(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, pair.as_mut_ptr()) })?;
+    // SAFETY: the kernel just made the first descriptor.
+    let first = unsafe { OwnedFd::from_raw_fd(pair[0]) };
+    // SAFETY: the kernel just made the second descriptor.
+    let second = unsafe { OwnedFd::from_raw_fd(pair[1]) };
+    Ok((first, second))
+}
+
+/// A NULL-terminated list of strings as execve(2) takes it, prepared before a clone so that nothing is allocated after.
+#[derive(Debug)]
+pub struct StringList {
+    strings: Vec<CString>,
+    pointers: Vec<*const libc::c_char>,
+}
+
+impl StringList {
+    /// Prepares the list.
+    #[must_use]
+    pub fn new(strings: Vec<CString>) -> Self {
+        let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
+        pointers.push(std::ptr::null());
+        Self { strings, pointers }
+    }
+
+    /// The strings.
+    #[must_use]
+    pub fn strings(&self) -> &[CString] {
+        &self.strings
+    }
+}
+
+/// Replaces the program of this process; returns only on failure (execve(2)).
+#[must_use]
+pub fn execute(path: &CStr, arguments: &StringList, environment: &StringList) -> io::Error {
+    // SAFETY: `path` and every string of both lists are NUL-terminated, and both lists end with NULL.
+    unsafe { libc::execve(path.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// As [`execute`], for the program that `file` refers to (execveat(2)).
+#[must_use]
+pub fn execute_file(file: BorrowedFd<'_>, arguments: &StringList, environment: &StringList) -> io::Error {
+    // SAFETY: both lists hold NUL-terminated strings and end with NULL; the path is the empty literal.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            arguments.pointers.as_ptr(),
+            environment.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
+}
+
+/// Ends the process at once, running nothing more: the way out of a clone child.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit takes an integer and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Waits until one of the descriptors can be read or was hung up; tells which, in order. `None` waits for ever.
+///
+/// # Errors
+/// Those of poll(2); `EINTR` is retried.
+pub fn wait_readable<const N: usize>(fds: [BorrowedFd<'_>; N], timeout_ms: Option<i32>) -> io::Result<[bool; N]> {
+    let mut polled = fds.map(|fd| libc::pollfd { fd: fd.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 });
+    crate::retry(|| {
+        // SAFETY: pointer and count describe `polled`, which is writable.
+        cvt_int(unsafe { libc::poll(polled.as_mut_ptr(), N as libc::nfds_t, timeout_ms.unwrap_or(-1)) })
+    })?;
+    Ok(polled.map(|entry| entry.revents != 0))
+}

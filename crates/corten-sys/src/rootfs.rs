@@ -1,0 +1,150 @@
+//! Making what lies inside a container's tree: directories and mount targets, by descriptor, without allocating.
+//!
+//! Every step opens with openat2(2) below the root and makes the next name in the directory just opened, so an
+//! exchange of a directory for a symlink moves nothing outside (CVE-2024-45310).
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::files;
+use crate::openat2::{InRootfs, Resolve, open, open_raw};
+
+/// The longest path the kernel takes (PATH_MAX), with its NUL.
+const PATH_MAX: usize = 4096;
+
+/// Opens `path` below `root` as a handle (`O_PATH`), whatever it is; a final symlink is followed within the root.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_handle(root: BorrowedFd<'_>, path: &InRootfs) -> io::Result<OwnedFd> {
+    open(root, path, libc::O_PATH, 0, Resolve::IN_ROOT)
+}
+
+/// As [`open_handle`], making missing directories with `mode` on the way.
+///
+/// # Errors
+/// Those of openat2(2) and mkdirat(2); `EEXIST` when a symlink on the way leads nowhere; `ENAMETOOLONG`.
+pub fn make_directories(root: BorrowedFd<'_>, path: &InRootfs, mode: u32) -> io::Result<OwnedFd> {
+    match open_handle(root, path) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => walk(root, path, &Last::Directory(mode)),
+        result => result,
+    }
+}
+
+/// As [`open_handle`], making missing directories (0755) on the way and, at its end, an empty file.
+///
+/// # Errors
+/// As [`make_directories`].
+pub fn make_file(root: BorrowedFd<'_>, path: &InRootfs) -> io::Result<OwnedFd> {
+    match open_handle(root, path) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => walk(root, path, &Last::File),
+        result => result,
+    }
+}
+
+enum Last {
+    Directory(u32),
+    File,
+}
+
+fn walk(root: BorrowedFd<'_>, path: &InRootfs, last: &Last) -> io::Result<OwnedFd> {
+    let text = path.as_c_str().to_bytes();
+    let mut buffer = [0u8; PATH_MAX];
+    if text.len() >= PATH_MAX {
+        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+    }
+    buffer[..text.len()].copy_from_slice(text);
+    let end = text.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+
+    let mut parent = open_raw(root, c"/", libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::IN_ROOT.0)?;
+    let mut start = 0;
+    while start < end {
+        let length = text[start..end].iter().position(|byte| *byte == b'/').unwrap_or(end - start);
+        let stop = start + length;
+        if length > 0 {
+            let is_last = stop == end;
+            // The text is cut after this name for the two calls that see it, then mended.
+            buffer[stop] = 0;
+            let prefix = c_str(&buffer[..=stop])?;
+            let name = c_str(&buffer[start..=stop])?;
+            let next = step(root, parent.as_fd(), prefix, name, if is_last { last } else { &Last::Directory(0o755) })?;
+            buffer[stop] = if is_last { 0 } else { b'/' };
+            parent = next;
+        }
+        start = stop + 1;
+    }
+    Ok(parent)
+}
+
+/// Opens `prefix`; when it is missing makes `name` in `parent` first.
+fn step(root: BorrowedFd<'_>, parent: BorrowedFd<'_>, prefix: &CStr, name: &CStr, make: &Last) -> io::Result<OwnedFd> {
+    match open_raw(root, prefix, libc::O_PATH, 0, Resolve::IN_ROOT.0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+        result => return result,
+    }
+    // A handle cannot be written through, so it names the directory that the new name goes into.
+    match make {
+        Last::Directory(mode) => match files::make_directory(parent, name, *mode) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        },
+        Last::File => {
+            files::open(parent, name, libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY, 0o644)?;
+        }
+    }
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    match open_raw(parent, name, flags, 0, Resolve::BENEATH.0 | libc::RESOLVE_NO_SYMLINKS) {
+        // What stands there is a symlink that leads nowhere: nothing is made through it.
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Err(io::Error::from_raw_os_error(libc::EEXIST)),
+        result => result,
+    }
+}
+
+fn c_str(bytes: &[u8]) -> io::Result<&CStr> {
+    CStr::from_bytes_with_nul(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn make(directory: &std::path::Path, path: &str) -> io::Result<OwnedFd> {
+        let root = File::open(directory).expect("opens");
+        make_directories(root.as_fd(), &InRootfs::new(path).expect("no NUL"), 0o755)
+    }
+
+    #[test]
+    fn missing_directories_are_made() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for path in ["/a/b/c", "/a//b/./d/", "x"] {
+            make(directory.path(), path).expect(path);
+        }
+        assert!(directory.path().join("a/b/c").is_dir() && directory.path().join("a/b/d").is_dir());
+        assert!(directory.path().join("x").is_dir());
+    }
+
+    #[test]
+    fn a_symlink_on_the_way_leads_within_the_root_only() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let outside = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(directory.path().join("run")).expect("mkdir");
+        symlink("/run", directory.path().join("inside")).expect("symlink");
+        symlink(outside.path(), directory.path().join("escape")).expect("symlink");
+        make(directory.path(), "/inside/made").expect("follows within the root");
+        assert!(directory.path().join("run/made").is_dir());
+        assert!(make(directory.path(), "/escape/made").is_err());
+        assert_eq!(fs::read_dir(outside.path()).expect("reads").count(), 0);
+    }
+
+    #[test]
+    fn a_file_is_made_at_the_end() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let root = File::open(directory.path()).expect("opens");
+        make_file(root.as_fd(), &InRootfs::new("/etc/hosts").expect("no NUL")).expect("makes");
+        assert!(directory.path().join("etc/hosts").is_file());
+    }
+}
