@@ -1,0 +1,45 @@
+//! The texts of `--help`, in the layout of runc's.
+
+use std::fmt::Write;
+
+use crate::flags::Flag;
+use crate::parse::{COMMANDS, GLOBAL};
+
+/// The help of the program.
+#[must_use]
+pub fn program(version: &str) -> String {
+    let mut text = String::from("NAME:\n   corten-runtime - Open Container Initiative runtime\n\nUSAGE:\n");
+    text.push_str("   corten-runtime [global options] command [command options] [arguments...]\n\nVERSION:\n");
+    let _ = writeln!(text, "   {version}\n\nCOMMANDS:"); // writing to a String cannot fail
+    let width = COMMANDS.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+    for (name, _, _, help) in COMMANDS {
+        let _ = writeln!(text, "   {name:width$}  {help}"); // as above
+    }
+    text.push_str("\nGLOBAL OPTIONS:\n");
+    options(&mut text, GLOBAL);
+    text
+}
+
+/// The help of one command; `None` when there is none of that name.
+#[must_use]
+pub fn command(name: &str) -> Option<String> {
+    let (name, flags, arguments, help) = COMMANDS.iter().find(|(known, ..)| *known == name)?;
+    let mut text = format!("NAME:\n   corten-runtime {name} - {help}\n\nUSAGE:\n");
+    let _ = writeln!(text, "   corten-runtime {name} [command options] {arguments}\n\nOPTIONS:"); // cannot fail
+    options(&mut text, flags);
+    Some(text)
+}
+
+fn options(text: &mut String, flags: &[Flag]) {
+    for flag in flags.iter().filter(|flag| !flag.help.is_empty()) {
+        let mut left = format!("--{}", flag.name);
+        if let Some(value) = flag.value {
+            let _ = write!(left, " {value}"); // writing to a String cannot fail
+        }
+        if let Some(short) = flag.short {
+            let _ = write!(left, ", -{short}"); // as above
+        }
+        let _ = writeln!(text, "   {left:28}  {}", flag.help); // as above
+    }
+    text.push_str("   --help, -h                    show help\n");
+}
