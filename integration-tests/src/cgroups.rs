@@ -60,6 +60,17 @@ pub fn remove_marked(mark: &str) -> Vec<PathBuf> {
     marked(mark)
 }
 
+/// Makes the cgroup `name` (a path below the root) in every hierarchy.
+///
+/// # Panics
+/// When a hierarchy does not take it.
+pub fn make_everywhere(name: &str) {
+    for hierarchy in hierarchies() {
+        let directory = hierarchy.join(name);
+        fs::create_dir_all(&directory).unwrap_or_else(|error| panic!("make {}: {error}", directory.display()));
+    }
+}
+
 /// The processes in the cgroup `directory` itself.
 #[must_use]
 pub fn pids(directory: &Path) -> Vec<u32> {

@@ -23,6 +23,7 @@ mod signals;
 mod stack;
 mod supervisor;
 mod temp_root;
+mod terminal;
 mod wait;
 
 pub use containerd::{Containerd, ContainerdOptions, Ctr};
@@ -39,4 +40,5 @@ pub use signals::{send_signal, unmount};
 pub use stack::{Kind, Stack};
 pub use supervisor::{Supervisor, SupervisorOptions};
 pub use temp_root::{TempRoot, random_id};
+pub use terminal::Terminal;
 pub use wait::{DEADLINE, wait_for, wait_for_some};
