@@ -1,1 +1,19 @@
-//! Trees as archives, by descriptor: apply, diff, whiteouts, codecs.
+//! Trees as archives, by descriptor.
+//!
+//! In reading order: [`archive`] parses tar as a stream, [`name`] keeps names inside and knows whiteouts,
+//! [`codec`] decompresses by magic, [`pipe`] does so in a thread of its own, [`tree`] is the directory written to,
+//! [`apply`](apply::apply) writes a layer into it, [`diff`](diff::diff) makes one from it, [`copy`] copies.
+
+pub mod apply;
+pub mod archive;
+pub mod codec;
+pub mod copy;
+pub mod diff;
+mod header;
+pub mod name;
+pub mod pipe;
+pub mod tree;
+pub mod writer;
+
+pub use apply::{Applied, ApplyError, Form, Target, apply};
+pub use diff::{DiffError, diff};

@@ -5,6 +5,7 @@
 //! noun. Paths inside a container's tree go through [`openat2::InRootfs`], which nothing can turn into
 //! a host path.
 
+pub mod at;
 pub mod atomic_file;
 pub mod bpf;
 pub mod bump;
@@ -28,6 +29,7 @@ pub mod sockets;
 pub mod syscall;
 pub mod termios;
 pub mod wait;
+pub mod xattr;
 
 use std::io;
 

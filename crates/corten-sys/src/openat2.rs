@@ -82,6 +82,9 @@ impl Resolve {
     /// As [`Resolve::IN_ROOT`], and no symlink is followed at all.
     pub const IN_ROOT_NO_SYMLINKS: Self =
         Self(libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_SYMLINKS);
+    /// As [`Resolve::IN_ROOT`], and no other mount is entered: for trees on disk, where a mount is not part of them.
+    pub const IN_ROOT_SAME_MOUNT: Self =
+        Self(libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_XDEV);
     /// Leaving the descriptor's tree is an error (`EXDEV`) instead of being clamped; no magic links.
     pub const BENEATH: Self = Self(libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS);
     /// As [`Resolve::BENEATH`], without symlinks and without crossing a mount: for files of procfs,

@@ -1,0 +1,170 @@
+//! Compression, told by the first bytes of a stream and never by its media type: registries and tools get types wrong.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+/// How a blob is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// Not at all.
+    Plain,
+    /// gzip, one or more members.
+    Gzip,
+    /// zstd, one or more frames, skippable ones included.
+    Zstd,
+}
+
+/// Largest magic number looked at.
+const MAGIC_MAX: usize = 6;
+/// What is read from the underlying stream at once.
+const BUFFER: usize = 256 << 10;
+
+impl Codec {
+    /// The codec of a stream that starts with `head`.
+    ///
+    /// # Errors
+    /// The name of a compression that is recognised and not supported (bzip2, xz).
+    pub fn detect(head: &[u8]) -> Result<Self, &'static str> {
+        match head {
+            [0x1f, 0x8b, ..] => Ok(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zstd),
+            [b'B', b'Z', b'h', ..] => Err("bzip2"),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err("xz"),
+            _ => Ok(Self::Plain),
+        }
+    }
+}
+
+/// A stream after decompression; what it was compressed with is known once it was made.
+pub struct Decoder<'a> {
+    codec: Codec,
+    inner: Box<dyn Read + Send + 'a>,
+}
+
+impl<'a> Decoder<'a> {
+    /// Looks at the first bytes and sets up the matching decompressor.
+    ///
+    /// # Errors
+    /// `Unsupported` naming bzip2 or xz; otherwise what reading gave.
+    pub fn new(reader: impl Read + Send + 'a) -> io::Result<Self> {
+        let mut head = [0; MAGIC_MAX];
+        let mut reader = reader;
+        let mut filled = 0;
+        while filled < MAGIC_MAX {
+            match reader.read(&mut head[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let codec = Codec::detect(&head[..filled]).map_err(|name| {
+            io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression: not supported yet"))
+        })?;
+        let whole = io::Cursor::new(head).take(filled as u64).chain(reader);
+        let inner: Box<dyn Read + Send + 'a> = match codec {
+            Codec::Plain => Box::new(whole),
+            Codec::Gzip => Box::new(Gzip::new(BufReader::with_capacity(BUFFER, whole))),
+            Codec::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?),
+        };
+        Ok(Self { codec, inner })
+    }
+
+    /// What the stream was compressed with.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+}
+
+impl Read for Decoder<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buffer)
+    }
+}
+
+/// Several gzip members, and padding of zeroes after the last, which gzip(1) and Go accept and flate2 does not.
+struct Gzip<R: BufRead> {
+    member: Option<flate2::bufread::GzDecoder<R>>,
+}
+
+impl<R: BufRead> Gzip<R> {
+    fn new(reader: R) -> Self {
+        Self { member: Some(flate2::bufread::GzDecoder::new(reader)) }
+    }
+}
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            let Some(member) = self.member.take() else { break };
+            let mut rest = member.into_inner();
+            if skip_zeroes(&mut rest)? {
+                self.member = Some(flate2::bufread::GzDecoder::new(rest));
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Skips zeroes; true when something else follows.
+fn skip_zeroes(reader: &mut impl BufRead) -> io::Result<bool> {
+    loop {
+        let available = reader.fill_buf()?;
+        if available.is_empty() {
+            return Ok(false);
+        }
+        let zeroes = available.iter().take_while(|byte| **byte == 0).count();
+        let more = zeroes < available.len();
+        reader.consume(zeroes);
+        if more {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn every_codec_gives_back_what_went_in() {
+        let skippable =
+            [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3][..], &zstd::encode_all(&b"text"[..], 3).unwrap()];
+        for (stream, codec) in [
+            (b"text".to_vec(), Codec::Plain),
+            (gzip(b"text"), Codec::Gzip),
+            ([gzip(b"te"), gzip(b"xt"), vec![0; 700]].concat(), Codec::Gzip),
+            (zstd::encode_all(&b"text"[..], 3).unwrap(), Codec::Zstd),
+            (skippable.concat(), Codec::Zstd),
+        ] {
+            let mut decoder = Decoder::new(&stream[..]).unwrap();
+            let mut out = Vec::new();
+            decoder.read_to_end(&mut out).unwrap();
+            assert_eq!((out.as_slice(), decoder.codec()), (&b"text"[..], codec));
+        }
+    }
+
+    #[test]
+    fn a_cut_stream_is_an_error_and_not_an_end() {
+        for stream in [gzip(&[7; 100_000]), zstd::encode_all(&[7; 100_000][..], 3).unwrap()] {
+            let mut decoder = Decoder::new(&stream[..stream.len() - 5]).unwrap();
+            assert!(io::copy(&mut decoder, &mut io::sink()).is_err());
+        }
+    }
+
+    #[test]
+    fn unsupported_compression_is_named() {
+        let error = Decoder::new(&b"BZh91AY"[..]).err().unwrap();
+        assert_eq!(error.to_string(), "bzip2 compression: not supported yet");
+    }
+}
