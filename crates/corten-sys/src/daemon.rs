@@ -1,0 +1,64 @@
+//! Becoming a daemon: fork(2) without exec, setsid(2), dup2(2) over the standard streams.
+
+use std::{
+    fs, io,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use crate::cvt_int;
+
+/// Which side of a fork one is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forked {
+    /// The caller; the child has this pid.
+    Parent(u32),
+    /// The child.
+    Child,
+}
+
+/// Forks. Only for a process with one thread, which is checked: in the child of any other, locks that
+/// another thread held stay locked for ever.
+///
+/// # Errors
+/// `EBUSY` when there are other threads; those of fork(2).
+pub fn fork_single_threaded() -> io::Result<Forked> {
+    if fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: this is the only thread, so the child's memory is consistent and no lock is held by another.
+    match cvt_int(unsafe { libc::fork() })? {
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(pid as u32)),
+    }
+}
+
+/// Leaves the session and process group of the caller, and its terminal.
+///
+/// # Errors
+/// `EPERM` for a process group leader.
+pub fn new_session() -> io::Result<()> {
+    // SAFETY: setsid takes nothing.
+    cvt_int(unsafe { libc::setsid() }).map(drop)
+}
+
+/// Makes standard input, output and error refer to what `fd` refers to.
+///
+/// # Errors
+/// Those of dup2(2).
+pub fn redirect_standard_streams(fd: impl AsFd) -> io::Result<()> {
+    for standard in 0..3 {
+        // SAFETY: dup2 takes two integers. The descriptors 0 to 2 belong to the process as such: std
+        // reads and writes them by number and never closes them.
+        cvt_int(unsafe { libc::dup2(fd.as_fd().as_raw_fd(), standard) })?;
+    }
+    Ok(())
+}
+
+/// Sends `signal` to the process `pid`.
+///
+/// # Errors
+/// `ESRCH`; those of kill(2).
+pub fn kill(pid: u32, signal: corten_types::Signal) -> io::Result<()> {
+    // SAFETY: kill takes two integers.
+    cvt_int(unsafe { libc::kill(pid as libc::pid_t, i32::from(signal.number())) }).map(drop)
+}
