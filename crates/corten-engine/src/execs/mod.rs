@@ -1,0 +1,20 @@
+//! Processes added to a running container.
+
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::engine::Engine;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Exit {
+    /// Its pid on the host.
+    pub pid: u32,
+    /// Its exit status, 128 + signal when killed.
+    pub status: u32,
+    /// When.
+    pub at: Moment,
+}
+
+/// Records the end of the exec `exec_id` of a container.
+pub async fn on_exit(_engine: Arc<Engine>, _container_id: String, _exec_id: String, _exit: Exit) {}
