@@ -1,9 +1,15 @@
 //! Processes added to a running container.
 
+mod exec;
+mod index;
+
 use std::sync::Arc;
 
 use crate::clock::Moment;
 use crate::engine::Engine;
+
+pub use exec::{Exec, Phase};
+pub use index::{Execs, KEPT_AFTER_END};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug)]

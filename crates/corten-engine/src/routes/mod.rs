@@ -4,6 +4,7 @@
 
 mod matching;
 mod networks;
+mod streams;
 mod swarm;
 mod system;
 mod volumes;
@@ -48,6 +49,11 @@ pub const ROUTES: &[Route] = routes! {
     GET "/version" => system::version,
     GET "/info" => system::info,
     GET "/events" => system::events,
+
+    POST "/containers/{id}/attach" => streams::attach,
+    GET "/containers/{id}/logs" => streams::logs,
+    GET "/containers/{id}/stats" => streams::stats,
+    GET "/containers/{id}/top" => streams::top,
 
     GET "/networks" => networks::list,
     GET "/networks/{id}" => networks::inspect,
