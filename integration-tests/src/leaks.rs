@@ -1,6 +1,11 @@
 //! Counting what is there, to show that nothing was left behind.
 
-use std::{collections::BTreeSet, fmt, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt, fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use crate::{TempRoot, cgroups, mounts, processes};
 
@@ -110,8 +115,9 @@ impl Leaks {
             }
             self.processes.insert(format!("{} {} {}", process.pid, process.name, process.arguments.join(" ")));
         }
-        for root in WATCHED {
-            self.collect_files(Path::new(root), mark, DEPTH);
+        let roots: Vec<PathBuf> = WATCHED.iter().filter_map(|root| fs::canonicalize(root).ok()).collect();
+        for root in roots {
+            self.collect_files(&root, mark, DEPTH);
         }
     }
 

@@ -1,3 +1,7 @@
 //! The docker command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    corten_cli::main()
+}

@@ -13,7 +13,7 @@ mod query;
 mod socket;
 
 pub use body::{Response, ResponseBody};
-pub use calls::{AttachStreams, Created};
+pub use calls::AttachStreams;
 pub use error::ClientError;
 pub use hijack::Hijacked;
 pub use host::{Host, HostError};
@@ -23,10 +23,11 @@ pub use socket::Socket;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+pub use hyper::Method;
+use hyper::Request;
 use hyper::body::Frame;
 use hyper::client::conn::http1;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, UPGRADE, USER_AGENT};
-use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use std::sync::OnceLock;
 

@@ -1,23 +1,8 @@
 //! The calls of the journey by name; the rest goes through [`Client::send`].
 
 use super::{Client, ClientError, Hijacked, Payload, Query, Response, encode_segment};
+use crate::containers::ContainerCreated;
 use hyper::Method;
-use serde::Deserialize;
-
-/// Answer to a create.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Created {
-    /// The new container's id.
-    #[serde(rename = "Id")]
-    pub id: String,
-    /// What the daemon did not like but did.
-    #[serde(rename = "Warnings", default, deserialize_with = "null_as_empty")]
-    pub warnings: Vec<String>,
-}
-
-fn null_as_empty<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
-    Ok(Option::<Vec<String>>::deserialize(value)?.unwrap_or_default())
-}
 
 /// What an attach takes part in.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +22,12 @@ impl Client {
     ///
     /// # Errors
     /// Status 404 when the image is missing, 409 when the name is taken.
-    pub async fn container_create(&self, name: &str, platform: &str, body: Vec<u8>) -> Result<Created, ClientError> {
+    pub async fn container_create(
+        &self,
+        name: &str,
+        platform: &str,
+        body: Vec<u8>,
+    ) -> Result<ContainerCreated, ClientError> {
         let query = Query::new().non_empty("name", name).non_empty("platform", platform);
         let target = format!("/containers/create{}", query.as_str());
         self.send(Method::POST, &target, Payload::Json(body)).await?.json().await

@@ -1,0 +1,111 @@
+//! Which commands there are and where they stand.
+
+use crate::arguments::{Matches, Order};
+use crate::cli::Cli;
+use crate::commands;
+use crate::failure::Outcome;
+use crate::flags::Flag;
+use std::pin::Pin;
+
+/// A command at work.
+pub type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+
+/// How many arguments a command takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arity {
+    /// None.
+    None,
+    /// That many or more.
+    AtLeast(usize),
+    /// That many or fewer.
+    AtMost(usize),
+    /// That many.
+    Exactly(usize),
+}
+
+/// A verb: what it takes and what it does.
+#[derive(Debug)]
+pub struct Verb {
+    /// Usage behind the command's path.
+    pub usage: &'static str,
+    /// One line for help.
+    pub about: &'static str,
+    /// Arguments that are no flags.
+    pub arity: Arity,
+    /// Its flags.
+    pub flags: &'static [Flag],
+    /// Whether flags may follow arguments.
+    pub order: Order,
+    /// The function.
+    pub run: for<'a> fn(&'a Cli, &'a Matches) -> Running<'a>,
+}
+
+/// A place in the tree where a verb stands.
+#[derive(Debug)]
+pub struct Place {
+    /// Group, or nothing at the top.
+    pub group: &'static str,
+    /// Name there.
+    pub name: &'static str,
+    /// Other names there.
+    pub aliases: &'static [&'static str],
+    /// The verb.
+    pub verb: &'static Verb,
+}
+
+/// Groups of commands, with their line for help.
+pub const GROUPS: [(&str, &str); 3] =
+    [("container", "Manage containers"), ("image", "Manage images"), ("system", "Manage the engine")];
+
+const fn at(group: &'static str, name: &'static str, verb: &'static Verb) -> Place {
+    Place { group, name, aliases: &[], verb }
+}
+
+const fn also(place: Place, aliases: &'static [&'static str]) -> Place {
+    Place { aliases, ..place }
+}
+
+/// Every command.
+pub const PLACES: &[Place] = &[
+    at("", "create", &commands::create::VERB),
+    at("", "images", &commands::images::VERB),
+    at("", "ps", &commands::ps::VERB),
+    also(at("", "rm", &commands::rm::VERB), &["remove"]),
+    at("", "run", &commands::run::VERB),
+    at("", "version", &commands::version::VERB),
+    at("container", "create", &commands::create::VERB),
+    also(at("container", "ls", &commands::ps::VERB), &["ps", "list"]),
+    also(at("container", "rm", &commands::rm::VERB), &["remove"]),
+    at("container", "run", &commands::run::VERB),
+    also(at("image", "ls", &commands::images::VERB), &["list"]),
+];
+
+/// Finds a command.
+pub fn find(group: &str, name: &str) -> Option<&'static Place> {
+    PLACES.iter().find(|place| place.group == group && (place.name == name || place.aliases.contains(&name)))
+}
+
+impl Place {
+    /// The path below the program's name: `container ls`.
+    pub fn path(&self) -> String {
+        if self.group.is_empty() { self.name.to_owned() } else { format!("{} {}", self.group, self.name) }
+    }
+}
+
+/// Makes a verb of an async function.
+macro_rules! verb {
+    ($function:path, $usage:expr, $about:expr, $arity:expr, $flags:expr) => {
+        verb!($function, $usage, $about, $arity, $flags, $crate::arguments::Order::Interspersed)
+    };
+    ($function:path, $usage:expr, $about:expr, $arity:expr, $flags:expr, $order:expr) => {
+        $crate::tree::Verb {
+            usage: $usage,
+            about: $about,
+            arity: $arity,
+            flags: $flags,
+            order: $order,
+            run: |cli, matches| Box::pin($function(cli, matches)),
+        }
+    };
+}
+pub(crate) use verb;

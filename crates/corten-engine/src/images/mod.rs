@@ -1,5 +1,0 @@
-//! Images, as containerd keeps them.
-
-/// Images looked at before.
-#[derive(Default)]
-pub struct Cache(());

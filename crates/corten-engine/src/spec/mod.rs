@@ -1,1 +1,0 @@
-//! From an image and a host configuration to an OCI specification.

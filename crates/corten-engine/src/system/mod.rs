@@ -1,4 +1,0 @@
-//! What the engine says of itself and its host.
-
-pub mod info;
-pub mod version;
