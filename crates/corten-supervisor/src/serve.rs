@@ -1,0 +1,203 @@
+//! From nothing to answering: the lock, the stores, the sockets, then the shims that live.
+//!
+//! The sockets are bound when the stores are open, so the first answer is already the truth about
+//! records; shims are adopted behind it, each on its own, and calls for their tasks wait for that.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use corten_containerd_api::{
+    containerd::services::{
+        containers::v1::containers_server::ContainersServer, content::v1::content_server::ContentServer,
+        diff::v1::diff_server::DiffServer, images::v1::images_server::ImagesServer,
+        introspection::v1::introspection_server::IntrospectionServer, leases::v1::leases_server::LeasesServer,
+        namespaces::v1::namespaces_server::NamespacesServer, snapshots::v1::snapshots_server::SnapshotsServer,
+        tasks::v1::tasks_server::TasksServer, version::v1::version_server::VersionServer,
+    },
+    grpc::health::v1::health_server::HealthServer,
+};
+use tokio::{net::UnixListener, signal::unix};
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+use tracing::{info, warn};
+
+use crate::{
+    Supervisor,
+    config::Config,
+    containers::ContainersService,
+    content::{self, ContentService},
+    diff::DiffService,
+    events::{Bus, EventsServer},
+    gc,
+    health::HealthService,
+    images::ImagesService,
+    introspection::IntrospectionService,
+    leases::LeasesService,
+    metadata::{Database, OpenError},
+    namespaces::NamespacesService,
+    shims,
+    snapshots::{Snapshots, SnapshotsService},
+    tasks::{Tasks, TasksService},
+    version::VersionService,
+};
+
+/// Largest gRPC message, both ways, as containerd's (defaults.DefaultMaxRecvMsgSize).
+pub const MAX_MESSAGE: usize = 16 << 20;
+
+/// Why the supervisor did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another supervisor has this root.
+    #[error("root {} is in use by another supervisor", path.display())]
+    Locked {
+        /// The root directory.
+        path: PathBuf,
+    },
+    /// A directory, a lock or a socket.
+    #[error("{what} {}", path.display())]
+    Prepare {
+        /// What was being made.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The metadata.
+    #[error(transparent)]
+    Metadata(#[from] OpenError),
+    /// The snapshotter.
+    #[error("{0}")]
+    Snapshots(crate::error::Error),
+    /// The server ended by itself.
+    #[error("serve {}", path.display())]
+    Serve {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: tonic::transport::Error,
+    },
+}
+
+/// Runs the supervisor until SIGTERM or SIGINT. Shims and their containers stay.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let failed = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| ServeError::Prepare { what, path, source }
+    };
+    for directory in [&config.root, &config.state] {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o711).create(directory);
+        made.map_err(failed("make directory", directory))?;
+    }
+    let _lock = lock(&config.root)?;
+    let supervisor = Arc::new(open(config)?);
+    let config = &supervisor.config;
+    gc::remove_orphans(&supervisor);
+    let shims_found = shims::adopt::find(&supervisor);
+
+    let events = listen(&config.ttrpc_address()).map_err(failed("listen on", &config.ttrpc_address()))?;
+    let listener = listen(&config.address).map_err(failed("listen on", &config.address))?;
+    tokio::spawn(corten_shim_api::server::serve(events, Arc::new(shims::EventsSocket(supervisor.clone()))));
+    tokio::spawn(shims::adopt::adopt_all(supervisor.clone(), shims_found));
+    tokio::spawn(gc::Schedule::run(Arc::downgrade(&supervisor)));
+    info!(address = %config.address.display(), "serving");
+
+    // Not a graceful shutdown, which waits for subscribers to leave: every answer given stands already.
+    let served = tokio::select! {
+        served = router(&supervisor).serve_with_incoming(UnixListenerStream::new(listener)) => {
+            served.map_err(|source| ServeError::Serve { path: config.address.clone(), source })
+        }
+        () = stop_signal() => Ok(()),
+    };
+    for socket in [&config.address, &config.ttrpc_address()] {
+        if let Err(error) = fs::remove_file(socket) {
+            warn!(path = %socket.display(), %error, "socket is left");
+        }
+    }
+    served
+}
+
+fn open(config: Config) -> Result<Supervisor, ServeError> {
+    let metadata = Database::open(&config.root)?;
+    if let Some(aside) = metadata.set_aside() {
+        tracing::error!(path = %aside.path.display(), error = aside.reason, "broken metadata was set aside");
+    }
+    let content = content::Store::open(&config.root).map_err(|source| ServeError::Prepare {
+        what: "open content under",
+        path: config.root.clone(),
+        source,
+    })?;
+    let snapshots = Snapshots::open(&config.root, &metadata).map_err(ServeError::Snapshots)?;
+    Ok(Supervisor {
+        metadata,
+        content,
+        snapshots,
+        events: Bus::default(),
+        tasks: Tasks::default(),
+        gc: gc::Schedule::default(),
+        config,
+    })
+}
+
+/// Takes the root for this process alone. The kernel lets go when the process ends, however it ends.
+fn lock(root: &Path) -> Result<File, ServeError> {
+    let path = root.join("lock");
+    let failed = |source| ServeError::Prepare { what: "lock", path: path.clone(), source };
+    let mut file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(ServeError::Locked { path: root.to_owned() }),
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    // For whoever looks which process it is; nothing depends on it.
+    let noted = file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+    noted.map_err(failed)?;
+    Ok(file)
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    if let Some(parent) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o711).create(parent)?;
+    }
+    let listener = corten_sys::sockets::listen_replacing_dead(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+fn router(supervisor: &Arc<Supervisor>) -> tonic::transport::server::Router {
+    let shared = || supervisor.clone();
+    Server::builder()
+        .add_service(ContainersServer::new(ContainersService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(TasksServer::new(TasksService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(ContentServer::new(ContentService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(SnapshotsServer::new(SnapshotsService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(DiffServer::new(DiffService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(ImagesServer::new(ImagesService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(LeasesServer::new(LeasesService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(NamespacesServer::new(NamespacesService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(EventsServer::new(shared()))
+        .add_service(IntrospectionServer::new(IntrospectionService(shared())))
+        .add_service(VersionServer::new(VersionService))
+        .add_service(HealthServer::new(HealthService))
+}
+
+async fn stop_signal() {
+    let listen = |kind| unix::signal(kind).map_err(|error| warn!(%error, "a signal cannot be waited for"));
+    let (Ok(mut term), Ok(mut int)) = (listen(unix::SignalKind::terminate()), listen(unix::SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => info!(signal = "SIGTERM", "stopping; shims stay"),
+        _ = int.recv() => info!(signal = "SIGINT", "stopping; shims stay"),
+    }
+}

@@ -1,0 +1,131 @@
+//! Snapshots: file systems in layers. What they are called, who their parent is and what labels they
+//! carry is metadata (here); the directories, known by number only, are `corten-snapshots`'.
+//!
+//! A directory exists before its record and outlives it: what a kill leaves between is a directory no
+//! record names, which the next start removes.
+
+mod commit;
+mod list;
+mod prepare;
+pub(crate) mod records;
+mod remove;
+mod service;
+
+use std::{
+    io,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use corten_proto::containerd::types::Mount;
+use corten_snapshots::{Overlay, OverlayError};
+use rusqlite::Connection;
+
+pub use self::service::SnapshotsService;
+pub(crate) use self::{records::Kind, remove::remove_directories};
+use crate::{
+    error::{Error, Result},
+    metadata::Database,
+};
+
+/// The one snapshotter offered so far.
+pub const OVERLAYFS: &str = "overlayfs";
+
+/// The directories of every snapshotter.
+#[derive(Debug)]
+pub struct Snapshots {
+    overlay: Overlay,
+    next: AtomicU64,
+}
+
+impl Snapshots {
+    /// Opens the snapshotters under `root`. Numbers are never given twice, also not those of
+    /// directories that a lost database no longer names.
+    ///
+    /// # Errors
+    /// The kernel's, or the database's.
+    pub fn open(root: &Path, metadata: &Database) -> Result<Self> {
+        let overlay = Overlay::new(root).map_err(|error| refused(&error))?;
+        let listed = numbers(overlay.root());
+        let on_disk =
+            listed.map_err(|error| Error::io(format!("list {}", overlay.root().display()), &error))?.into_iter().max();
+        let recorded = metadata.read(|c| {
+            Ok(c.query_row("SELECT coalesce(max(number), 0) FROM snapshots", [], |row| row.get::<_, i64>(0))?)
+        })?;
+        let next = on_disk.unwrap_or(0).max(recorded.unsigned_abs()) + 1;
+        Ok(Self { overlay, next: AtomicU64::new(next) })
+    }
+
+    /// Refuses what is no snapshotter of ours, in containerd's words.
+    pub(crate) fn check(&self, snapshotter: &str) -> Result<()> {
+        match snapshotter {
+            OVERLAYFS => Ok(()),
+            "" => Err(Error::invalid("snapshotter argument missing")),
+            other => Err(Error::invalid(format!("snapshotter not loaded: {other}"))),
+        }
+    }
+
+    /// Where the snapshotter keeps its directories.
+    pub fn root(&self) -> &Path {
+        self.overlay.root()
+    }
+
+    fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn mounts(&self, number: u64, parents: &[u64], kind: Kind) -> Vec<Mount> {
+        let mounts = self.overlay.mounts(number, parents, kind.of_directories()).into_iter();
+        mounts
+            .map(|mount| Mount { r#type: mount.kind, source: mount.source, options: mount.options, ..Mount::default() })
+            .collect()
+    }
+}
+
+/// The mounts of the active snapshot or view `key`.
+///
+/// # Errors
+/// `NotFound` when there is none, `FailedPrecondition` when it is committed.
+pub(crate) fn mounts(
+    snapshots: &Snapshots,
+    connection: &Connection,
+    namespace: &str,
+    snapshotter: &str,
+    key: &str,
+) -> Result<Vec<Mount>> {
+    snapshots.check(snapshotter)?;
+    let row = records::get(connection, namespace, snapshotter, key)?;
+    if row.kind == Kind::Committed {
+        return Err(Error::precondition(format!("requested snapshot {key} not active or view")));
+    }
+    let parents = records::chain(connection, row.parent)?;
+    Ok(snapshots.mounts(row.number, &parents, row.kind))
+}
+
+fn numbers(base: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(base.join("snapshots"))? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// An error of the directories, with its causes.
+pub(crate) fn refused(error: &OverlayError) -> Error {
+    Error::new(error.kind(), corten_types::error::chain(error))
+}
+
+/// Before anything is prepared: removes the directories that no record names.
+pub(crate) fn remove_orphans(supervisor: &crate::Supervisor) -> Result<()> {
+    let mut known = std::collections::HashSet::new();
+    let note = |_: &str, _: &str, snapshot: records::Snapshot| {
+        known.insert(snapshot.number);
+    };
+    supervisor.metadata.read(|c| records::each_everywhere(c, note))?;
+    let removed =
+        supervisor.snapshots.overlay.tidy(|number| known.contains(&number)).map_err(|error| refused(&error))?;
+    if removed > 0 {
+        tracing::info!(removed, "removed snapshot directories no record names");
+    }
+    Ok(())
+}
