@@ -1,6 +1,11 @@
 //! Generates the messages of every `.proto` file under `/proto`; services are left out.
+//!
+//! Beside them it writes the wire format as text, which a test compares with `proto/descriptor.txt`.
 
-use std::{env, path::Path};
+use std::{env, fs, path::Path};
+
+#[path = "build/descriptor.rs"]
+mod descriptor;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
@@ -9,6 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     collect(&root, &mut files)?;
     files.sort();
     let descriptors = protox::compile(&files, [&root])?;
+    let text = Path::new(&env::var("OUT_DIR")?).join("descriptor.txt");
+    fs::write(text, descriptor::lines(&descriptors).join("\n") + "\n")?;
     prost_build::Config::new().include_file("packages.rs").enable_type_names().compile_fds(descriptors)?;
     Ok(())
 }

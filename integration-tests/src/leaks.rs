@@ -1,11 +1,6 @@
 //! Counting what is there, to show that nothing was left behind.
 
-use std::{
-    collections::BTreeSet,
-    fmt, fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
 use crate::{TempRoot, cgroups, mounts, processes};
 
@@ -115,9 +110,8 @@ impl Leaks {
             }
             self.processes.insert(format!("{} {} {}", process.pid, process.name, process.arguments.join(" ")));
         }
-        let roots: Vec<PathBuf> = WATCHED.iter().filter_map(|root| fs::canonicalize(root).ok()).collect();
-        for root in roots {
-            self.collect_files(&root, mark, DEPTH);
+        for root in WATCHED {
+            self.collect_files(Path::new(root), mark, DEPTH);
         }
     }
 

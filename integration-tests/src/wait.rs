@@ -33,6 +33,10 @@ pub fn wait_for_some<T>(what: &str, deadline: Duration, look: impl FnMut() -> Op
 }
 
 /// Looks until something is found or `deadline` is over.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only sleep of the harness: conditions are facts of other processes, which nobody announces"
+)]
 pub(crate) fn poll<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + deadline;
     loop {
@@ -42,7 +46,6 @@ pub(crate) fn poll<T>(deadline: Duration, mut look: impl FnMut() -> Option<T>) -
         if Instant::now() >= end {
             return None;
         }
-        // The only sleep of the harness: conditions are facts of other processes, which nobody announces.
         thread::sleep(INTERVAL);
     }
 }

@@ -144,6 +144,12 @@ impl Reader {
         Ok(None)
     }
 
+    /// Whether the next record is in memory already, so that [`Reader::next_record`] does not wait: who
+    /// gathers records into larger pieces hands on what there is before it asks for one that is not.
+    pub fn has_buffered(&self) -> bool {
+        self.sources.front().is_some_and(Source::has_buffered)
+    }
+
     /// The next whole record of the files opened so far. Lines that are none are skipped: a power cut
     /// may leave some.
     fn read(&mut self) -> io::Result<Option<Record>> {

@@ -25,6 +25,15 @@ pub fn writable(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result
     wait(fds, libc::POLLOUT, timeout)
 }
 
+/// Tells, without waiting, which of `fds` have been closed by their other side or failed (`POLLHUP`,
+/// `POLLERR`). A socket whose other side has only ended its sending half is not among them.
+///
+/// # Errors
+/// As [`readable`].
+pub fn hung_up(fds: &[BorrowedFd<'_>]) -> io::Result<Vec<bool>> {
+    wait(fds, 0, Some(Duration::ZERO))
+}
+
 fn wait(fds: &[BorrowedFd<'_>], events: libc::c_short, timeout: Option<Duration>) -> io::Result<Vec<bool>> {
     let mut polled: Vec<libc::pollfd> =
         fds.iter().map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }).collect();
@@ -51,5 +60,14 @@ mod tests {
         writer.write_all(b"x").expect("written");
         assert_eq!(readable(&[quiet.as_fd(), ready.as_fd()], None).expect("polled"), [false, true]);
         assert_eq!(readable(&[quiet.as_fd()], Some(Duration::ZERO)).expect("polled"), [false]);
+    }
+
+    #[test]
+    fn a_half_close_is_no_hang_up() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        theirs.shutdown(std::net::Shutdown::Write).expect("half closed");
+        assert_eq!(hung_up(&[ours.as_fd()]).expect("polled"), [false]);
+        drop(theirs);
+        assert_eq!(hung_up(&[ours.as_fd()]).expect("polled"), [true]);
     }
 }

@@ -130,6 +130,11 @@ impl Source {
         }
     }
 
+    /// Whether a whole line is in memory.
+    pub(super) fn has_buffered(&self) -> bool {
+        self.buffer[self.start + self.searched..].contains(&b'\n')
+    }
+
     /// Reads on; whether there was something.
     pub(super) fn has_more(&mut self) -> io::Result<bool> {
         self.buffer.drain(..self.start);

@@ -127,6 +127,18 @@ fn following_from_the_end_gives_only_what_is_new() {
 }
 
 #[test]
+fn a_reader_says_whether_the_next_record_is_in_memory() {
+    let log = Log::new(0, 1, false);
+    log.write(0..2);
+    let (mut reader, _stop) = log.reader(Options { follow: true, ..Options::default() });
+    assert!(!reader.has_buffered());
+    for has_more in [true, false] {
+        assert!(reader.next_record().unwrap().is_some());
+        assert_eq!(reader.has_buffered(), has_more);
+    }
+}
+
+#[test]
 fn a_reader_is_stopped_while_it_waits() {
     let log = Log::new(0, 1, false);
     log.write(0..1);

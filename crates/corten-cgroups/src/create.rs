@@ -1,0 +1,188 @@
+//! Making a container's cgroups, and what a process joins them with.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use corten_sys::{files, syscall::HERE};
+
+use crate::place::{Cgroup, Directory};
+use crate::{CgroupError, delete};
+
+/// The files of a v1 cpuset that must be filled before a process can enter.
+const CPUSET_FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+
+/// Cgroups that were made, and are removed when this is dropped unless kept.
+#[derive(Debug)]
+pub struct Created<'a> {
+    cgroup: &'a Cgroup,
+    kept: bool,
+}
+
+impl Created<'_> {
+    /// The cgroups stay.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Created<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // The error that led here is the one that is reported; what stays is found by its record.
+            let _ = self.cgroup.delete();
+        }
+    }
+}
+
+impl Cgroup {
+    /// Makes every directory, with those above it.
+    ///
+    /// # Errors
+    /// [`CgroupError::Create`]; [`CgroupError::NotEmpty`] when it exists and holds processes. Nothing made is left.
+    pub fn create(&self) -> Result<Created<'_>, CgroupError> {
+        for (done, directory) in self.directories.iter().enumerate() {
+            if let Err(error) = make(directory, self.is_v2()) {
+                for made in &self.directories[..done] {
+                    let _ = delete::remove_tree(&made.path); // the first error is the one that matters
+                }
+                return Err(error);
+            }
+        }
+        Ok(Created { cgroup: self, kept: false })
+    }
+
+    /// Opens `tasks` of each v1 hierarchy: a process with one thread joins by writing `0` to each. The permission
+    /// that counts is that of the opener.
+    ///
+    /// # Errors
+    /// [`CgroupError::Open`].
+    pub fn join_files(&self) -> Result<Vec<OwnedFd>, CgroupError> {
+        let v1 = self.directories.iter().filter(|directory| !directory.is_unified());
+        v1.map(|directory| {
+            let path = directory.path.join("tasks");
+            let file = OpenOptions::new().write(true).open(&path);
+            file.map(OwnedFd::from).map_err(|source| CgroupError::Open { path, source })
+        })
+        .collect()
+    }
+
+    /// Opens the v2 directory, for `CLONE_INTO_CGROUP`; `None` when the machine has none.
+    ///
+    /// # Errors
+    /// [`CgroupError::Open`].
+    pub fn unified_directory(&self) -> Result<Option<OwnedFd>, CgroupError> {
+        let Some(path) = self.unified() else { return Ok(None) };
+        let open = File::open(path).map(|file| Some(OwnedFd::from(file)));
+        open.map_err(|source| CgroupError::Open { path: path.to_owned(), source })
+    }
+}
+
+fn make(directory: &Directory, is_v2: bool) -> Result<(), CgroupError> {
+    let path = &directory.path;
+    let fail = |source| CgroupError::Create { path: path.clone(), source };
+    let is_cpuset = directory.controllers.iter().any(|controller| controller == "cpuset");
+    if is_v2 {
+        make_v2(path)?;
+    } else if is_cpuset {
+        make_cpuset(path).map_err(fail)?;
+    } else {
+        match make_one(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).map_err(fail)?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_processes(path)?,
+            Err(error) => return Err(fail(error)),
+        }
+    }
+    Ok(())
+}
+
+fn make_one(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    files::make_directory(HERE, &path, 0o755)
+}
+
+/// A cgroup somebody else uses would be limited, frozen and killed with the container.
+fn refuse_processes(path: &Path) -> Result<(), CgroupError> {
+    let file = path.join("cgroup.procs");
+    match fs::read_to_string(&file) {
+        Ok(text) if text.is_empty() => Ok(()),
+        Ok(text) => Err(CgroupError::NotEmpty { path: path.to_owned(), count: text.lines().count() }),
+        Err(source) => Err(CgroupError::Read { path: file, source }),
+    }
+}
+
+/// Makes each level, and fills its sets from the level above where they are empty.
+fn make_cpuset(path: &Path) -> io::Result<()> {
+    match make_one(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = path.parent().ok_or(error)?;
+            make_cpuset(parent)?;
+            make_one(path)?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => result?,
+    }
+    let Some(parent) = path.parent() else { return Ok(()) };
+    for name in CPUSET_FILES {
+        let file = path.join(name);
+        if fs::read_to_string(&file)?.trim().is_empty() {
+            let above = fs::read_to_string(parent.join(name))?;
+            OpenOptions::new().write(true).open(&file).and_then(|file| write_once(&file, above.trim()))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_once(file: &File, value: &str) -> io::Result<()> {
+    use std::os::fd::AsFd;
+    files::write(file.as_fd(), value.as_bytes())
+}
+
+/// Makes each level, and gives every controller of the level above to it.
+fn make_v2(path: &Path) -> Result<(), CgroupError> {
+    let fail = |source| CgroupError::Create { path: path.to_owned(), source };
+    if !path.exists() {
+        if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+            make_v2(parent)?;
+        }
+        if let Some(parent) = path.parent() {
+            delegate(parent)?;
+        }
+        match make_one(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => return result.map_err(fail),
+        }
+    }
+    refuse_processes(path)
+}
+
+/// Enables in `parent`'s subtree every controller it has that is not enabled yet.
+///
+/// A controller that cannot be given (a realtime process in the way, a threaded parent) is left out: a limit that
+/// needs it fails by name when it is written.
+fn delegate(parent: &Path) -> Result<(), CgroupError> {
+    let read = |name: &str| {
+        let path = parent.join(name);
+        fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })
+    };
+    let (available, enabled) = (read("cgroup.controllers")?, read("cgroup.subtree_control")?);
+    let missing: Vec<_> =
+        available.split_whitespace().filter(|name| !enabled.split_whitespace().any(|known| known == *name)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let path = parent.join("cgroup.subtree_control");
+    let open = || OpenOptions::new().write(true).open(&path);
+    let all: Vec<_> = missing.iter().map(|name| format!("+{name}")).collect();
+    let file = open().map_err(|source| CgroupError::Open { path: path.clone(), source })?;
+    if write_once(&file, &all.join(" ")).is_err() {
+        for one in &all {
+            let _ = open().and_then(|file| write_once(&file, one)); // see above
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! What a container may use, and the files each limit is written to.
+//!
+//! [`plan`] is pure: limits → writes, per version. Order matters: memory before memory+swap, on v1 because the sum
+//! may never be below the first; [`Cgroup::limit`] turns the pair around when a limit shrinks.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use corten_sys::files;
+
+use crate::CgroupError;
+use crate::devices::{self, DeviceRule};
+use crate::place::Cgroup;
+
+/// Limits; `None` leaves what is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory in bytes; -1 for no limit.
+    pub memory_bytes: Option<i64>,
+    /// Memory and swap together in bytes; -1 for no limit.
+    pub memory_and_swap_bytes: Option<i64>,
+    /// Memory kept under pressure in bytes; -1 for none.
+    pub memory_reservation_bytes: Option<i64>,
+    /// How readily memory is swapped, 0 to 100; v1 only.
+    pub swappiness: Option<u64>,
+    /// Whether processes wait instead of being killed when memory is used up; v1 only.
+    pub disable_oom_killer: Option<bool>,
+    /// Weight against other containers, 2 to 262144.
+    pub cpu_shares: Option<u64>,
+    /// Time in a period in microseconds; -1 for no limit.
+    pub cpu_quota_us: Option<i64>,
+    /// Length of a period in microseconds.
+    pub cpu_period_us: Option<u64>,
+    /// Time saved up in microseconds.
+    pub cpu_burst_us: Option<u64>,
+    /// Realtime in a period in microseconds; v1 only.
+    pub cpu_realtime_runtime_us: Option<i64>,
+    /// Length of a realtime period in microseconds; v1 only.
+    pub cpu_realtime_period_us: Option<u64>,
+    /// 1 for the idle class.
+    pub cpu_idle: Option<i64>,
+    /// CPUs, such as `0-2,7`.
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes.
+    pub cpuset_mems: Option<String>,
+    /// Processes; 0 or -1 for no limit.
+    pub pids: Option<i64>,
+    /// Weight of block device access, 10 to 1000.
+    pub blkio_weight: Option<u16>,
+    /// Rules about devices, later ones override earlier ones; `None` leaves what is.
+    pub devices: Option<Vec<DeviceRule>>,
+    /// v2 files and what is written to them.
+    pub unified: BTreeMap<String, String>,
+}
+
+/// Conversions between the ranges of v1, which specifications use, and v2.
+pub mod conversion {
+    /// CPU shares (2 to 262144) as a v2 weight (1 to 10000).
+    #[must_use]
+    pub const fn cpu_weight(shares: u64) -> u64 {
+        let shares = if shares < 2 { 2 } else { shares };
+        let shares = if shares > 262_144 { 262_144 } else { shares };
+        1 + ((shares - 2) * 9999) / 262_142
+    }
+
+    /// A block device weight (10 to 1000) as a v2 weight (1 to 10000).
+    #[must_use]
+    pub const fn io_weight(weight: u16) -> u64 {
+        let weight = if weight < 10 { 10 } else { weight };
+        1 + (weight as u64 - 10) * 9999 / 990
+    }
+}
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Write {
+    /// The v1 controller; the v2 directory is meant where the plan is one for v2.
+    controller: &'static str,
+    file: String,
+    value: String,
+    /// The limit as the specification names it.
+    limit: String,
+    /// Whether a missing file is passed over: the kernel was built without it, and nothing was asked that matters.
+    is_optional: bool,
+}
+
+impl Cgroup {
+    /// Writes the limits.
+    ///
+    /// # Errors
+    /// [`CgroupError::Write`], [`CgroupError::NoController`], [`CgroupError::NotInVersion`],
+    /// [`CgroupError::DeviceFilter`].
+    pub fn limit(&self, limits: &Limits) -> Result<(), CgroupError> {
+        let writes = plan(limits, self.is_v2())?;
+        let swaps = writes.iter().position(|write| write.file == "memory.memsw.limit_in_bytes");
+        for (index, write) in writes.iter().enumerate() {
+            match self.write(write) {
+                // Memory cannot go above memory+swap: when the pair grows, the sum goes first.
+                Err(CgroupError::Write { .. }) if Some(index + 1) == swaps => {
+                    self.write(&writes[index + 1])?;
+                    self.write(write)?;
+                }
+                result => result?,
+            }
+        }
+        if let Some(rules) = &limits.devices {
+            self.limit_devices(rules)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, write: &Write) -> Result<(), CgroupError> {
+        let directory = if self.is_v2() { self.unified() } else { self.v1(write.controller) };
+        let no_controller =
+            || CgroupError::NoController { limit: write.limit.clone(), controller: write.controller.to_owned() };
+        let path = directory.ok_or_else(no_controller)?.join(&write.file);
+        match write_file(&path, &write.value) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && write.is_optional => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_v2() => Err(no_controller()),
+            Err(source) => Err(CgroupError::Write { path, value: write.value.clone(), source }),
+        }
+    }
+
+    fn limit_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
+        if self.is_v2() {
+            let Some(path) = self.unified() else { return Ok(()) };
+            return devices::attach_filter(path, rules)
+                .map_err(|source| CgroupError::DeviceFilter { path: path.to_owned(), source });
+        }
+        let directory = self.v1("devices").ok_or_else(|| CgroupError::NoController {
+            limit: "linux.resources.devices".to_owned(),
+            controller: "devices".to_owned(),
+        })?;
+        for (file, line) in devices::v1_lines(rules) {
+            let path = directory.join(file);
+            write_file(&path, &line).map_err(|source| CgroupError::Write { path, value: line, source })?;
+        }
+        Ok(())
+    }
+}
+
+fn write_file(path: &PathBuf, value: &str) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    files::write(file.as_fd(), value.as_bytes())
+}
+
+fn plan(limits: &Limits, is_v2: bool) -> Result<Vec<Write>, CgroupError> {
+    if is_v2 { plan_v2(limits) } else { plan_v1(limits) }
+}
+
+/// Collects writes, each with the name of its limit.
+#[derive(Default)]
+struct Writes(Vec<Write>);
+
+impl Writes {
+    fn add(&mut self, controller: &'static str, file: &str, limit: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.0.push(Write {
+                controller,
+                file: file.to_owned(),
+                value: value.to_string(),
+                limit: format!("linux.resources.{limit}"),
+                is_optional: false,
+            });
+        }
+    }
+
+    fn add_optional(&mut self, controller: &'static str, file: &str, limit: &str, value: Option<impl ToString>) {
+        let before = self.0.len();
+        self.add(controller, file, limit, value);
+        self.0[before..].iter_mut().for_each(|write| write.is_optional = true);
+    }
+}
+
+fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
+    if !limits.unified.is_empty() {
+        return Err(CgroupError::NotInVersion { limit: "linux.resources.unified", version: 1 });
+    }
+    let mut writes = Writes::default();
+    writes.add("memory", "memory.limit_in_bytes", "memory.limit", limits.memory_bytes);
+    // A kernel without swap accounting has no file; the memory limit then holds for both.
+    writes.add_optional("memory", "memory.memsw.limit_in_bytes", "memory.swap", limits.memory_and_swap_bytes);
+    writes.add("memory", "memory.soft_limit_in_bytes", "memory.reservation", limits.memory_reservation_bytes);
+    writes.add("memory", "memory.swappiness", "memory.swappiness", limits.swappiness);
+    let oom = limits.disable_oom_killer.map(u8::from).filter(|disable| *disable == 1);
+    writes.add("memory", "memory.oom_control", "memory.disableOOMKiller", oom);
+    writes.add("cpu", "cpu.shares", "cpu.shares", limits.cpu_shares);
+    writes.add("cpu", "cpu.cfs_period_us", "cpu.period", limits.cpu_period_us);
+    writes.add("cpu", "cpu.cfs_quota_us", "cpu.quota", limits.cpu_quota_us);
+    writes.add("cpu", "cpu.cfs_burst_us", "cpu.burst", limits.cpu_burst_us);
+    writes.add("cpu", "cpu.rt_period_us", "cpu.realtimePeriod", limits.cpu_realtime_period_us);
+    writes.add("cpu", "cpu.rt_runtime_us", "cpu.realtimeRuntime", limits.cpu_realtime_runtime_us);
+    writes.add("cpu", "cpu.idle", "cpu.idle", limits.cpu_idle);
+    writes.add("cpuset", "cpuset.cpus", "cpu.cpus", limits.cpuset_cpus.as_deref());
+    writes.add("cpuset", "cpuset.mems", "cpu.mems", limits.cpuset_mems.as_deref());
+    writes.add("pids", "pids.max", "pids.limit", limits.pids.map(pids_value));
+    writes.add("blkio", blkio_v1_file(), "blockIO.weight", limits.blkio_weight);
+    Ok(writes.0)
+}
+
+/// The weight lies with the scheduler that honours it; kernels since 5.0 have BFQ only.
+fn blkio_v1_file() -> &'static str {
+    const BFQ: &str = "blkio.bfq.weight";
+    let exists = std::path::Path::new("/sys/fs/cgroup/blkio").join(BFQ).exists();
+    if exists { BFQ } else { "blkio.weight" }
+}
+
+fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
+    let only_v1 = [
+        ("linux.resources.memory.swappiness", limits.swappiness.is_some()),
+        ("linux.resources.memory.disableOOMKiller", limits.disable_oom_killer == Some(true)),
+        ("linux.resources.cpu.realtimeRuntime", limits.cpu_realtime_runtime_us.is_some_and(|us| us != 0)),
+        ("linux.resources.cpu.realtimePeriod", limits.cpu_realtime_period_us.is_some_and(|us| us != 0)),
+    ];
+    if let Some((limit, _)) = only_v1.into_iter().find(|(_, given)| *given) {
+        return Err(CgroupError::NotInVersion { limit, version: 2 });
+    }
+    let mut writes = Writes::default();
+    writes.add("memory", "memory.max", "memory.limit", limits.memory_bytes.map(or_max));
+    let swap = limits.memory_and_swap_bytes.map(|sum| swap_v2(sum, limits.memory_bytes));
+    writes.add_optional("memory", "memory.swap.max", "memory.swap", swap);
+    writes.add("memory", "memory.low", "memory.reservation", limits.memory_reservation_bytes.map(or_max));
+    let shares = limits.cpu_shares.filter(|shares| *shares != 0).map(conversion::cpu_weight);
+    writes.add("cpu", "cpu.weight", "cpu.shares", shares);
+    writes.add("cpu", "cpu.max", "cpu.quota", cpu_max(limits));
+    writes.add("cpu", "cpu.max.burst", "cpu.burst", limits.cpu_burst_us);
+    writes.add("cpu", "cpu.idle", "cpu.idle", limits.cpu_idle);
+    writes.add("cpuset", "cpuset.cpus", "cpu.cpus", limits.cpuset_cpus.as_deref());
+    writes.add("cpuset", "cpuset.mems", "cpu.mems", limits.cpuset_mems.as_deref());
+    writes.add("pids", "pids.max", "pids.limit", limits.pids.map(pids_value));
+    let weight = limits.blkio_weight.map(|weight| format!("default {}", conversion::io_weight(weight)));
+    writes.add_optional("io", "io.weight", "blockIO.weight", weight);
+    for (file, value) in &limits.unified {
+        writes.add("unified", file, &format!("unified.{file}"), Some(value));
+    }
+    Ok(writes.0)
+}
+
+fn or_max(value: i64) -> String {
+    if value < 0 { "max".to_owned() } else { value.to_string() }
+}
+
+fn pids_value(limit: i64) -> String {
+    if limit <= 0 { "max".to_owned() } else { limit.to_string() }
+}
+
+/// v2 counts swap alone.
+fn swap_v2(memory_and_swap: i64, memory: Option<i64>) -> String {
+    match memory {
+        _ if memory_and_swap < 0 => "max".to_owned(),
+        Some(memory) if memory > 0 => (memory_and_swap - memory).max(0).to_string(),
+        _ => memory_and_swap.to_string(),
+    }
+}
+
+fn cpu_max(limits: &Limits) -> Option<String> {
+    /// What the kernel takes when only a quota is given.
+    const DEFAULT_PERIOD_US: u64 = 100_000;
+    let quota = match limits.cpu_quota_us.filter(|quota| *quota != 0) {
+        Some(quota) if quota > 0 => quota.to_string(),
+        Some(_) => "max".to_owned(),
+        None => {
+            let period = limits.cpu_period_us.filter(|period| *period != 0)?;
+            return Some(format!("max {period}"));
+        }
+    };
+    let period = limits.cpu_period_us.filter(|period| *period != 0).unwrap_or(DEFAULT_PERIOD_US);
+    Some(format!("{quota} {period}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(limits: Limits, v1: &[(&str, &str)], v2: &[(&str, &str)]) {
+        for (is_v2, expected) in [(false, v1), (true, v2)] {
+            let writes = plan(&limits, is_v2).expect("possible in both versions");
+            let found: Vec<_> = writes.iter().map(|write| (write.file.as_str(), write.value.as_str())).collect();
+            assert_eq!(found, expected, "v2: {is_v2}");
+        }
+    }
+
+    #[test]
+    fn memory() {
+        check(
+            Limits { memory_bytes: Some(32 << 20), memory_and_swap_bytes: Some(64 << 20), ..Limits::default() },
+            &[("memory.limit_in_bytes", "33554432"), ("memory.memsw.limit_in_bytes", "67108864")],
+            &[("memory.max", "33554432"), ("memory.swap.max", "33554432")],
+        );
+        check(
+            Limits { memory_bytes: Some(-1), memory_and_swap_bytes: Some(-1), ..Limits::default() },
+            &[("memory.limit_in_bytes", "-1"), ("memory.memsw.limit_in_bytes", "-1")],
+            &[("memory.max", "max"), ("memory.swap.max", "max")],
+        );
+    }
+
+    #[test]
+    fn cpu() {
+        check(
+            Limits { cpu_quota_us: Some(50_000), cpu_shares: Some(1024), ..Limits::default() },
+            &[("cpu.shares", "1024"), ("cpu.cfs_quota_us", "50000")],
+            &[("cpu.weight", "39"), ("cpu.max", "50000 100000")],
+        );
+        check(
+            Limits { cpu_quota_us: Some(-1), cpu_period_us: Some(20_000), ..Limits::default() },
+            &[("cpu.cfs_period_us", "20000"), ("cpu.cfs_quota_us", "-1")],
+            &[("cpu.max", "max 20000")],
+        );
+    }
+
+    #[test]
+    fn pids() {
+        for (limit, expected) in [(100, "100"), (0, "max"), (-1, "max")] {
+            let limits = Limits { pids: Some(limit), ..Limits::default() };
+            check(limits, &[("pids.max", expected)], &[("pids.max", expected)]);
+        }
+    }
+
+    #[test]
+    fn weights_are_converted_at_both_ends_of_their_range() {
+        for (shares, weight) in [(0, 1), (2, 1), (1024, 39), (262_144, 10_000), (u64::MAX, 10_000)] {
+            assert_eq!(conversion::cpu_weight(shares), weight, "{shares}");
+        }
+        for (blkio, io) in [(10, 1), (500, 4950), (1000, 10_000)] {
+            assert_eq!(conversion::io_weight(blkio), io, "{blkio}");
+        }
+    }
+
+    #[test]
+    fn a_limit_the_version_does_not_have_is_refused_by_name() {
+        let swappiness = Limits { swappiness: Some(10), ..Limits::default() };
+        let error = plan(&swappiness, true).expect_err("v2 has none").to_string();
+        assert_eq!(error, "linux.resources.memory.swappiness: not possible with cgroup v2");
+        let unified = Limits { unified: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..Limits::default() };
+        let error = plan(&unified, false).expect_err("v1 has none").to_string();
+        assert_eq!(error, "linux.resources.unified: not possible with cgroup v1");
+    }
+}

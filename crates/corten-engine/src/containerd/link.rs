@@ -1,0 +1,132 @@
+//! Keeps events coming: subscribe first, then look at every task, then follow.
+//!
+//! Events are hints. Whatever is missed while there is no link is found by looking at the tasks
+//! when it is there again, with the same code as at the start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use corten_proto::any;
+use corten_proto::containerd::events::{TaskExit, TaskOom};
+use corten_proto::containerd::services::events::v1::{ForwardRequest, SubscribeRequest};
+use corten_proto::containerd::services::tasks::v1::ListTasksRequest;
+use corten_proto::containerd::types::Envelope;
+use tokio::time::sleep;
+use tonic::Streaming;
+use tracing::{debug, info, warn};
+
+use crate::clock::Moment;
+use crate::containers::{exit, settle};
+use crate::engine::Engine;
+use crate::errors::{EngineError, Result};
+use crate::execs::{self, Exit};
+
+/// Between two tries to reach containerd.
+const TRY_AGAIN: Duration = Duration::from_millis(20);
+
+/// The longest such pause.
+const TRY_AGAIN_AT_MOST: Duration = Duration::from_secs(1);
+
+/// Between two markers while the subscription is made.
+const MARK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The topic of our markers.
+const MARKER_TOPIC: &str = "/corten/linked";
+
+/// Runs for ever.
+pub async fn keep(engine: Arc<Engine>) {
+    let mut pause = TRY_AGAIN;
+    let mut first = true;
+    loop {
+        let outcome = follow(&engine, &mut first, &mut pause).await;
+        engine.containerd.set_linked(false);
+        match outcome {
+            Ok(()) => warn!("containerd closed the events"),
+            Err(error) => debug!(error = error.message(), "no link to containerd"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(TRY_AGAIN_AT_MOST);
+    }
+}
+
+async fn follow(engine: &Arc<Engine>, first: &mut bool, pause: &mut Duration) -> Result<()> {
+    let mut events = subscribe(engine).await?;
+    let tasks = engine.containerd.tasks().list(ListTasksRequest::default()).await?.into_inner().tasks;
+    let occasion = if *first { settle::Occasion::EngineStarted } else { settle::Occasion::LinkedAgain };
+    settle::settle_all(engine, tasks, occasion).await?;
+    (*first, *pause) = (false, TRY_AGAIN);
+    engine.containerd.set_linked(true);
+    info!(address = %engine.containerd.address().display(), "linked to containerd");
+    while let Some(envelope) = events.message().await? {
+        dispatch(engine, &envelope);
+    }
+    Ok(())
+}
+
+/// Subscribes, and returns when the subscription is known to be there.
+///
+/// containerd sends nothing before the first event, not even headers, so markers of our own are
+/// forwarded until one comes back.
+async fn subscribe(engine: &Arc<Engine>) -> Result<Streaming<Envelope>> {
+    let namespace = engine.containerd.namespace();
+    let filters = vec![
+        format!("namespace=={namespace},topic~=|^/tasks/|"),
+        format!("namespace=={namespace},topic=={MARKER_TOPIC}"),
+    ];
+    let mut subscriber = engine.containerd.events();
+    let subscription = subscriber.subscribe(SubscribeRequest { filters });
+    let markers = async {
+        loop {
+            let marked = mark(engine).await;
+            if let Err(error) = marked {
+                return error;
+            }
+            sleep(MARK_AGAIN).await;
+        }
+    };
+    tokio::select! {
+        subscribed = subscription => Ok(subscribed?.into_inner()),
+        error = markers => Err(error),
+    }
+}
+
+async fn mark(engine: &Engine) -> Result<()> {
+    let now = Moment::now();
+    let envelope = Envelope {
+        timestamp: Some(prost_types::Timestamp {
+            seconds: now.seconds(),
+            nanos: i32::try_from(now.nanos().rem_euclid(1_000_000_000)).unwrap_or_default(),
+        }),
+        namespace: engine.containerd.namespace().to_owned(),
+        topic: MARKER_TOPIC.to_owned(),
+        event: Some(any::pack(&TaskOom { container_id: engine.id.clone() })),
+    };
+    let forwarded = engine.containerd.events().forward(ForwardRequest { envelope: Some(envelope) }).await;
+    forwarded.map(drop).map_err(EngineError::from)
+}
+
+fn dispatch(engine: &Arc<Engine>, envelope: &Envelope) {
+    let Some(event) = &envelope.event else { return };
+    match envelope.topic.as_str() {
+        "/tasks/exit" => {
+            let Ok(Some(event)) = any::unpack::<TaskExit>(event) else { return };
+            let exit = Exit {
+                pid: event.pid,
+                status: event.exit_status,
+                at: event.exited_at.as_ref().map_or_else(Moment::now, Moment::from_proto),
+            };
+            let engine = Arc::clone(engine);
+            if event.id == event.container_id {
+                tokio::spawn(async move { exit::on_exit(&engine, &event.container_id, exit).await });
+            } else {
+                tokio::spawn(execs::on_exit(engine, event.container_id, event.id, exit));
+            }
+        }
+        "/tasks/oom" => {
+            let Ok(Some(event)) = any::unpack::<TaskOom>(event) else { return };
+            let engine = Arc::clone(engine);
+            tokio::spawn(async move { exit::on_oom(&engine, &event.container_id).await });
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,7 @@
+//! The engine's end of containerd's interface: our supervisor, or any containerd.
+
+mod client;
+pub mod link;
+pub mod supervisor;
+
+pub use client::Containerd;

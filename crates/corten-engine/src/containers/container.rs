@@ -1,0 +1,146 @@
+//! One container in memory: a view that readers take without waiting, and a turn that changes take.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use corten_sys::atomic_file::Durability;
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tracing::warn;
+
+use super::record::{FORMAT, Record, State};
+use crate::store;
+
+/// One moment of a container. Readers keep it as long as they like.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// What it is.
+    pub record: Arc<Record>,
+    /// What it does.
+    pub state: State,
+}
+
+/// What those who wait for a container look at.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    /// How often it has ended since the engine knows it.
+    pub exits: u64,
+    /// How it ended last.
+    pub exit_code: i64,
+    /// Whether it runs or is about to.
+    pub running: bool,
+    /// Set once it is gone; with the reason when the removal failed.
+    pub removed: Option<Result<(), String>>,
+}
+
+/// One container.
+pub struct Container {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    directory: PathBuf,
+    view: ArcSwap<View>,
+    turn: Mutex<()>,
+    lifecycle: watch::Sender<Lifecycle>,
+    /// Clients that attached before the start; [`crate::attach`] hands them to the shim.
+    pub parked: crate::attach::Parked,
+}
+
+impl Container {
+    /// A container whose files are in `directory`.
+    pub fn new(record: Record, state: State, directory: PathBuf) -> Self {
+        let lifecycle = Lifecycle { running: state.running, exit_code: state.exit_code, ..Lifecycle::default() };
+        Self {
+            id: record.id.clone(),
+            directory,
+            view: ArcSwap::from_pointee(View { record: Arc::new(record), state }),
+            turn: Mutex::default(),
+            lifecycle: watch::Sender::new(lifecycle),
+            parked: crate::attach::Parked::default(),
+        }
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What it is and does right now; never waits.
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// Waits until nobody else changes it.
+    pub async fn turn(&self) -> Turn<'_> {
+        Turn { container: self, _guard: self.turn.lock().await }
+    }
+
+    /// The turn, when nobody else has it.
+    pub fn try_turn(&self) -> Option<Turn<'_>> {
+        Some(Turn { container: self, _guard: self.turn.try_lock().ok()? })
+    }
+
+    /// What those who wait look at.
+    pub fn lifecycle(&self) -> watch::Receiver<Lifecycle> {
+        self.lifecycle.subscribe()
+    }
+}
+
+/// The right to change a container.
+pub struct Turn<'a> {
+    container: &'a Container,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl std::ops::Deref for Turn<'_> {
+    type Target = Container;
+
+    fn deref(&self) -> &Container {
+        self.container
+    }
+}
+
+impl Turn<'_> {
+    /// Changes the state, writes it down and shows it to readers.
+    pub fn change(&self, change: impl FnOnce(&mut State)) {
+        let view = self.view();
+        let mut state = view.state.clone();
+        change(&mut state);
+        state.format = FORMAT;
+        if let Err(error) = store::save_state(&self.directory, &state) {
+            // The state is a hint: after a restart the task itself is asked.
+            warn!(id = self.id, %error, "write the container's state");
+        }
+        let (running, exit_code) = (state.running, state.exit_code);
+        self.container.view.store(Arc::new(View { record: Arc::clone(&view.record), state }));
+        self.container.lifecycle.send_if_modified(|lifecycle| {
+            let changed = lifecycle.running != running;
+            lifecycle.running = running;
+            lifecycle.exit_code = exit_code;
+            changed
+        });
+    }
+
+    /// Tells those who wait that its init has ended. The state was changed before.
+    pub fn announce_exit(&self) {
+        self.container.lifecycle.send_modify(|lifecycle| lifecycle.exits += 1);
+    }
+
+    /// Tells those who wait that it is gone, or why it is not.
+    pub fn announce_removal(&self, outcome: Result<(), String>) {
+        self.container.lifecycle.send_modify(|lifecycle| {
+            lifecycle.running = false;
+            lifecycle.removed = Some(outcome);
+        });
+    }
+
+    /// Replaces the record: on disk, synced, then for readers.
+    ///
+    /// # Errors
+    /// Those of writing the file; nothing has changed then.
+    pub fn replace_record(&self, record: Record) -> std::io::Result<()> {
+        store::save_record(&self.directory, &record, Durability::PowerCut)?;
+        let state = self.view().state.clone();
+        self.container.view.store(Arc::new(View { record: Arc::new(record), state }));
+        Ok(())
+    }
+}

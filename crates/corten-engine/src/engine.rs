@@ -1,0 +1,71 @@
+//! The one value everything hangs on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::config::Config;
+use crate::containerd::Containerd;
+use crate::containers::{Container, Index};
+use crate::errors::{EngineError, Result};
+use crate::events::Bus;
+use crate::images;
+use crate::store;
+
+/// The engine.
+pub struct Engine {
+    /// What it was asked to be.
+    pub config: Config,
+    /// Identifies the data root, for ever.
+    pub id: String,
+    /// When the data root was made.
+    pub born: Moment,
+    /// The way down.
+    pub containerd: Containerd,
+    /// All containers.
+    pub containers: Index,
+    /// Who listens.
+    pub events: Bus,
+    /// Images looked at before.
+    pub images: images::Cache,
+    /// The programs a container's task needs.
+    pub programs: Programs,
+}
+
+/// The programs a container's task needs, by absolute path.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The shim.
+    pub shim: PathBuf,
+    /// The OCI runtime.
+    pub runtime: PathBuf,
+}
+
+impl Engine {
+    /// Reads the data root.
+    ///
+    /// # Errors
+    /// When the data root cannot be read or made; a broken container is no error.
+    pub fn open(config: Config, programs: Programs) -> Result<Self> {
+        let while_opening = |error: std::io::Error| {
+            EngineError::internal(format!("open the data root {}", config.data_root.display())).caused_by(error)
+        };
+        let loaded = store::load(&config.data_root).map_err(while_opening)?;
+        let identity = store::identity(&config.data_root).map_err(while_opening)?;
+        let containerd = Containerd::new(&config.containerd_address(), &config.containerd_namespace)?;
+        let containers = Index::default();
+        for one in loaded {
+            containers.adopt(Arc::new(Container::new(one.record, one.state, one.directory)));
+        }
+        Ok(Self {
+            id: identity.id,
+            born: identity.born,
+            containerd,
+            containers,
+            events: Bus::default(),
+            images: images::Cache::default(),
+            programs,
+            config,
+        })
+    }
+}

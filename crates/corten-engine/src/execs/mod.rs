@@ -1,0 +1,26 @@
+//! Processes added to a running container.
+
+mod exec;
+mod index;
+
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::engine::Engine;
+
+pub use exec::{Exec, Phase};
+pub use index::{Execs, KEPT_AFTER_END};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Exit {
+    /// Its pid on the host.
+    pub pid: u32,
+    /// Its exit status, 128 + signal when killed.
+    pub status: u32,
+    /// When.
+    pub at: Moment,
+}
+
+/// Records the end of the exec `exec_id` of a container.
+pub async fn on_exit(_engine: Arc<Engine>, _container_id: String, _exec_id: String, _exit: Exit) {}

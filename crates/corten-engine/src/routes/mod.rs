@@ -1,0 +1,95 @@
+//! Every call of the Engine API that is served, in one table.
+//!
+//! A handler decodes its request, makes one call, and encodes the answer. Anything else is not here.
+
+mod matching;
+mod networks;
+mod streams;
+mod swarm;
+mod system;
+mod volumes;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use hyper::Method;
+
+use crate::engine::Engine;
+use crate::errors::Result;
+use crate::http::{Answer, Request};
+
+/// What a handler returns.
+pub type Handled = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
+
+/// One call.
+pub struct Route {
+    /// Its method.
+    pub method: Method,
+    /// Its path: `{id}` is one segment, `{name...}` one or more (image names have slashes).
+    pub pattern: &'static str,
+    /// What serves it.
+    pub handler: fn(Arc<Engine>, Request) -> Handled,
+}
+
+macro_rules! routes {
+    ($($method:ident $pattern:literal => $handler:path,)*) => {
+        &[$(Route {
+            method: Method::$method,
+            pattern: $pattern,
+            handler: |engine, request| Box::pin($handler(engine, request)),
+        },)*]
+    };
+}
+
+/// The table. The first match wins, so fixed segments stand before names.
+pub const ROUTES: &[Route] = routes! {
+    HEAD "/_ping" => system::ping_head,
+    GET "/_ping" => system::ping,
+    GET "/version" => system::version,
+    GET "/info" => system::info,
+    GET "/events" => system::events,
+
+    POST "/containers/{id}/attach" => streams::attach,
+    GET "/containers/{id}/logs" => streams::logs,
+    GET "/containers/{id}/stats" => streams::stats,
+    GET "/containers/{id}/top" => streams::top,
+
+    GET "/networks" => networks::list,
+    GET "/networks/{id}" => networks::inspect,
+    POST "/networks/create" => networks::create,
+    POST "/networks/prune" => networks::prune,
+    GET "/volumes" => volumes::list,
+    GET "/volumes/{name}" => volumes::inspect,
+    POST "/volumes/create" => volumes::create,
+    POST "/volumes/prune" => volumes::prune,
+    GET "/plugins" => swarm::plugins,
+    GET "/plugins/{name...}/json" => swarm::plugin,
+
+    POST "/swarm/init" => swarm::not_supported,
+    POST "/swarm/join" => swarm::not_supported,
+    POST "/swarm/leave" => swarm::leave,
+    GET "/swarm" => swarm::unavailable,
+    GET "/swarm/{rest...}" => swarm::unavailable,
+    GET "/services" => swarm::unavailable,
+    GET "/services/{rest...}" => swarm::unavailable,
+    POST "/services/{rest...}" => swarm::unavailable,
+    GET "/tasks" => swarm::unavailable,
+    GET "/tasks/{rest...}" => swarm::unavailable,
+    GET "/nodes" => swarm::unavailable,
+    GET "/nodes/{rest...}" => swarm::unavailable,
+    GET "/secrets" => swarm::unavailable,
+    GET "/secrets/{rest...}" => swarm::unavailable,
+    POST "/secrets/{rest...}" => swarm::unavailable,
+    GET "/configs" => swarm::unavailable,
+    GET "/configs/{rest...}" => swarm::unavailable,
+    POST "/configs/{rest...}" => swarm::unavailable,
+};
+
+/// The route of a call, with the variable parts of its path.
+pub fn find(method: &Method, path: &str) -> Option<(&'static Route, Vec<(&'static str, String)>)> {
+    ROUTES
+        .iter()
+        .filter(|route| route.method == *method)
+        .find_map(|route| matching::captures(route.pattern, path).map(|params| (route, params)))
+}

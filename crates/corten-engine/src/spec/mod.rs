@@ -1,0 +1,1 @@
+//! From an image and a host configuration to an OCI specification.

@@ -1,0 +1,123 @@
+//! `GET /info`.
+
+use std::collections::BTreeMap;
+
+use corten_docker_api::info::{
+    ContainerdInfo, ContainerdNamespaces, IndexConfig, Info, PluginsInfo, RegistryConfig, Runtime, Swarm,
+};
+
+use super::version::{ENGINE_VERSION, kernel_release};
+use crate::clock::Moment;
+use crate::engine::Engine;
+use crate::errors::Result;
+
+/// What the engine says of itself and its host.
+///
+/// # Errors
+/// Never; what cannot be read is left empty.
+pub async fn info(engine: &Engine) -> Result<Info> {
+    let views: Vec<_> = engine.containers.all().iter().map(|container| container.view()).collect();
+    let count = |status: &str| views.iter().filter(|view| view.state.status() == status).count() as i64;
+    let (running, paused) = (count("running") + count("restarting"), count("paused"));
+    let list = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let docker_io = IndexConfig { name: "docker.io".into(), mirrors: Some(Vec::new()), secure: true, official: true };
+    let runtime = Runtime { path: engine.programs.runtime.display().to_string(), ..Runtime::default() };
+    Ok(Info {
+        id: engine.id.clone(),
+        containers: views.len() as i64,
+        containers_running: running,
+        containers_paused: paused,
+        containers_stopped: views.len() as i64 - running - paused,
+        driver: "overlayfs".into(),
+        driver_status: Some(vec![["driver-type".into(), "io.containerd.snapshotter.v1".into()]]),
+        plugins: PluginsInfo {
+            volume: list(&["local"]),
+            network: list(&["bridge", "host", "null"]),
+            authorization: None,
+            log: list(&["json-file", "none"]),
+        },
+        memory_limit: true,
+        swap_limit: true,
+        cpu_cfs_period: true,
+        cpu_cfs_quota: true,
+        cpu_shares: true,
+        cpu_set: true,
+        pids_limit: true,
+        ipv4_forwarding: read_trimmed("/proc/sys/net/ipv4/ip_forward") == "1",
+        debug: engine.config.debug,
+        n_fd: std::fs::read_dir("/proc/self/fd").map_or(0, |entries| entries.count() as i64),
+        oom_kill_disable: !is_cgroup_v2(),
+        n_goroutines: tokio::runtime::Handle::current().metrics().num_alive_tasks() as i64,
+        system_time: Moment::now().to_string(),
+        logging_driver: "json-file".into(),
+        cgroup_driver: "cgroupfs".into(),
+        cgroup_version: if is_cgroup_v2() { "2" } else { "1" }.into(),
+        n_events_listener: engine.events.listeners() as i64,
+        kernel_version: kernel_release(),
+        operating_system: os_release("PRETTY_NAME"),
+        os_version: os_release("VERSION_ID"),
+        os_type: "linux".into(),
+        architecture: std::env::consts::ARCH.into(),
+        index_server_address: "https://index.docker.io/v1/".into(),
+        registry_config: Some(RegistryConfig {
+            insecure_registry_cidrs: list(&["::1/128", "127.0.0.0/8"]),
+            index_configs: Some(BTreeMap::from([("docker.io".to_owned(), docker_io)])),
+            mirrors: Some(Vec::new()),
+            ..RegistryConfig::default()
+        }),
+        n_cpu: host_cpus() as i64,
+        mem_total: memory_total_bytes(),
+        docker_root_dir: engine.config.data_root.display().to_string(),
+        name: host_name(),
+        labels: Some(engine.config.labels.clone()),
+        server_version: ENGINE_VERSION.into(),
+        runtimes: Some(BTreeMap::from([("runc".to_owned(), runtime)])),
+        default_runtime: "runc".into(),
+        swarm: Swarm { local_node_state: "inactive".into(), ..Swarm::default() },
+        live_restore_enabled: engine.config.live_restore,
+        init_binary: "docker-init".into(),
+        security_options: Some(Vec::new()),
+        containerd: Some(ContainerdInfo {
+            address: engine.containerd.address().display().to_string(),
+            namespaces: ContainerdNamespaces {
+                containers: engine.containerd.namespace().to_owned(),
+                plugins: "plugins.moby".into(),
+            },
+        }),
+        ..Info::default()
+    })
+}
+
+/// Whether the host has only the unified hierarchy.
+pub fn is_cgroup_v2() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// The host's processors.
+pub fn host_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The host's memory.
+pub fn memory_total_bytes() -> i64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<i64>().ok());
+    kib.unwrap_or_default() * 1024
+}
+
+/// The host's name.
+pub fn host_name() -> String {
+    read_trimmed("/proc/sys/kernel/hostname")
+}
+
+fn read_trimmed(path: &str) -> String {
+    std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
+}
+
+fn os_release(key: &str) -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    line.unwrap_or_default().trim_matches('"').to_owned()
+}

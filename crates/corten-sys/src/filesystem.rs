@@ -1,0 +1,76 @@
+//! Facts of a file system: how much is free (statvfs(3)), whether it gives types with names (getdents64(2)).
+
+use std::{
+    ffi::CString,
+    fs::File,
+    io,
+    mem::MaybeUninit,
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    path::Path,
+};
+
+use crate::cvt;
+
+/// How full a file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Its size.
+    pub total_bytes: u64,
+    /// What an unprivileged process may still write.
+    pub free_bytes: u64,
+    /// How many files it can hold; 0 where it does not count them (btrfs).
+    pub total_files: u64,
+    /// How many more it can hold.
+    pub free_files: u64,
+}
+
+/// How full the file system that holds `path` is.
+///
+/// # Errors
+/// The kernel's, when `path` does not exist or cannot be reached.
+pub fn usage(path: &Path) -> io::Result<Usage> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut facts = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends in NUL and the buffer has the structure's size.
+    cvt(unsafe { libc::statvfs(path.as_ptr(), facts.as_mut_ptr()) }.into())?;
+    // SAFETY: statvfs fills the whole structure when it succeeds.
+    let facts = unsafe { facts.assume_init() };
+    Ok(Usage {
+        total_bytes: facts.f_blocks * facts.f_frsize,
+        free_bytes: facts.f_bavail * facts.f_frsize,
+        total_files: facts.f_files,
+        free_files: facts.f_favail,
+    })
+}
+
+/// Whether listing `directory` tells the type of its entries; overlayfs needs that of its layers.
+///
+/// XFS made without `ftype=1` does not, for instance. The entries `.` and `..` suffice to see it.
+///
+/// # Errors
+/// The kernel's, when `directory` cannot be listed.
+pub fn lists_types(directory: &Path) -> io::Result<bool> {
+    /// Enough for several entries of the longest name.
+    const BUFFER_BYTES: usize = 4096;
+    /// linux_dirent64: inode (8), offset (8), length (2), type (1), name.
+    const TYPE_AT: usize = 18;
+    let file = File::open(directory)?;
+    let mut buffer = [0_u8; BUFFER_BYTES];
+    // SAFETY: the kernel writes at most the given number of bytes into the buffer, which is ours alone.
+    let read =
+        cvt(unsafe { libc::syscall(libc::SYS_getdents64, file.as_raw_fd(), buffer.as_mut_ptr(), BUFFER_BYTES) })?;
+    Ok(read > TYPE_AT as libc::c_long && buffer[TYPE_AT] != libc::DT_UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_and_the_root_give_their_facts() {
+        assert!(usage(Path::new("/")).unwrap().total_bytes > 0);
+        assert!(lists_types(Path::new("/proc")).unwrap());
+        assert!(usage(Path::new("/no/such/path")).is_err());
+        assert!(lists_types(Path::new("/no/such/path")).is_err());
+    }
+}

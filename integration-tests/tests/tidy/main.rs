@@ -1,0 +1,10 @@
+//! The rules of `crates/README.md` (the map), checked on the sources and on what was built.
+
+mod journey;
+mod layers;
+mod map;
+mod ratchet;
+mod sources;
+mod unsafe_code;
+mod weight;
+mod words;
