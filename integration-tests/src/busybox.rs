@@ -132,21 +132,31 @@ pub fn image() -> ImageFiles {
 #[must_use]
 pub fn layer() -> &'static [u8] {
     static LAYER: OnceLock<Vec<u8>> = OnceLock::new();
-    LAYER.get_or_init(|| {
-        let mut archive = Archive::new();
-        for (name, mode) in DIRECTORIES {
-            archive.directory_with_mode(name, mode);
-        }
-        for (name, content) in FILES {
-            archive.file(name, content.as_bytes(), 0o644);
-        }
-        let program = fs::read(programs::original("busybox")).expect("busybox can be read");
-        archive.file("bin/busybox", &program, 0o755);
-        for applet in applets() {
-            archive.link(tar::EntryType::Symlink, &format!("bin/{applet}"), "busybox");
-        }
-        archive.finish()
-    })
+    LAYER.get_or_init(|| layer_with(&[]))
+}
+
+/// The same with more files in its root, so that it is a layer of its own.
+///
+/// # Panics
+/// When busybox is not installed.
+#[must_use]
+pub fn layer_with(more: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = Archive::new();
+    for (name, content) in more {
+        archive.file(name, content, 0o644);
+    }
+    for (name, mode) in DIRECTORIES {
+        archive.directory_with_mode(name, mode);
+    }
+    for (name, content) in FILES {
+        archive.file(name, content.as_bytes(), 0o644);
+    }
+    let program = fs::read(programs::original("busybox")).expect("busybox can be read");
+    archive.file("bin/busybox", &program, 0o755);
+    for applet in applets() {
+        archive.link(tar::EntryType::Symlink, &format!("bin/{applet}"), "busybox");
+    }
+    archive.finish()
 }
 
 /// A docker-save archive with the image under `names`, as a file in `root`.

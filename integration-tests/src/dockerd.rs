@@ -40,7 +40,8 @@ impl Dockerd {
     #[must_use]
     pub fn start_with(root: &TempRoot, containerd: &Path, options: DockerdOptions) -> Dockerd {
         let directory = root.make("dockerd");
-        fs::write(directory.join("daemon.json"), "{}\n").expect("the root is writable");
+        // Containers of ours always survive the engine; the original's do when told to.
+        fs::write(directory.join("daemon.json"), "{\"live-restore\": true}\n").expect("the root is writable");
         let daemon = spawn(root, &directory, containerd, &options);
         Dockerd { daemon, directory, containerd: containerd.to_owned(), options }
     }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{Containerd, Cortend, CortendOptions, Ctr, DockerCli, Dockerd, TempRoot, busybox};
+use crate::{
+    Containerd, ContainerdOptions, Cortend, CortendOptions, Ctr, DEADLINE, DockerCli, Dockerd, DockerdOptions,
+    EngineApi, Supervisor, SupervisorOptions, TempRoot, busybox, send_signal, wait_for, wait_for_some,
+};
 
 /// Whose programs a [`Stack`] is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,8 +14,21 @@ pub enum Kind {
     Ours,
     /// cortend on Debian's containerd, with corten-shim and corten-runtime.
     OursOnContainerd,
+    /// Debian's dockerd on corten-supervisor, with Debian's shim and runc.
+    OriginalOnSupervisor,
     /// Debian's dockerd, containerd, shim and runc.
     Original,
+}
+
+/// What a test may choose of a [`Stack`].
+#[derive(Debug, Clone, Default)]
+pub struct StackOptions {
+    /// The directory our programs are taken from, when not the tests' own.
+    pub programs: Option<PathBuf>,
+    /// Directories in which shims and runtimes are looked up by name before ours and the system's.
+    pub search_first: Vec<PathBuf>,
+    /// More arguments of the engine.
+    pub engine_arguments: Vec<String>,
 }
 
 /// A running engine with all below it, in a root of its own.
@@ -21,7 +37,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Stack {
     engine: Engine,
-    containerd: Option<Containerd>,
+    below: Below,
     root: TempRoot,
 }
 
@@ -29,6 +45,15 @@ pub struct Stack {
 enum Engine {
     Ours(Cortend),
     Original(Dockerd),
+}
+
+/// What the engine stands on, when the test started it.
+#[derive(Debug)]
+enum Below {
+    /// The engine starts its own.
+    Own,
+    Containerd(Containerd),
+    Supervisor(Supervisor),
 }
 
 impl Stack {
@@ -41,16 +66,40 @@ impl Stack {
     /// Starts one in `root`.
     #[must_use]
     pub fn start_in(root: TempRoot, kind: Kind) -> Stack {
-        let containerd = (kind != Kind::Ours).then(|| Containerd::start(&root));
-        let address = containerd.as_ref().map(Containerd::address);
-        let engine = match (kind, address) {
-            (Kind::Original, Some(address)) => Engine::Original(Dockerd::start(&root, &address)),
-            (_, address) => {
-                let options = CortendOptions { containerd: address, ..CortendOptions::default() };
-                Engine::Ours(Cortend::start_with(&root, options))
+        Stack::start_with(root, kind, StackOptions::default())
+    }
+
+    /// Starts one in `root` with `options`.
+    #[must_use]
+    pub fn start_with(root: TempRoot, kind: Kind, options: StackOptions) -> Stack {
+        let search_first = options.search_first;
+        let (below, address) = match kind {
+            Kind::Ours => (Below::Own, None),
+            Kind::OursOnContainerd | Kind::Original => {
+                let chosen = ContainerdOptions { search_first: search_first.clone() };
+                let containerd = Containerd::start_with(&root, chosen);
+                let address = containerd.address();
+                (Below::Containerd(containerd), Some(address))
+            }
+            Kind::OriginalOnSupervisor => {
+                let chosen = SupervisorOptions { search_first: search_first.clone(), ..SupervisorOptions::default() };
+                let supervisor = Supervisor::start_with(&root, chosen);
+                let address = supervisor.address();
+                (Below::Supervisor(supervisor), Some(address))
             }
         };
-        Stack { engine, containerd, root }
+        let arguments = options.engine_arguments;
+        let engine = match (kind, address) {
+            (Kind::Original | Kind::OriginalOnSupervisor, Some(address)) => {
+                let chosen = DockerdOptions { arguments, search_first };
+                Engine::Original(Dockerd::start_with(&root, &address, chosen))
+            }
+            (_, containerd) => {
+                let chosen = CortendOptions { containerd, arguments, search_first, programs: options.programs };
+                Engine::Ours(Cortend::start_with(&root, chosen))
+            }
+        };
+        Stack { engine, below, root }
     }
 
     /// What everything of it lives in.
@@ -91,20 +140,83 @@ impl Stack {
             Engine::Ours(cortend) => cortend.kill_both(),
             Engine::Original(dockerd) => dockerd.daemon().kill(),
         }
-        if let Some(containerd) = &mut self.containerd {
-            containerd.daemon().kill();
+        match &mut self.below {
+            Below::Own => {}
+            Below::Containerd(containerd) => containerd.daemon().kill(),
+            Below::Supervisor(supervisor) => supervisor.daemon().kill(),
         }
     }
 
     /// Starts again what was [killed](Stack::kill).
     pub fn restart(&mut self) {
-        if let Some(containerd) = &mut self.containerd {
-            containerd.restart(&self.root);
+        self.restart_supervisor();
+        self.restart_engine();
+    }
+
+    /// `kill -9` of the engine alone.
+    pub fn kill_engine(&mut self) {
+        match &mut self.engine {
+            Engine::Ours(cortend) => cortend.daemon().kill(),
+            Engine::Original(dockerd) => dockerd.daemon().kill(),
         }
+    }
+
+    /// Starts the engine again.
+    pub fn restart_engine(&mut self) {
         match &mut self.engine {
             Engine::Ours(cortend) => cortend.restart(&self.root),
             Engine::Original(dockerd) => dockerd.restart(&self.root),
         }
+    }
+
+    /// `kill -9` of the supervisor (or containerd) alone. A supervisor of the engine's own is started again by it.
+    pub fn kill_supervisor(&mut self) {
+        match (&mut self.below, &self.engine) {
+            (Below::Containerd(containerd), _) => containerd.daemon().kill(),
+            (Below::Supervisor(supervisor), _) => supervisor.daemon().kill(),
+            (Below::Own, Engine::Ours(cortend)) => {
+                let find = || cortend.supervisor_pid();
+                let pid = wait_for_some("the engine's supervisor to run", DEADLINE, find);
+                let _ = send_signal(pid, "KILL");
+                wait_for("the supervisor to be gone", DEADLINE, || cortend.supervisor_pid() != Some(pid));
+            }
+            (Below::Own, Engine::Original(_)) => unreachable!("the original never starts its own"),
+        }
+    }
+
+    /// Starts the supervisor (or containerd) again, where the engine does not do so itself.
+    pub fn restart_supervisor(&mut self) {
+        match &mut self.below {
+            Below::Own => {}
+            Below::Containerd(containerd) => containerd.restart(&self.root),
+            Below::Supervisor(supervisor) => supervisor.restart(&self.root),
+        }
+    }
+
+    /// The process id of the engine.
+    pub fn engine_pid(&mut self) -> u32 {
+        match &mut self.engine {
+            Engine::Ours(cortend) => cortend.daemon().pid(),
+            Engine::Original(dockerd) => dockerd.daemon().pid(),
+        }
+    }
+
+    /// The process id of the supervisor (or containerd).
+    pub fn supervisor_pid(&mut self) -> u32 {
+        match (&mut self.below, &self.engine) {
+            (Below::Containerd(containerd), _) => containerd.daemon().pid(),
+            (Below::Supervisor(supervisor), _) => supervisor.daemon().pid(),
+            (Below::Own, Engine::Ours(cortend)) => {
+                wait_for_some("the engine's supervisor to run", DEADLINE, || cortend.supervisor_pid())
+            }
+            (Below::Own, Engine::Original(_)) => unreachable!("the original never starts its own"),
+        }
+    }
+
+    /// Its Engine API.
+    #[must_use]
+    pub fn api(&self) -> EngineApi {
+        EngineApi::new(&self.socket())
     }
 
     /// The newest docker CLI on it.
@@ -122,10 +234,11 @@ impl Stack {
     /// Debian's ctr on what it stands on, in the engine's namespace.
     #[must_use]
     pub fn ctr(&self) -> Ctr {
-        let address = match (&self.engine, &self.containerd) {
-            (_, Some(containerd)) => containerd.address(),
-            (Engine::Ours(cortend), None) => cortend.containerd_address(),
-            (Engine::Original(_), None) => unreachable!("the original always has a containerd"),
+        let address = match (&self.engine, &self.below) {
+            (_, Below::Containerd(containerd)) => containerd.address(),
+            (_, Below::Supervisor(supervisor)) => supervisor.address(),
+            (Engine::Ours(cortend), Below::Own) => cortend.containerd_address(),
+            (Engine::Original(_), Below::Own) => unreachable!("the original never starts its own"),
         };
         Ctr::original(&address, self.root.name())
     }

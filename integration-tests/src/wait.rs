@@ -32,6 +32,12 @@ pub fn wait_for_some<T>(what: &str, deadline: Duration, look: impl FnMut() -> Op
     }
 }
 
+/// Whether `condition` holds within `deadline`, for a test that goes on when it does not.
+#[must_use]
+pub fn try_for(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    poll(deadline, || condition().then_some(())).is_some()
+}
+
 /// Looks until something is found or `deadline` is over.
 #[expect(
     clippy::disallowed_methods,

@@ -1,0 +1,94 @@
+//! The operations of the matrix, as requests to the Engine API.
+
+use std::io;
+
+use integration_tests::{Answer, EngineApi, ImageFiles, busybox, docker_archive, random_id};
+use serde_json::{Value, json};
+
+/// What is going on when the victim dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Start,
+    Exec,
+    Stop,
+    Rm,
+    Load,
+}
+
+/// One container (or image) an operation is done to.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The container's name; for [`Operation::Load`] the image's.
+    pub name: String,
+    /// The container's id, when there is a container already.
+    pub id: Option<String>,
+    /// The archive to load.
+    archive: Vec<u8>,
+}
+
+impl Subject {
+    /// Brings about what the operation needs: no container, a created one, a running one, an archive.
+    pub fn prepare(api: &EngineApi, operation: Operation) -> Subject {
+        let name = format!("crash-{}", random_id(12));
+        let mut subject = Subject { name, id: None, archive: Vec::new() };
+        match operation {
+            Operation::Create => {}
+            Operation::Load => subject.archive = archive(&subject.name),
+            Operation::Start => subject.create(api),
+            Operation::Exec | Operation::Stop | Operation::Rm => {
+                subject.create(api);
+                let path = format!("/containers/{}/start", subject.name);
+                expect("start", api.post(&path, &Value::Null));
+            }
+        }
+        subject
+    }
+
+    fn create(&mut self, api: &EngineApi) {
+        let answer = expect("create", api.post(&create_path(&self.name), &configuration()));
+        self.id = answer.json()["Id"].as_str().map(str::to_owned);
+    }
+
+    /// Does it; the error is the connection's: nobody knows then whether it was done.
+    pub fn perform(&self, api: &EngineApi, operation: Operation) -> io::Result<Answer> {
+        let name = &self.name;
+        match operation {
+            Operation::Create => api.post(&create_path(name), &configuration()),
+            Operation::Start => api.post(&format!("/containers/{name}/start"), &Value::Null),
+            Operation::Exec => {
+                let command = json!({"Cmd": ["touch", "/executed"]});
+                let created = api.post(&format!("/containers/{name}/exec"), &command)?;
+                let id = created.json()["Id"].as_str().unwrap_or("unknown").to_owned();
+                api.post(&format!("/exec/{id}/start"), &json!({"Detach": true}))
+            }
+            Operation::Stop => api.post(&format!("/containers/{name}/stop?t=20"), &Value::Null),
+            Operation::Rm => api.delete(&format!("/containers/{name}?force=1")),
+            Operation::Load => api.send("POST", "/images/load", "application/x-tar", &self.archive),
+        }
+    }
+}
+
+/// The answer of a step that must work for a round to begin.
+pub fn expect(what: &str, answer: io::Result<Answer>) -> Answer {
+    match answer {
+        Ok(answer) if answer.is_ok() => answer,
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+fn create_path(name: &str) -> String {
+    format!("/containers/create?name={name}")
+}
+
+/// A container that runs until it is told to stop, and then ends at once with 7.
+fn configuration() -> Value {
+    let script = "trap 'exit 7' TERM; while :; do sleep 1000 & wait $!; done";
+    json!({"Image": "busybox", "Cmd": ["sh", "-c", script], "HostConfig": {"NetworkMode": "none"}})
+}
+
+/// An image like busybox with one file more, so that its layer is a new one.
+fn archive(name: &str) -> Vec<u8> {
+    let layer = busybox::layer_with(&[("only-here", name.as_bytes())]);
+    docker_archive(&ImageFiles::new(layer, &["true"]), &[&format!("{name}:latest")])
+}
