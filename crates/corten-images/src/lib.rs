@@ -1,1 +1,31 @@
-//! Load, save and import of images as algorithms over `ContentStore` and `Snapshotter`; platform choice.
+//! Images as algorithms over a [`Store`](corten_containerd_api::Store): any containerd, or our supervisor.
+//!
+//! In reading order: [`platform`] says what runs here, [`manifest`] reads indexes, manifests and configurations,
+//! [`unpack`](unpack::unpack) turns layers into snapshots, [`load`](load::load) takes archives of whole images,
+//! [`import`](import::import) makes an image of a file system, with [`change`]s to its configuration,
+//! [`catalog`] finds, lists, tags and removes what is there.
+//!
+//! Everything made is under a lease until an image record refers to it, so that garbage collection never takes a
+//! half-made image and always takes the rest of a failed one. [`settle`](lease::settle) ends what a killed process
+//! left.
+
+pub mod catalog;
+pub mod change;
+pub mod import;
+pub mod input;
+pub mod lease;
+pub mod load;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
+pub mod unpack;
+
+mod archived;
+mod expand;
+mod ingest;
+
+pub use catalog::{Catalog, Details, Listed, ResolveError};
+pub use change::Change;
+pub use import::{ImportError, ImportRequest, import};
+pub use load::{LoadError, LoadRequest, Loaded, load};
+pub use platform::Platform;

@@ -1,0 +1,224 @@
+//! What an archive of images holds: blobs go to the store as they come, the few files that explain them are kept.
+//!
+//! Two layouts, of which an archive may have both (docker save since 25): OCI's (`oci-layout`, `index.json`,
+//! `blobs/…`) and docker's (`manifest.json`, which names configurations and layers by path).
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use bytes::Bytes;
+use corten_containerd_api::{ApiError, ContentStore};
+use corten_layers::archive::{Archive, ArchiveError, Entry, Kind};
+use corten_layers::codec::Codec;
+use corten_layers::name::{Name, NameError};
+use corten_types::{Digest, ErrorKind};
+
+use crate::ingest::Uploader;
+use crate::manifest::MANIFEST_MAX;
+
+/// Most files of an archive: an image has at most 1024 layers with three files each in the oldest layout.
+const FILES_MAX: usize = 65_536;
+/// Links from one layer's place to another's that are followed: docker writes one.
+const LINKS_MAX: usize = 8;
+
+/// A blob of the archive, in the store now.
+#[derive(Debug, Clone)]
+pub(crate) struct Blob {
+    pub digest: Digest,
+    pub size: u64,
+    pub codec: Codec,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Archived {
+    pub layout: Option<Bytes>,
+    pub index: Option<Bytes>,
+    pub manifest: Option<Bytes>,
+    blobs: HashMap<Name, Blob>,
+    links: HashMap<Name, Name>,
+}
+
+/// Why an archive of images could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchivedError {
+    /// It is no archive, or a broken one.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// An entry's name cannot be used.
+    #[error("archive entry {number} {path:?}")]
+    Name {
+        /// Number of the entry.
+        number: u64,
+        /// Its name.
+        path: String,
+        /// Why.
+        source: NameError,
+    },
+    /// An entry is something an archive of images cannot hold.
+    #[error("archive entry {number} {path:?}: {why}")]
+    Refused {
+        /// Number of the entry.
+        number: u64,
+        /// Its name.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// A blob could not be stored, or is not what its name says.
+    #[error("store {path:?}")]
+    Store {
+        /// Its name.
+        path: String,
+        /// Why.
+        source: ApiError,
+    },
+}
+
+impl ArchivedError {
+    /// What went wrong, for the edge.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Archive(ArchiveError::Read(source)) => match source.kind() {
+                std::io::ErrorKind::ConnectionAborted => ErrorKind::Canceled,
+                std::io::ErrorKind::Unsupported => ErrorKind::Unimplemented,
+                _ => ErrorKind::InvalidArgument,
+            },
+            Self::Archive(_) | Self::Name { .. } | Self::Refused { .. } => ErrorKind::InvalidArgument,
+            // A digest or size that differs from what the archive states.
+            Self::Store { source, .. } if source.kind() == ErrorKind::FailedPrecondition => ErrorKind::InvalidArgument,
+            Self::Store { source, .. } => source.kind(),
+        }
+    }
+}
+
+impl Archived {
+    /// The blob at `path`, through links of the archive.
+    pub(crate) fn blob(&self, path: &str) -> Option<&Blob> {
+        let mut name = Name::clean(path.as_bytes()).ok()?;
+        for _ in 0..LINKS_MAX {
+            if let Some(blob) = self.blobs.get(&name) {
+                return Some(blob);
+            }
+            name = self.links.get(&name)?.clone();
+        }
+        None
+    }
+}
+
+/// Reads the archive to its end, putting every blob into the store. Runs in a thread that may block.
+pub(crate) fn read<S: ContentStore>(input: impl Read, uploader: &mut Uploader<S>) -> Result<Archived, ArchivedError> {
+    let mut archive = Archive::new(input);
+    let mut found = Archived::default();
+    while let Some(entry) = archive.next_entry()? {
+        if found.blobs.len() + found.links.len() >= FILES_MAX {
+            return Err(refused(&entry, format!("the archive has more than {FILES_MAX} files")));
+        }
+        let name = Name::clean(&entry.path).map_err(|source| named(&entry, source))?;
+        match entry.kind {
+            Kind::Directory => {}
+            Kind::File => file(name, &entry, &mut archive, uploader, &mut found)?,
+            Kind::Symlink | Kind::HardLink => {
+                let target = link_target(&name, &entry).map_err(|source| named(&entry, source))?;
+                found.links.insert(name, target);
+            }
+            Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => {
+                return Err(refused(&entry, "an archive of images holds no devices or pipes".to_owned()));
+            }
+        }
+    }
+    archive.drain()?;
+    Ok(found)
+}
+
+fn named(entry: &Entry, source: NameError) -> ArchivedError {
+    ArchivedError::Name { number: entry.number, path: entry.name(), source }
+}
+
+fn refused(entry: &Entry, why: String) -> ArchivedError {
+    ArchivedError::Refused { number: entry.number, path: entry.name(), why }
+}
+
+/// Where a link leads, as a name of the archive: a symbolic link is relative to its directory.
+fn link_target(name: &Name, entry: &Entry) -> Result<Name, NameError> {
+    if entry.kind == Kind::HardLink || entry.link.starts_with(b"/") {
+        return Name::clean(&entry.link);
+    }
+    let parent = name.split().map_or_else(Name::root, |(parent, _)| parent);
+    Name::clean(&[parent.as_bytes(), b"/", &entry.link].concat())
+}
+
+fn file<S: ContentStore>(
+    name: Name,
+    entry: &Entry,
+    archive: &mut Archive<impl Read>,
+    uploader: &mut Uploader<S>,
+    found: &mut Archived,
+) -> Result<(), ArchivedError> {
+    if entry.segments.is_some() {
+        return Err(refused(entry, "a sparse file".to_owned()));
+    }
+    match name.as_bytes() {
+        b"oci-layout" => found.layout = Some(archive.read_all(MANIFEST_MAX)?.into()),
+        b"index.json" => found.index = Some(archive.read_all(MANIFEST_MAX)?.into()),
+        b"manifest.json" => found.manifest = Some(archive.read_all(MANIFEST_MAX)?.into()),
+        // What docker before 1.10 reads; nothing refers to it.
+        b"repositories" => {}
+        path if path.ends_with(b"/VERSION") || path.ends_with(b"/json") => {}
+        _ => {
+            let blob = store_blob(&name, entry, archive, uploader)?;
+            found.blobs.insert(name, blob);
+        }
+    }
+    Ok(())
+}
+
+fn store_blob<S: ContentStore>(
+    name: &Name,
+    entry: &Entry,
+    archive: &mut Archive<impl Read>,
+    uploader: &mut Uploader<S>,
+) -> Result<Blob, ArchivedError> {
+    let failed = |source| ArchivedError::Store { path: name.display(), source };
+    let expected = stated_digest(name).map_err(|why| refused(entry, why))?;
+    let mut upload = uploader.begin(expected, Some(entry.size)).map_err(failed)?;
+    let mut buffer = vec![0; 256 << 10];
+    let mut codec = None;
+    loop {
+        // Before the first flush there is always room for the whole magic number, unless the file is shorter.
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match archive.read_data(&mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) => {
+                    upload.abort();
+                    return Err(error.into());
+                }
+            }
+        }
+        codec.get_or_insert_with(|| Codec::detect(&buffer[..filled]));
+        if filled == 0 {
+            break;
+        }
+        if let Err(error) = upload.write(&buffer[..filled]) {
+            upload.abort();
+            return Err(failed(error));
+        }
+    }
+    let (digest, size) = upload.finish().map_err(failed)?;
+    // Compression that is not supported is refused by what unpacks it, by name.
+    let codec = codec.and_then(Result::ok).unwrap_or(Codec::Plain);
+    Ok(Blob { digest, size, codec })
+}
+
+/// The digest that a name under `blobs/` states.
+fn stated_digest(name: &Name) -> Result<Option<Digest>, String> {
+    let parts: Vec<_> = name.components().map(|part| part.to_string_lossy()).collect();
+    match &parts[..] {
+        [blobs, algorithm, hex] if blobs == "blobs" => {
+            format!("{algorithm}:{hex}").parse().map(Some).map_err(|error| format!("{error}"))
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,62 @@
+//! Leases of this crate's work, and ending those of a process that was killed.
+
+use std::time::Duration;
+
+use corten_containerd_api::{ApiError, Collect, Labels, Leases};
+
+/// Marks a lease as one of ours; its value says whose, so that two engines on one containerd leave each other's alone.
+const OWNER: &str = "com.corten.lease";
+/// How long one operation may take; longer than any, since it is only for those that were killed.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Hex digits of `bytes` random bytes.
+pub(crate) fn random_hex(bytes: usize) -> String {
+    use std::fmt::Write;
+    use std::hash::{BuildHasher, Hasher};
+    let mut text = String::new();
+    while text.len() < 2 * bytes {
+        // RandomState is seeded from the system's random numbers and differs at every call.
+        let number = std::hash::RandomState::new().build_hasher().finish();
+        let _ = write!(text, "{number:016x}"); // writing to a String cannot fail
+    }
+    text.truncate(2 * bytes);
+    text
+}
+
+/// A lease held for one operation.
+pub(crate) struct Held<S> {
+    /// The store under the lease.
+    pub store: S,
+    /// Its id, also the stem of ingest names.
+    pub id: String,
+}
+
+/// Takes a lease for `operation` on behalf of `owner`.
+pub(crate) async fn hold<S: Leases>(store: &S, operation: &str, owner: &str) -> Result<Held<S>, ApiError> {
+    let id = format!("{operation}-{}", random_hex(8));
+    let labels = Labels::from([(OWNER.to_owned(), owner.to_owned())]);
+    let leased = store.lease(&id, LIFETIME, &labels).await?;
+    Ok(Held { store: leased, id })
+}
+
+impl<S: Leases> Held<S> {
+    /// Ends the lease: at once with all it alone kept after a failure, in containerd's own time after success.
+    pub async fn release(self, collect: Collect) {
+        if let Err(error) = self.store.release(&self.id, collect).await {
+            tracing::warn!(id = self.id, error = %error, "lease left to expire");
+        }
+    }
+}
+
+/// Ends the leases that operations of `owner` left when its process was killed; to be called when it starts, before
+/// its first operation. What they kept is collected. Returns how many.
+///
+/// # Errors
+/// What containerd answers.
+pub async fn settle(store: &impl Leases, owner: &str) -> Result<usize, ApiError> {
+    let left = store.leases_labelled(OWNER, owner).await?;
+    for id in &left {
+        store.release(id, Collect::Later).await?;
+    }
+    Ok(left.len())
+}
