@@ -32,6 +32,8 @@ pub struct Config {
     pub cgroup_parent: String,
     /// Seconds containers have to end when the daemon ends with `live_restore` off.
     pub shutdown_timeout_seconds: u64,
+    /// A containerd runtime used in the place of our shim. Its containers' output is not collected.
+    pub default_runtime: Option<String>,
     /// Log options of containers that ask for none.
     pub log_opts: BTreeMap<String, String>,
     /// Shown in `info`.
@@ -55,6 +57,7 @@ impl Default for Config {
             live_restore: true,
             cgroup_parent: "/docker".to_owned(),
             shutdown_timeout_seconds: 15,
+            default_runtime: None,
             log_opts: DEFAULT_LOG_OPTS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             labels: Vec::new(),
         }
@@ -113,7 +116,8 @@ pub enum ConfigError {
 const DEFAULT_FILE: &str = "/etc/corten/daemon.json";
 
 /// A key of the file and the flag that says the same.
-const KEYS: [(&str, &str); 13] = [
+const KEYS: [(&str, &str); 14] = [
+    ("default-runtime", "default-runtime"),
     ("hosts", "host"),
     ("data-root", "data-root"),
     ("exec-root", "exec-root"),
@@ -179,6 +183,7 @@ fn command() -> Command {
         .arg(flag("live-restore", "Keep containers when the daemon ends (default true)"))
         .arg(value("cgroup-parent", "Cgroup above every container's"))
         .arg(value("shutdown-timeout", "Seconds containers have to end when the daemon does not keep them"))
+        .arg(value("default-runtime", "containerd runtime in the place of corten-shim; output is not collected then"))
         .arg(value("log-opt", "Log option of containers that ask for none, KEY=VALUE").action(ArgAction::Append))
         .arg(value("label", "Label shown in info, KEY=VALUE").action(ArgAction::Append))
 }
@@ -237,6 +242,7 @@ fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Pat
     parse_into(&mut config.debug, "debug", one("debug")?)?;
     parse_into(&mut config.live_restore, "live-restore", one("live-restore")?)?;
     parse_into(&mut config.shutdown_timeout_seconds, "shutdown-timeout", one("shutdown-timeout")?)?;
+    config.default_runtime = one("default-runtime")?.filter(|name| !name.is_empty());
     let log_opts = values("log-opts")?;
     if !log_opts.is_empty() {
         config.log_opts = log_opts.iter().map(|option| key_value("log-opts", option)).collect::<Result<_, _>>()?;

@@ -64,3 +64,8 @@ pub(crate) fn framing(version: ApiVersion, has_terminal: bool) -> (Framing, &'st
 
 /// The version from which frames have a media type of their own.
 const MULTIPLEXED_SINCE: ApiVersion = ApiVersion::new(1, 42);
+
+/// Lets go of parked clients: there will be no task for them.
+pub fn abandon(container: &Container) {
+    container.parked.release();
+}

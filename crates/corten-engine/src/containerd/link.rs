@@ -71,7 +71,7 @@ async fn subscribe(engine: &Arc<Engine>) -> Result<Streaming<Envelope>> {
     let namespace = engine.containerd.namespace();
     let filters = vec![
         format!("namespace=={namespace},topic~=|^/tasks/|"),
-        format!("namespace=={namespace},topic=={MARKER_TOPIC}"),
+        format!("namespace=={namespace},topic==\"{MARKER_TOPIC}\""),
     ];
     let mut subscriber = engine.containerd.events();
     let subscription = subscriber.subscribe(SubscribeRequest { filters });

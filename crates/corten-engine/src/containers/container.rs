@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use corten_sys::atomic_file::Durability;
@@ -41,6 +43,10 @@ pub struct Container {
     view: ArcSwap<View>,
     turn: Mutex<()>,
     lifecycle: watch::Sender<Lifecycle>,
+    /// The restart policy's last pause, milliseconds; 0 after a start by somebody.
+    back_off_ms: AtomicU64,
+    removal_begun: AtomicBool,
+    removal_holds: AtomicUsize,
     /// Clients that attached before the start; [`crate::attach`] hands them to the shim.
     pub parked: crate::attach::Parked,
 }
@@ -55,6 +61,9 @@ impl Container {
             view: ArcSwap::from_pointee(View { record: Arc::new(record), state }),
             turn: Mutex::default(),
             lifecycle: watch::Sender::new(lifecycle),
+            back_off_ms: AtomicU64::new(0),
+            removal_begun: AtomicBool::new(false),
+            removal_holds: AtomicUsize::new(0),
             parked: crate::attach::Parked::default(),
         }
     }
@@ -79,9 +88,54 @@ impl Container {
         Some(Turn { container: self, _guard: self.turn.try_lock().ok()? })
     }
 
+    /// The restart policy's last pause; none after a start by somebody.
+    pub fn back_off(&self) -> Option<Duration> {
+        Some(self.back_off_ms.load(Ordering::Relaxed)).filter(|millis| *millis != 0).map(Duration::from_millis)
+    }
+
+    /// Remembers the restart policy's pause.
+    pub fn set_back_off(&self, pause: Duration) {
+        self.back_off_ms.store(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Somebody starts it: the policy begins anew.
+    pub fn reset_back_off(&self) {
+        self.back_off_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// Claims the removal; answers whether somebody else has it.
+    pub fn begin_removal(&self) -> bool {
+        self.removal_begun.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives the removal back: it was refused or failed.
+    pub fn give_up_removal(&self) {
+        self.removal_begun.store(false, Ordering::Release);
+    }
+
+    /// Keeps an end from removing the container, as long as the answer lives: a restart by hand.
+    pub fn hold_removal(&self) -> RemovalHold<'_> {
+        self.removal_holds.fetch_add(1, Ordering::AcqRel);
+        RemovalHold(self)
+    }
+
+    /// Whether somebody holds the removal.
+    pub fn is_removal_held(&self) -> bool {
+        self.removal_holds.load(Ordering::Acquire) > 0
+    }
+
     /// What those who wait look at.
     pub fn lifecycle(&self) -> watch::Receiver<Lifecycle> {
         self.lifecycle.subscribe()
+    }
+}
+
+/// Keeps an end from removing a container.
+pub struct RemovalHold<'a>(&'a Container);
+
+impl Drop for RemovalHold<'_> {
+    fn drop(&mut self) {
+        self.0.removal_holds.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -2,11 +2,84 @@
 
 use std::sync::Arc;
 
+use corten_types::ErrorKind;
+use tracing::{info, warn};
+
+use super::record::State;
+use super::restart_policy::{self, Verdict};
+use super::{Container, Turn, delete, start};
 use crate::engine::Engine;
+use crate::events::Kind;
 use crate::execs::Exit;
+use crate::tasks;
 
-/// Records the end.
-pub async fn on_exit(_engine: &Arc<Engine>, _id: &str, _exit: Exit) {}
+/// Records the end of the init of the container `id`, and does what follows from it: the restart
+/// policy's next start, or the removal of a container that asked for it.
+///
+/// An end that was recorded already, or of a task before the one that runs now, changes nothing; so
+/// the event, a look at the tasks after a lost link, and a verb that finds the init gone may all
+/// call this.
+pub async fn on_exit(engine: &Arc<Engine>, id: &str, exit: Exit) {
+    let Some(container) = engine.containers.get(id) else { return };
+    let turn = container.turn().await;
+    let state = turn.view().state.clone();
+    if !state.is_alive() || state.pid != exit.pid {
+        return;
+    }
+    // The task goes first: whoever hears of the end may start or remove the container at once.
+    match tasks::delete::delete(engine, id).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::Unavailable => return,
+        Err(error) => warn!(id, error = error.message(), "delete the task of a container that has ended"),
+    }
+    record(engine, &container, turn, exit);
+}
 
-/// Notes that the kernel killed for memory.
-pub async fn on_oom(_engine: &Arc<Engine>, _id: &str) {}
+/// Notes that the kernel killed a process of the container for memory.
+pub async fn on_oom(engine: &Arc<Engine>, id: &str) {
+    let Some(container) = engine.containers.get(id) else { return };
+    let turn = container.turn().await;
+    turn.change(|state| state.oom_killed = true);
+    engine.events.publish(Kind::Container, "oom", id, turn.view().record.event_attributes());
+}
+
+/// Records the end of a task that is gone.
+pub(super) fn record(engine: &Arc<Engine>, container: &Arc<Container>, turn: Turn<'_>, exit: Exit) {
+    let view = turn.view();
+    let policy = &view.record.host_config.restart_policy;
+    let ran_for = view.state.started_at.map(|started| started.until(exit.at)).unwrap_or_default();
+    let ended = State { exit_code: i64::from(exit.status), ..view.state.clone() };
+    let verdict = restart_policy::judge(policy, &ended, ran_for, turn.back_off());
+    let restarting = matches!(verdict, Verdict::StartAgain { .. });
+    turn.change(|state| {
+        state.running = restarting;
+        state.restarting = restarting;
+        state.paused = false;
+        state.pid = 0;
+        state.exit_code = i64::from(exit.status);
+        state.finished_at = Some(exit.at);
+        state.restart_count += u32::from(restarting);
+    });
+    info!(id = turn.id, status = exit.status, restarting, "container ended");
+    let mut attributes = view.record.event_attributes();
+    attributes.insert("execDuration".to_owned(), ran_for.as_secs().to_string());
+    attributes.insert("exitCode".to_owned(), exit.status.to_string());
+    engine.events.publish(Kind::Container, "die", &turn.id, attributes);
+    start::publish_network(engine, &view, "disconnect");
+    crate::execs::forget(engine, &turn.id);
+    turn.announce_exit();
+    match verdict {
+        Verdict::StartAgain { after } => {
+            turn.set_back_off(after);
+            drop(turn);
+            restart_policy::start_later(engine, container, after);
+        }
+        Verdict::Rest => {
+            let remove = view.record.host_config.auto_remove && !turn.is_removal_held();
+            drop(turn);
+            if remove {
+                delete::soon(engine, container);
+            }
+        }
+    }
+}

@@ -1,18 +1,38 @@
 //! Containers: one file per verb, each with one function of that name.
 
 pub mod attach;
-pub mod exit;
+pub mod create;
+pub mod delete;
+pub mod inspect;
+pub mod kill;
+pub mod list;
 pub mod logs;
-pub mod settle;
+pub mod pause;
+pub mod prune;
+pub mod rename;
+pub mod resize;
+pub mod restart;
+pub mod start;
 pub mod stats;
 pub mod stop;
 pub mod top;
+pub mod unpause;
+pub mod update;
+pub mod wait;
 
-mod container;
-mod index;
+pub mod exit;
+pub mod logging;
 pub mod names;
 pub mod record;
 pub mod require;
+pub mod settle;
+
+mod check;
+mod container;
+mod index;
+mod list_filter;
+mod normalise;
+mod restart_policy;
 
 pub use container::{Container, Lifecycle, Turn, View};
 pub use index::Index;

@@ -1,11 +1,23 @@
-//! Makes records and reality agree.
+//! Makes records and reality agree: at the start, after a lost link, after a kill at any point.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use corten_proto::containerd::services::containers::v1::ListContainersRequest;
+use corten_proto::containerd::services::snapshots::v1::ListSnapshotsRequest;
 use corten_proto::containerd::v1::types::Process;
+use corten_types::{ExitStatus, TaskStatus};
+use tracing::{info, warn};
 
+use super::restart_policy::{self, BACK_OFF_FIRST};
+use super::{Container, delete, exit};
+use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
+use crate::execs::Exit;
+use crate::snapshots::{self, ENGINE_LABEL};
+use crate::{store, tasks};
 
 /// Why it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +28,145 @@ pub enum Occasion {
     LinkedAgain,
 }
 
-/// Settles every container.
+/// Time the link waits for all containers; one that takes longer is settled beside it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Settles every container, and removes what belongs to none.
 ///
 /// # Errors
 /// When containerd does not answer.
-pub async fn settle_all(_engine: &Arc<Engine>, _tasks: Vec<Process>, _occasion: Occasion) -> Result<()> {
+pub async fn settle_all(engine: &Arc<Engine>, tasks: Vec<Process>, occasion: Occasion) -> Result<()> {
+    let mut tasks: HashMap<String, Process> = tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
+    let settling: Vec<_> = engine
+        .containers
+        .all()
+        .into_iter()
+        .map(|container| {
+            let (engine, task) = (Arc::clone(engine), tasks.remove(&container.id));
+            tokio::spawn(async move { settle(&engine, &container, task, occasion).await })
+        })
+        .collect();
+    let all = async {
+        for settled in settling {
+            if let Err(error) = settled.await {
+                warn!(%error, "settle a container");
+            }
+        }
+    };
+    if tokio::time::timeout(PATIENCE, all).await.is_err() {
+        warn!("some containers are still being settled");
+    }
+    remove_orphans(engine).await
+}
+
+/// Brings one container's state to what its task says.
+async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<Process>, occasion: Occasion) {
+    let turn = container.turn().await;
+    let state = turn.view().state.clone();
+    if state.removing {
+        if let Err(error) = delete::finish(engine, &turn).await {
+            warn!(id = turn.id, error = error.message(), "finish an interrupted removal");
+        }
+        return;
+    }
+    let status = task.as_ref().map(|task| TaskStatus::from_wire(task.status));
+    match (status, task) {
+        (Some(TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing), Some(task)) => {
+            let paused = status != Some(TaskStatus::Running);
+            if !state.is_alive() || state.pid != task.pid || state.paused != paused {
+                // Its start was not written down, or its pause.
+                turn.change(|state| {
+                    state.started_at = state.started_at.filter(|_| state.is_alive()).or(Some(Moment::now()));
+                    (state.running, state.restarting, state.paused) = (true, false, paused);
+                    state.pid = task.pid;
+                });
+            }
+            info!(id = turn.id, pid = task.pid, "container found running");
+        }
+        (Some(TaskStatus::Stopped), Some(task)) => {
+            drop_task(engine, &turn.id).await;
+            let at = task.exited_at.as_ref().map_or_else(Moment::now, Moment::from_proto);
+            let exit = Exit { pid: task.pid, status: task.exit_status, at };
+            if state.is_alive() {
+                exit::record(engine, container, turn, exit);
+                return;
+            }
+        }
+        (Some(_), Some(_)) => {
+            // Created but never started: the start was interrupted, and nobody was told of it.
+            if let Err(error) = tasks::delete::force(engine, &turn.id).await {
+                warn!(id = turn.id, error = error.message(), "remove what an interrupted start left");
+            }
+            if state.is_alive() {
+                let exit = Exit { pid: state.pid, status: ExitStatus::LOST.code(), at: Moment::now() };
+                exit::record(engine, container, turn, exit);
+                return;
+            }
+        }
+        (_, _) if state.is_alive() => {
+            // Shim and task are gone, and with them the true status.
+            let exit = Exit { pid: state.pid, status: ExitStatus::LOST.code(), at: Moment::now() };
+            exit::record(engine, container, turn, exit);
+            return;
+        }
+        (_, _) => {}
+    }
+    let view = turn.view();
+    if view.state.restarting {
+        drop(turn);
+        restart_policy::start_later(engine, container, BACK_OFF_FIRST);
+    } else if occasion == Occasion::EngineStarted && !view.state.running {
+        let policy = &view.record.host_config.restart_policy;
+        if view.record.host_config.auto_remove && view.state.started_at.is_some() {
+            drop(turn);
+            delete::soon(engine, container);
+        } else if restart_policy::starts_with_engine(policy, &view.state) {
+            turn.change(|state| (state.running, state.restarting, state.stopped_by_user) = (true, true, false));
+            drop(turn);
+            restart_policy::start_later(engine, container, Duration::ZERO);
+        }
+    }
+}
+
+/// Whether no record, no create under way and no record set aside has this id.
+fn is_orphan(engine: &Engine, id: &str) -> bool {
+    !engine.containers.knows(id) && !store::is_set_aside(&engine.config.data_root, id)
+}
+
+async fn drop_task(engine: &Engine, id: &str) {
+    if let Err(error) = tasks::delete::delete(engine, id).await {
+        warn!(id, error = error.message(), "delete the task of a container that has ended");
+    }
+}
+
+/// Removes containers and snapshots that carry this engine's label and belong to no record: what a
+/// create or a removal that was killed half way has left.
+async fn remove_orphans(engine: &Arc<Engine>) -> Result<()> {
+    let filters = vec![format!("labels.\"{ENGINE_LABEL}\"==\"{}\"", engine.id)];
+    let mut containers = engine.containerd.containers();
+    let request = ListContainersRequest { filters: filters.clone() };
+    let listed = engine.containerd.step("list containers", containers.list(request)).await?.containers;
+    for orphan in listed.iter().filter(|listed| is_orphan(engine, &listed.id)) {
+        info!(id = orphan.id, "removing a container without a record");
+        let removed = async {
+            tasks::delete::force_if_there(engine, &orphan.id).await?;
+            tasks::delete::delete_record(engine, &orphan.id).await?;
+            snapshots::remove(engine, &orphan.snapshotter, &orphan.snapshot_key).await
+        };
+        if let Err(error) = removed.await {
+            warn!(id = orphan.id, error = error.message(), "remove a container without a record");
+        }
+    }
+    let mut list = engine.containerd.snapshots();
+    let request = ListSnapshotsRequest { snapshotter: "overlayfs".to_owned(), filters };
+    let mut messages = engine.containerd.step("list snapshots", list.list(request)).await?;
+    while let Some(message) = messages.message().await? {
+        for orphan in message.info.iter().filter(|info| is_orphan(engine, &info.name)) {
+            info!(key = orphan.name, "removing a root filesystem without a record");
+            if let Err(error) = snapshots::remove(engine, "overlayfs", &orphan.name).await {
+                warn!(key = orphan.name, error = error.message(), "remove a root filesystem without a record");
+            }
+        }
+    }
     Ok(())
 }

@@ -24,3 +24,11 @@ pub struct Exit {
 
 /// Records the end of the exec `exec_id` of a container.
 pub async fn on_exit(_engine: Arc<Engine>, _container_id: String, _exec_id: String, _exit: Exit) {}
+
+/// Forgets the execs of a container that has ended.
+pub fn forget(_engine: &Arc<Engine>, _container_id: &str) {}
+
+/// The ids of a container's execs that live; `None` for none, which prints as `null`.
+pub fn ids(_engine: &Arc<Engine>, _container_id: &str) -> Option<Vec<String>> {
+    None
+}

@@ -1,5 +1,6 @@
-//! Images, as containerd keeps them.
+//! Images, as containerd keeps them: records that name manifests in its content store.
 
-/// Images looked at before.
-#[derive(Default)]
-pub struct Cache(());
+mod cache;
+pub mod resolve;
+
+pub use cache::{Cache, Image};

@@ -2,6 +2,7 @@
 //!
 //! A handler decodes its request, makes one call, and encodes the answer. Anything else is not here.
 
+mod containers;
 mod matching;
 mod networks;
 mod streams;
@@ -54,6 +55,21 @@ pub const ROUTES: &[Route] = routes! {
     GET "/containers/{id}/logs" => streams::logs,
     GET "/containers/{id}/stats" => streams::stats,
     GET "/containers/{id}/top" => streams::top,
+    GET "/containers/json" => containers::list,
+    POST "/containers/create" => containers::create,
+    POST "/containers/prune" => containers::prune,
+    GET "/containers/{id}/json" => containers::inspect,
+    POST "/containers/{id}/start" => containers::start,
+    POST "/containers/{id}/stop" => containers::stop,
+    POST "/containers/{id}/restart" => containers::restart,
+    POST "/containers/{id}/kill" => containers::kill,
+    POST "/containers/{id}/pause" => containers::pause,
+    POST "/containers/{id}/unpause" => containers::unpause,
+    POST "/containers/{id}/rename" => containers::rename,
+    POST "/containers/{id}/resize" => containers::resize,
+    POST "/containers/{id}/update" => containers::update,
+    POST "/containers/{id}/wait" => containers::wait,
+    DELETE "/containers/{id}" => containers::delete,
 
     GET "/networks" => networks::list,
     GET "/networks/{id}" => networks::inspect,

@@ -31,6 +31,13 @@ fn trash_directory(data_root: &Path) -> PathBuf {
     data_root.join("trash")
 }
 
+/// Whether the container's directory was set aside: what belongs to it is kept for its owner.
+pub fn is_set_aside(data_root: &Path, id: &str) -> bool {
+    let entries = std::fs::read_dir(broken_directory(data_root)).into_iter().flatten().flatten();
+    let prefix = format!("{id}-");
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+}
+
 /// Where unreadable directories are kept for whoever wants to look.
 fn broken_directory(data_root: &Path) -> PathBuf {
     data_root.join("broken")

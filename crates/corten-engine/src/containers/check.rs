@@ -1,0 +1,459 @@
+//! What of a create is refused, and with which words. Nothing is ignored: what is not built yet is
+//! named in a 501.
+
+use corten_docker_api::containers::{ContainerConfig, HostConfig, Mount, NetworkingConfig};
+use corten_types::{ErrorKind, Signal};
+
+use super::logging;
+use crate::errors::{EngineError, Result};
+use crate::spec::{self, UserMount};
+
+/// Least memory docker gives, bytes.
+const MEMORY_MINIMUM_BYTES: i64 = 6 * 1024 * 1024;
+
+/// Checks the portable half, as the client sent it.
+///
+/// # Errors
+/// 400 for what is wrong, 501 for what is not built yet.
+pub fn config(config: &ContainerConfig) -> Result<()> {
+    if !config.stop_signal.is_empty() {
+        config
+            .stop_signal
+            .parse::<Signal>()
+            .map_err(|_| EngineError::invalid(format!("invalid signal: {}", config.stop_signal)))?;
+    }
+    if config.hostname.len() > 64 {
+        return Err(EngineError::invalid(format!("invalid hostname: {} is longer than 64 bytes", config.hostname)));
+    }
+    for variable in config.env.iter().flatten() {
+        if variable.is_empty() || variable.starts_with('=') {
+            return Err(EngineError::invalid(format!("invalid environment variable: {variable}")));
+        }
+    }
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        return Err(EngineError::invalid(format!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            config.working_dir
+        )));
+    }
+    let probes = config
+        .healthcheck
+        .as_ref()
+        .and_then(|check| check.test.as_ref())
+        .is_some_and(|test| !test.is_empty() && test[0] != "NONE");
+    later("Healthcheck", probes)?;
+    later("MacAddress", !config.mac_address.is_empty())?;
+    later("Volumes", config.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()))
+}
+
+/// Checks the host's half.
+///
+/// # Errors
+/// 400 for what is wrong, 501 for what is not built yet.
+pub fn host(host: &HostConfig) -> Result<()> {
+    fn some<T>(list: &Option<Vec<T>>) -> bool {
+        list.as_ref().is_some_and(|list| !list.is_empty())
+    }
+    let published = host.port_bindings.iter().flatten().any(|(_, bindings)| some(bindings));
+    later("HostConfig.PortBindings", published)?;
+    later("HostConfig.PublishAllPorts", host.publish_all_ports)?;
+    later("HostConfig.VolumeDriver", !host.volume_driver.is_empty())?;
+    later("HostConfig.VolumesFrom", some(&host.volumes_from))?;
+    later("HostConfig.Cgroup", !host.cgroup.is_empty())?;
+    later("HostConfig.Links", some(&host.links))?;
+    later("HostConfig.Privileged", host.privileged)?;
+    later("HostConfig.StorageOpt", host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()))?;
+    later("HostConfig.BlkioWeight", host.blkio_weight != 0)?;
+    later("HostConfig.BlkioWeightDevice", some(&host.blkio_weight_device))?;
+    later("HostConfig.BlkioDeviceReadBps", some(&host.blkio_device_read_bps))?;
+    later("HostConfig.BlkioDeviceWriteBps", some(&host.blkio_device_write_bps))?;
+    later("HostConfig.BlkioDeviceReadIOps", some(&host.blkio_device_read_iops))?;
+    later("HostConfig.BlkioDeviceWriteIOps", some(&host.blkio_device_write_iops))?;
+    later("HostConfig.CpuRealtimePeriod", host.cpu_realtime_period != 0)?;
+    later("HostConfig.CpuRealtimeRuntime", host.cpu_realtime_runtime != 0)?;
+    later("HostConfig.DeviceRequests", some(&host.device_requests))?;
+    later("HostConfig.KernelMemory", host.kernel_memory != 0)?;
+    later("HostConfig.KernelMemoryTCP", host.kernel_memory_tcp != 0)?;
+    later("HostConfig.CpuCount", host.cpu_count != 0)?;
+    later("HostConfig.CpuPercent", host.cpu_percent != 0)?;
+    later("HostConfig.IOMaximumIOps", host.io_maximum_iops != 0)?;
+    later("HostConfig.IOMaximumBandwidth", host.io_maximum_bandwidth != 0)?;
+    later("HostConfig.Init", host.init == Some(true))?;
+    modes(host)?;
+    limits(host)?;
+    restart_policy(host)?;
+    security_options(host)?;
+    logging::check(&host.log_config)?;
+    for rule in host.device_cgroup_rules.iter().flatten() {
+        spec::cgroup_rule(rule)?;
+    }
+    mounts(host).map(drop)
+}
+
+/// Refuses a field that is set and not built yet.
+fn later(field: &str, is_set: bool) -> Result<()> {
+    if is_set { Err(EngineError::unimplemented(format!("{field}: not supported yet"))) } else { Ok(()) }
+}
+
+/// Namespaces: which words mean something, and which are built.
+fn modes(host: &HostConfig) -> Result<()> {
+    let invalid = |what: &str, mode: &str| Err(EngineError::invalid(format!("invalid {what} mode: {mode}")));
+    match host.network_mode.as_str() {
+        "" | "default" | "bridge" | "none" | "host" => {}
+        mode if mode.strip_prefix("container:").is_some_and(|name| !name.is_empty()) => {}
+        "container:" => return Err(EngineError::invalid("invalid container format container:<name|id>")),
+        other => return Err(EngineError::not_found(format!("network {other} not found"))),
+    }
+    match host.ipc_mode.as_str() {
+        "" | "private" | "none" | "host" => {}
+        "shareable" => later("HostConfig.IpcMode \"shareable\"", true)?,
+        mode if mode.starts_with("container:") => later("HostConfig.IpcMode \"container:…\"", true)?,
+        other => return invalid("IPC", other),
+    }
+    match host.pid_mode.as_str() {
+        "" | "private" | "host" => {}
+        mode if mode.strip_prefix("container:").is_some_and(|name| !name.is_empty()) => {}
+        other => return invalid("PID", other),
+    }
+    if !matches!(host.uts_mode.as_str(), "" | "private" | "host") {
+        return invalid("UTS", &host.uts_mode);
+    }
+    if !matches!(host.userns_mode.as_str(), "" | "private" | "host") {
+        return invalid("userns", &host.userns_mode);
+    }
+    if !matches!(host.cgroupns_mode.as_str(), "" | "private" | "host") {
+        return invalid("cgroup namespace", &host.cgroupns_mode);
+    }
+    if !matches!(host.isolation.as_str(), "" | "default") {
+        return Err(EngineError::invalid(format!("invalid isolation: {}", host.isolation)));
+    }
+    match host.runtime.as_str() {
+        "" | "runc" => Ok(()),
+        other => Err(EngineError::invalid(format!("unknown or invalid runtime name: {other}"))),
+    }
+}
+
+/// Limits: docker's bounds.
+pub fn limits(host: &HostConfig) -> Result<()> {
+    let refuse = |text: String| Err(EngineError::invalid(text));
+    if host.memory != 0 && host.memory < MEMORY_MINIMUM_BYTES {
+        return refuse("Minimum memory limit allowed is 6MB".to_owned());
+    }
+    if host.memory > 0 && host.memory_swap > 0 && host.memory_swap < host.memory {
+        return refuse("Minimum memoryswap limit should be larger than memory limit, see usage".to_owned());
+    }
+    if host.memory == 0 && host.memory_swap > 0 {
+        return refuse("You should always set the Memory limit when using Memoryswap limit, see usage".to_owned());
+    }
+    if host.memory_reservation > 0 && host.memory_reservation < MEMORY_MINIMUM_BYTES {
+        return refuse("Minimum memory reservation allowed is 6MB".to_owned());
+    }
+    if host.memory > 0 && host.memory_reservation > host.memory {
+        return refuse("Minimum memory limit can not be less than memory reservation limit, see usage".to_owned());
+    }
+    if host.memory_swappiness.is_some_and(|value| !(-1..=100).contains(&value)) {
+        let value = host.memory_swappiness.unwrap_or_default();
+        return refuse(format!("Invalid value: {value}, valid memory swappiness range is 0-100"));
+    }
+    if host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota > 0) {
+        let other = if host.cpu_period > 0 { "CPU Period" } else { "CPU Quota" };
+        return refuse(format!("Conflicting options: Nano CPUs and {other} cannot both be set."));
+    }
+    let cpus = i64::try_from(crate::system::info::host_cpus()).unwrap_or(i64::MAX);
+    if host.nano_cpus < 0 || host.nano_cpus > cpus.saturating_mul(1_000_000_000) {
+        return refuse(format!("range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available"));
+    }
+    if host.cpu_shares < 0 {
+        return refuse(format!("invalid CPU shares ({}): value must be a positive integer", host.cpu_shares));
+    }
+    if host.cpu_period != 0 && !(1_000..=1_000_000).contains(&host.cpu_period) {
+        return refuse(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)".to_owned(),
+        );
+    }
+    if host.cpu_quota > 0 && host.cpu_quota < 1_000 {
+        return refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)".to_owned());
+    }
+    if host.oom_score_adj < -1000 || host.oom_score_adj > 1000 {
+        return refuse(format!("Invalid value {}, range for oom score adj is [-1000, 1000]", host.oom_score_adj));
+    }
+    if host.shm_size < 0 {
+        return refuse("SHM size can not be less than 0".to_owned());
+    }
+    let listed = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"-, ".contains(&byte));
+    if !listed(&host.cpuset_cpus) {
+        return refuse(format!("Invalid value {} for cpuset cpus", host.cpuset_cpus));
+    }
+    if !listed(&host.cpuset_mems) {
+        return refuse(format!("Invalid value {} for cpuset mems", host.cpuset_mems));
+    }
+    Ok(())
+}
+
+/// The restart policy, alone and with `--rm`.
+pub fn restart_policy(host: &HostConfig) -> Result<()> {
+    let policy = &host.restart_policy;
+    match policy.name.as_str() {
+        "" | "no" | "always" | "unless-stopped" if policy.maximum_retry_count != 0 => {
+            let hint = "use 'on-failure' to limit the retries";
+            return Err(EngineError::invalid(format!(
+                "invalid restart policy: maximum retry count can only be used with 'on-failure': {hint}"
+            )));
+        }
+        "on-failure" if policy.maximum_retry_count < 0 => {
+            return Err(EngineError::invalid("invalid restart policy: maximum retry count cannot be negative"));
+        }
+        "" | "no" | "always" | "unless-stopped" | "on-failure" => {}
+        other => {
+            return Err(EngineError::invalid(format!(
+                "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+            )));
+        }
+    }
+    if host.auto_remove && !matches!(policy.name.as_str(), "" | "no") {
+        return Err(EngineError::invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    Ok(())
+}
+
+/// Security options: those that are built, and those that ask for what holds anyway.
+fn security_options(host: &HostConfig) -> Result<()> {
+    for option in host.security_opt.iter().flatten() {
+        match option.replacen(':', "=", 1).as_str() {
+            "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges=false" | "systempaths=unconfined" => {}
+            "seccomp=unconfined" | "apparmor=unconfined" | "label=disable" => {}
+            known
+                if ["seccomp=", "apparmor=", "label=", "writable-cgroups"]
+                    .iter()
+                    .any(|word| known.starts_with(word)) =>
+            {
+                let word = known.split('=').next().unwrap_or_default();
+                later(&format!("HostConfig.SecurityOpt {word}"), true)?;
+            }
+            _ => return Err(EngineError::invalid(format!("invalid --security-opt 2: \"{option}\""))),
+        }
+    }
+    Ok(())
+}
+
+/// Every mount that is asked for, sorted; two on one place are refused.
+///
+/// # Errors
+/// 400 for what docker refuses too, 501 for what is not built yet.
+pub fn mounts(host: &HostConfig) -> Result<Vec<UserMount>> {
+    let mut all = Vec::new();
+    for bind in host.binds.iter().flatten() {
+        all.push(spec::parse_bind(bind)?);
+    }
+    for (target, options) in host.tmpfs.iter().flatten() {
+        all.push(tmpfs(target, options)?);
+    }
+    for mount in host.mounts.iter().flatten() {
+        all.push(long_form(mount)?);
+    }
+    spec::sort_mounts(&mut all);
+    for (at, mount) in all.iter().enumerate() {
+        if all[..at].iter().any(|other| other.target == mount.target) {
+            return Err(EngineError::invalid(format!("Duplicate mount point: {}", mount.target)));
+        }
+    }
+    Ok(all)
+}
+
+fn tmpfs(target: &str, options: &str) -> Result<UserMount> {
+    if !target.starts_with('/') {
+        return Err(EngineError::invalid(format!(
+            "invalid tmpfs mount: invalid mount path: '{target}' mount path must be absolute"
+        )));
+    }
+    let options: Vec<String> = options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
+    let known = |option: &String| {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match name {
+            "size" => logging::size_bytes(value.trim_end_matches('%')).is_some(),
+            "mode" => u32::from_str_radix(value, 8).is_ok(),
+            "uid" | "gid" | "nr_inodes" | "nr_blocks" => !value.is_empty(),
+            "exec" | "noexec" | "suid" | "nosuid" | "dev" | "nodev" | "ro" | "rw" | "sync" | "async" | "dirsync"
+            | "atime" | "noatime" | "diratime" | "nodiratime" | "relatime" | "norelatime" | "strictatime"
+            | "nostrictatime" | "mpol" | "private" | "rprivate" => true,
+            _ => false,
+        }
+    };
+    if let Some(bad) = options.iter().find(|option| !known(option)) {
+        return Err(EngineError::invalid(format!("invalid tmpfs option \"{bad}\"")));
+    }
+    Ok(UserMount {
+        kind: "tmpfs".to_owned(),
+        source: String::new(),
+        target: spec::clean(target),
+        mode: options.join(","),
+        read_only: options.iter().any(|option| option == "ro"),
+        propagation: String::new(),
+        recursive: true,
+        create_source: false,
+        tmpfs_options: options,
+    })
+}
+
+/// The long form of `--mount`.
+fn long_form(mount: &Mount) -> Result<UserMount> {
+    let invalid =
+        |text: &str| EngineError::invalid(format!("invalid mount config for type \"{}\": {text}", mount.kind));
+    if mount.target.is_empty() {
+        return Err(invalid("field Target must not be empty"));
+    }
+    if !mount.target.starts_with('/') {
+        return Err(invalid(&format!("invalid mount path: '{}' mount path must be absolute", mount.target)));
+    }
+    let target = spec::clean(&mount.target);
+    if target == "/" {
+        return Err(invalid("destination can't be '/'"));
+    }
+    match mount.kind.as_str() {
+        "bind" => {
+            let options = mount.bind_options.clone().unwrap_or_default();
+            if mount.source.is_empty() {
+                return Err(invalid("field Source must not be empty"));
+            }
+            if !mount.source.starts_with('/') {
+                return Err(invalid(&format!("invalid mount path: '{}' mount path must be absolute", mount.source)));
+            }
+            if !options.create_mountpoint && !std::path::Path::new(&mount.source).exists() {
+                return Err(invalid(&format!("bind source path does not exist: {}", mount.source)));
+            }
+            later("HostConfig.Mounts BindOptions.ReadOnlyForceRecursive", options.read_only_force_recursive)?;
+            let propagation = match options.propagation.as_str() {
+                "" => "rprivate",
+                known @ ("private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave") => known,
+                other => return Err(invalid(&format!("invalid propagation mode: {other}"))),
+            };
+            Ok(UserMount {
+                kind: "bind".to_owned(),
+                source: spec::clean(&mount.source),
+                target,
+                mode: String::new(),
+                read_only: mount.read_only,
+                propagation: propagation.to_owned(),
+                recursive: !options.non_recursive,
+                create_source: options.create_mountpoint,
+                tmpfs_options: Vec::new(),
+            })
+        }
+        "tmpfs" => {
+            if !mount.source.is_empty() {
+                return Err(invalid("field Source must not be specified"));
+            }
+            let options = mount.tmpfs_options.clone().unwrap_or_default();
+            let mut words: Vec<String> = Vec::new();
+            if options.size_bytes > 0 {
+                words.push(format!("size={}", options.size_bytes));
+            }
+            if options.mode != 0 {
+                words.push(format!("mode={:o}", options.mode));
+            }
+            words.extend(options.options.iter().flatten().map(|option| option.join("=")));
+            let mut parsed = tmpfs(&target, &words.join(","))?;
+            parsed.read_only |= mount.read_only;
+            parsed.mode.clear();
+            Ok(parsed)
+        }
+        "volume" | "image" | "cluster" | "npipe" => {
+            Err(EngineError::unimplemented(format!("HostConfig.Mounts type {}: not supported yet", mount.kind)))
+        }
+        "" => Err(invalid("mount type unknown")),
+        _ => Err(invalid("mount type unknown")),
+    }
+}
+
+/// The networks asked for beside the network mode: docker's clients repeat the mode here.
+///
+/// # Errors
+/// 501 for addresses, aliases and further networks.
+pub fn networking(networking: &NetworkingConfig, mode: &str) -> Result<()> {
+    for (name, endpoint) in networking.endpoints_config.iter().flatten() {
+        let is_mode = name == mode
+            || (matches!(mode, "" | "default" | "bridge") && matches!(name.as_str(), "default" | "bridge"));
+        if !is_mode {
+            return Err(EngineError::new(
+                ErrorKind::Unimplemented,
+                format!("NetworkingConfig.EndpointsConfig {name:?}: not supported yet"),
+            ));
+        }
+        let endpoint = endpoint.clone().unwrap_or_default();
+        later(
+            "NetworkingConfig.EndpointsConfig IPAMConfig",
+            endpoint.ipam_config.is_some_and(|ipam| ipam != Default::default()),
+        )?;
+        later("NetworkingConfig.EndpointsConfig Links", endpoint.links.is_some_and(|links| !links.is_empty()))?;
+        later("NetworkingConfig.EndpointsConfig Aliases", endpoint.aliases.is_some_and(|aliases| !aliases.is_empty()))?;
+        later("NetworkingConfig.EndpointsConfig MacAddress", !endpoint.mac_address.is_empty())?;
+        later(
+            "NetworkingConfig.EndpointsConfig DriverOpts",
+            endpoint.driver_opts.is_some_and(|opts| !opts.is_empty()),
+        )?;
+        later("NetworkingConfig.EndpointsConfig GwPriority", endpoint.gw_priority != 0)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corten_docker_api::containers::ContainerCreate;
+
+    fn refusal(change: impl FnOnce(&mut HostConfig)) -> String {
+        let mut config = HostConfig::default();
+        change(&mut config);
+        host(&config).err().map(|error| error.message()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_bare_create_of_four_clients_passes() {
+        for body in [
+            include_str!("../../../corten-docker-api/src/containers/fixtures/create-docker-20.10.json"),
+            include_str!("../../../corten-docker-api/src/containers/fixtures/create-docker-28.2.2.json"),
+            include_str!("../../../corten-docker-api/src/containers/fixtures/create-docker-compose-1.29.json"),
+            include_str!("../../../corten-docker-api/src/containers/fixtures/create-docker-py-5.0.json"),
+        ] {
+            let create = ContainerCreate::decode(body.as_bytes()).unwrap_or_default();
+            let host_config = create.host_config.unwrap_or_default();
+            assert!(config(&create.config).is_ok());
+            assert!(host(&host_config).is_ok());
+            assert!(networking(&create.networking_config.unwrap_or_default(), &host_config.network_mode).is_ok());
+        }
+    }
+
+    #[test]
+    fn docker_s_words_for_docker_s_refusals() {
+        assert_eq!(refusal(|host| host.memory = 1024), "Minimum memory limit allowed is 6MB");
+        assert_eq!(
+            refusal(|host| (host.auto_remove, host.restart_policy.name) = (true, "always".into())),
+            "can't create 'AutoRemove' container with restart policy"
+        );
+        assert_eq!(
+            refusal(|host| host.mounts = Some(vec![Mount {
+                kind: "bind".into(),
+                source: "/nope".into(),
+                target: "/x".into(),
+                ..Mount::default()
+            }])),
+            "invalid mount config for type \"bind\": bind source path does not exist: /nope"
+        );
+        assert_eq!(
+            refusal(|host| host.binds = Some(vec!["/a:/x".into(), "/b:/x/".into()])),
+            "Duplicate mount point: /x"
+        );
+        assert!(refusal(|host| host.nano_cpus = i64::MAX).starts_with("range of CPUs is from 0.01 to"));
+    }
+
+    #[test]
+    fn what_is_not_built_is_named() {
+        assert_eq!(refusal(|host| host.privileged = true), "HostConfig.Privileged: not supported yet");
+        assert_eq!(refusal(|host| host.links = Some(vec!["a:b".into()])), "HostConfig.Links: not supported yet");
+        assert_eq!(refusal(|host| host.init = Some(true)), "HostConfig.Init: not supported yet");
+        assert_eq!(
+            refusal(|host| host.security_opt = Some(vec!["seccomp=/x.json".into()])),
+            "HostConfig.SecurityOpt seccomp: not supported yet"
+        );
+    }
+}

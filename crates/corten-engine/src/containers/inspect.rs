@@ -1,0 +1,102 @@
+//! `docker inspect`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use corten_docker_api::containers::{ContainerInspect, ContainerState, Endpoint, MountPoint, NetworkSettings};
+use corten_docker_api::images::GraphDriver;
+
+use super::record::{Record, State};
+use super::{View, check, logging};
+use crate::clock::or_never;
+use crate::engine::Engine;
+use crate::errors::Result;
+use crate::networks;
+
+/// Everything about a container. Nothing is waited for: it shows as it is right now.
+///
+/// # Errors
+/// 404.
+pub async fn inspect(engine: &Arc<Engine>, wanted: &str) -> Result<ContainerInspect> {
+    let container = engine.containers.find(wanted)?;
+    let view = container.view();
+    let (record, state) = (&view.record, &view.state);
+    let command = record.command();
+    let has_started = state.started_at.is_some();
+    let file = |name: &str| {
+        let path = container.directory().join(name);
+        if has_started && path.exists() { path.display().to_string() } else { String::new() }
+    };
+    let log_path = logging::path(container.directory(), &record.id);
+    let logs = record.host_config.log_config.kind != "none" && has_started;
+    Ok(ContainerInspect {
+        id: record.id.clone(),
+        created: record.created.to_string(),
+        path: command.first().cloned().unwrap_or_default(),
+        args: command.into_iter().skip(1).collect(),
+        state: state_of(state),
+        image: record.image_id.clone(),
+        resolv_conf_path: file("resolv.conf"),
+        hostname_path: file("hostname"),
+        hosts_path: file("hosts"),
+        log_path: if logs { log_path.display().to_string() } else { String::new() },
+        name: format!("/{}", record.name),
+        restart_count: i64::from(state.restart_count),
+        driver: record.snapshotter.clone(),
+        platform: "linux".to_owned(),
+        exec_ids: crate::execs::ids(engine, &record.id),
+        host_config: record.host_config.clone(),
+        graph_driver: GraphDriver { data: None, name: record.snapshotter.clone() },
+        mounts: mount_points(record),
+        config: record.config.clone(),
+        network_settings: network_settings(engine, &view),
+        ..ContainerInspect::default()
+    })
+}
+
+fn state_of(state: &State) -> ContainerState {
+    ContainerState {
+        status: state.status().to_owned(),
+        running: state.running,
+        paused: state.paused,
+        restarting: state.restarting,
+        oom_killed: state.oom_killed,
+        dead: state.dead,
+        pid: i64::from(state.pid),
+        exit_code: state.exit_code,
+        error: state.error.clone(),
+        started_at: or_never(state.started_at),
+        finished_at: or_never(state.finished_at),
+        health: None,
+    }
+}
+
+/// The mounts as they are asked for; docker leaves `--tmpfs` out, and so do we.
+pub(super) fn mount_points(record: &Record) -> Vec<MountPoint> {
+    let all = check::mounts(&record.host_config).unwrap_or_default();
+    let short_tmpfs =
+        |target: &str| record.host_config.tmpfs.iter().flatten().any(|(path, _)| crate::spec::clean(path) == target);
+    all.iter().filter(|mount| !short_tmpfs(&mount.target)).map(crate::spec::UserMount::mount_point).collect()
+}
+
+/// The container's place in a predefined network; its ids are there while it runs.
+pub(super) fn endpoint(engine: &Engine, view: &View, network: &str) -> Endpoint {
+    let runs = view.state.is_alive();
+    Endpoint {
+        network_id: if runs { networks::id_of(&engine.id, network) } else { String::new() },
+        endpoint_id: if runs { view.record.endpoint_id(network) } else { String::new() },
+        ..Endpoint::default()
+    }
+}
+
+fn network_settings(engine: &Engine, view: &View) -> NetworkSettings {
+    let name = view.record.network_name();
+    let networks: BTreeMap<_, _> = name.iter().map(|name| ((*name).to_owned(), endpoint(engine, view, name))).collect();
+    let sandbox = (view.state.is_alive() && name.is_some()).then(|| networks::id_of(&view.record.id, "sandbox"));
+    NetworkSettings {
+        sandbox_key: sandbox.as_ref().map(|_| format!("/proc/{}/ns/net", view.state.pid)).unwrap_or_default(),
+        sandbox_id: sandbox.unwrap_or_default(),
+        networks: Some(networks),
+        ..NetworkSettings::default()
+    }
+}

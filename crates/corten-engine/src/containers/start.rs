@@ -1,0 +1,275 @@
+//! `docker start`: a task for the container, its clients attached, its program running.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use corten_stdio::stdio_file;
+use corten_types::ErrorKind;
+
+use super::{Turn, View, check, delete, logging};
+use crate::clock::Moment;
+use crate::engine::Engine;
+use crate::errors::{EngineError, Result};
+use crate::events::Kind;
+use crate::spec::{self, Host, HostDevice, Input, Joined, UserMount, user};
+use crate::{attach, files, networks, snapshots, tasks};
+
+/// Most bytes read of `/etc/passwd` and `/etc/group`.
+const ACCOUNT_FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Starts a container that does not run.
+///
+/// # Errors
+/// 304 when it runs, 409 when its state does not allow it; else what kept it from running, which
+/// `inspect` shows too.
+pub async fn start(engine: &Arc<Engine>, wanted: &str) -> Result<()> {
+    let container = engine.containers.find(wanted)?;
+    engine.containerd.linked().await?;
+    let turn = container.turn().await;
+    let state = turn.view().state.clone();
+    if state.removing || state.dead {
+        return Err(EngineError::conflict("container is marked for removal and cannot be started"));
+    }
+    if state.paused {
+        return Err(EngineError::conflict("cannot start a paused container, try unpause instead"));
+    }
+    if state.is_alive() {
+        return Err(EngineError::not_modified("container is already running"));
+    }
+    turn.reset_back_off();
+    turn.change(|state| {
+        state.restart_count = 0;
+        state.stopped_by_user = false;
+    });
+    let launched = launch(engine, &turn).await;
+    let auto_remove = turn.view().record.host_config.auto_remove;
+    drop(turn);
+    if launched.is_err() && auto_remove {
+        delete::soon(engine, &container);
+    }
+    launched
+}
+
+/// Starts the task and shows the container as running; on failure nothing of it is left, and the
+/// state says why.
+///
+/// # Errors
+/// What kept it from running.
+pub(super) async fn launch(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> {
+    let view = turn.view();
+    match create_and_start(engine, turn, &view).await {
+        Ok(pid) => {
+            turn.change(|state| {
+                state.running = true;
+                state.restarting = false;
+                state.paused = false;
+                state.oom_killed = false;
+                state.pid = pid;
+                state.exit_code = 0;
+                state.error.clear();
+                state.started_at = Some(Moment::now());
+            });
+            publish_network(engine, &view, "connect");
+            engine.events.publish(Kind::Container, "start", &turn.id, view.record.event_attributes());
+            Ok(())
+        }
+        Err(error) => {
+            if let Err(left) = tasks::delete::force(engine, &turn.id).await {
+                tracing::warn!(id = turn.id, error = left.message(), "remove what a failed start left");
+            }
+            attach::abandon(turn);
+            let (exit_code, error) = judge(error);
+            let text = error.message();
+            turn.change(|state| {
+                state.running = false;
+                state.restarting = false;
+                state.pid = 0;
+                state.exit_code = exit_code;
+                state.error = text;
+            });
+            turn.announce_exit();
+            Err(error)
+        }
+    }
+}
+
+async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) -> Result<u32> {
+    let record = &view.record;
+    // What a start that was killed half way has left would be in the way.
+    tasks::delete::force_if_there(engine, &turn.id).await?;
+    let rootfs = snapshots::mounts(engine, &record.snapshotter, &turn.id).await?;
+    let input = Input {
+        record,
+        user: resolve_user(view, &rootfs)?,
+        mounts: mounts(turn, view)?,
+        devices: devices(view)?,
+        joined: joined(engine, view)?,
+        host: host(engine),
+    };
+    let spec = spec::build(&input)?;
+    let stdio = logging::stdio(record, turn.directory(), &engine.config.log_opts)?;
+    let stdio_path = logging::stdio_path(turn.directory());
+    stdio
+        .save(&stdio_path)
+        .map_err(|error| EngineError::internal("tell the shim where output goes").caused_by(error))?;
+    let task = tasks::create::NewTask { record, spec: &spec, rootfs, stdio: stdio_file::uri(&stdio_path) };
+    let pid = tasks::create::create(engine, task).await?;
+    attach::hand_over(turn).await?;
+    tasks::start::start(engine, &turn.id).await?;
+    Ok(pid)
+}
+
+fn resolve_user(view: &View, rootfs: &[corten_proto::containerd::types::Mount]) -> Result<user::ResolvedUser> {
+    let directories = snapshots::layers::directories(rootfs);
+    let read = |path: &str| {
+        let content = snapshots::layers::read_file(&directories, path, ACCOUNT_FILE_LIMIT_BYTES);
+        let while_reading = |error| EngineError::internal(format!("read the container's {path}")).caused_by(error);
+        content.map(Option::unwrap_or_default).map_err(while_reading)
+    };
+    let groups = view.record.host_config.group_add.clone().unwrap_or_default();
+    user::resolve(&view.record.config.user, &groups, &read("/etc/passwd")?, &read("/etc/group")?)
+}
+
+/// The user's mounts and the engine's files; where both want a place, the user has it.
+fn mounts(turn: &Turn<'_>, view: &View) -> Result<Vec<UserMount>> {
+    let mut all = check::mounts(&view.record.host_config)?;
+    for mount in all.iter().filter(|mount| mount.kind == "bind") {
+        make_source(mount)?;
+    }
+    for file in files::prepare(turn, view)? {
+        if all.iter().any(|mount| mount.target == file.target) {
+            continue;
+        }
+        all.push(UserMount {
+            kind: "bind".to_owned(),
+            source: file.source.display().to_string(),
+            target: file.target,
+            mode: String::new(),
+            read_only: false,
+            propagation: "rprivate".to_owned(),
+            recursive: true,
+            create_source: false,
+            tmpfs_options: Vec::new(),
+        });
+    }
+    spec::sort_mounts(&mut all);
+    Ok(all)
+}
+
+/// `-v` makes a missing directory, as docker does; `--mount` refuses.
+fn make_source(mount: &UserMount) -> Result<()> {
+    let source = Path::new(&mount.source);
+    if source.exists() {
+        return Ok(());
+    }
+    if !mount.create_source {
+        return Err(EngineError::invalid(format!(
+            "invalid mount config for type \"bind\": bind source path does not exist: {}",
+            mount.source
+        )));
+    }
+    std::fs::create_dir_all(source).map_err(|error| {
+        EngineError::internal(format!("error while creating mount source path '{}'", mount.source)).caused_by(error)
+    })
+}
+
+/// The devices asked for, as they are on the host; a directory stands for all devices in it.
+fn devices(view: &View) -> Result<Vec<HostDevice>> {
+    let mut found = Vec::new();
+    for device in view.record.host_config.devices.iter().flatten() {
+        let target = if device.path_in_container.is_empty() { &device.path_on_host } else { &device.path_in_container };
+        let permissions = if device.cgroup_permissions.is_empty() { "rwm" } else { &device.cgroup_permissions };
+        HostDevice::find(Path::new(&device.path_on_host), target, permissions, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// The namespaces of other containers, which must run.
+fn joined(engine: &Engine, view: &View) -> Result<Joined> {
+    let pid_of = |mode: &str, what: &str| -> Result<Option<u32>> {
+        let Some(name) = mode.strip_prefix("container:") else { return Ok(None) };
+        let other = engine.containers.find(name)?;
+        let state = other.view().state.clone();
+        match state.is_alive() {
+            true => Ok(Some(state.pid)),
+            false => Err(EngineError::conflict(format!(
+                "cannot join {what} namespace of a non running container: container {name} is {}",
+                state.status()
+            ))),
+        }
+    };
+    let host = &view.record.host_config;
+    Ok(Joined { network_pid: pid_of(&host.network_mode, "network")?, pid_pid: pid_of(&host.pid_mode, "pid")? })
+}
+
+fn host(engine: &Engine) -> Host {
+    let has = |sysctl: &str| Path::new("/proc/sys").join(sysctl).exists();
+    Host {
+        is_cgroup_v2: crate::system::info::is_cgroup_v2(),
+        hostname: crate::system::info::host_name(),
+        cgroup_parent: engine.config.cgroup_parent.clone(),
+        has_unprivileged_ports: has("net/ipv4/ip_unprivileged_port_start"),
+        has_ping_group_range: has("net/ipv4/ping_group_range"),
+    }
+}
+
+/// The network event that docker sends with a start and an end.
+pub(super) fn publish_network(engine: &Engine, view: &View, action: &str) {
+    let Some(name) = view.record.network_name() else { return };
+    let attributes = BTreeMap::from(
+        [("container", view.record.id.as_str()), ("name", name), ("type", networks::driver_of(name))]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    engine.events.publish(Kind::Network, action, &networks::id_of(&engine.id, name), attributes);
+}
+
+/// Exit codes that a start which failed leaves, from the words of the runtime; the CLI looks for the
+/// same words. The first two kinds are the client's mistake, 400; anything else is 500.
+fn judge(error: EngineError) -> (i64, EngineError) {
+    let text = error.message();
+    let has = |words: &[&str]| words.iter().any(|word| text.to_lowercase().contains(word));
+    let expected = matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::Conflict | ErrorKind::NotFound);
+    match () {
+        () if has(&["permission denied"]) => (126, EngineError::invalid(text)),
+        () if has(&["is a directory"]) => (126, EngineError::invalid(format!("{text}: permission denied"))),
+        () if has(&["not a directory"]) => (
+            127,
+            EngineError::invalid(format!(
+                "{text}: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type"
+            )),
+        ),
+        () if has(&[
+            "executable file not found",
+            "no such file or directory",
+            "system cannot find the file specified",
+        ]) =>
+        {
+            (127, EngineError::invalid(text))
+        }
+        () if expected => (128, error),
+        () => (128, EngineError::internal(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtimes_words_become_exit_codes_and_statuses() {
+        for (text, code, status) in [
+            ("exec: \"x\": executable file not found in $PATH", 127, 400),
+            ("exec /x: no such file or directory", 127, 400),
+            ("exec: \"/etc\": permission denied", 126, 400),
+            ("exec: \"/etc\": is a directory", 126, 400),
+            ("mount a to b: not a directory", 127, 400),
+            ("something else", 128, 500),
+        ] {
+            let (exit_code, error) = judge(EngineError::internal(text));
+            assert_eq!((exit_code, error.kind().http_status()), (code, status), "{text}");
+        }
+        let (code, error) = judge(EngineError::conflict("cannot join network namespace of a non running container"));
+        assert_eq!((code, error.kind().http_status()), (128, 409));
+    }
+}
