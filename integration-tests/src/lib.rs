@@ -26,6 +26,7 @@ mod supervisor;
 mod temp_root;
 mod terminal;
 mod wait;
+mod wrappers;
 
 pub use containerd::{Containerd, ContainerdOptions, Ctr};
 pub use cortend::{Cortend, CortendOptions};
@@ -44,3 +45,4 @@ pub use supervisor::{Supervisor, SupervisorOptions};
 pub use temp_root::{TempRoot, random_id};
 pub use terminal::Terminal;
 pub use wait::{DEADLINE, try_for, wait_for, wait_for_some};
+pub use wrappers::Wrappers;
