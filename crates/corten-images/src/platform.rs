@@ -105,7 +105,7 @@ impl FromStr for Platform {
         let is_word = |part: &&str| {
             !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
-        if !parts.iter().all(|part| is_word(part)) {
+        if !parts.iter().all(is_word) {
             return Err(invalid());
         }
         match parts[..] {
