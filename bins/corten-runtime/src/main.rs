@@ -1,3 +1,11 @@
 //! The OCI runtime (runc).
 
-fn main() {}
+use std::process::ExitCode;
+
+/// The program lives for milliseconds and has one thread: memory is never given back.
+#[global_allocator]
+static MEMORY: corten_sys::bump::Bump = corten_sys::bump::Bump::new();
+
+fn main() -> ExitCode {
+    ExitCode::from(corten_runtime::cli::main())
+}

@@ -19,8 +19,8 @@ pub struct Line {
 /// The last error in a log, as containerd takes it: the `msg` of the last line of level `error`.
 #[must_use]
 pub fn last_error(log: &str) -> Option<String> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    lines.filter(|line| line.level == "error").next_back().map(|line| line.msg)
+    let mut lines = log.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    lines.rfind(|line| line.level == "error").map(|line| line.msg)
 }
 
 /// A JSON line with its newline; keys in the order of runc's.

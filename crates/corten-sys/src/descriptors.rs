@@ -6,6 +6,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::{cvt, cvt_int, syscall::raw};
 
+const fn standard_stream(number: i32) -> BorrowedFd<'static> {
+    // SAFETY: no OwnedFd ever owns 0, 1 or 2, so they are never closed under a borrow; a program that was started
+    // without one fills it first (fill_standard_streams).
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Standard input, output and error, without the buffers of the standard library.
+pub const STANDARD_STREAMS: [BorrowedFd<'static>; 3] = [standard_stream(0), standard_stream(1), standard_stream(2)];
+
 /// Marks every descriptor from `first` on close-on-exec (Linux 5.11).
 ///
 /// # Errors

@@ -222,6 +222,18 @@ pub fn write(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Writes once, perhaps only a part; how much.
+///
+/// # Errors
+/// Those of write(2); `EINTR` is retried.
+pub fn write_some(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let length = crate::retry(|| {
+        // SAFETY: pointer and length describe `bytes`, which is only read.
+        cvt(unsafe { libc::write(raw(file), bytes.as_ptr().cast(), bytes.len()) } as libc::c_long)
+    })?;
+    Ok(length as usize)
+}
+
 /// Opens `path` below `dir` for writing and writes `bytes` in one call.
 ///
 /// # Errors

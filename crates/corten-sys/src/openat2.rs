@@ -102,6 +102,14 @@ pub fn open(root: impl AsFd, path: &InRootfs, flags: i32, mode: u32, resolve: Re
     open_raw(root.as_fd(), &path.0, flags, mode, resolve.0)
 }
 
+/// As [`open`], for a path that was prepared before a clone: nothing is allocated.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_c(root: impl AsFd, path: &CStr, flags: i32, resolve: Resolve) -> io::Result<OwnedFd> {
+    open_raw(root.as_fd(), path, flags, 0, resolve.0)
+}
+
 /// Opens `path` beneath the directory `base`; for trees that are ours, where a symlink is a defect.
 ///
 /// # Errors

@@ -24,15 +24,17 @@ pub fn send(socket: impl AsFd, data: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resul
     if fds.len() > MAX_FDS {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    let raw: Vec<i32> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let payload = size_of_val(raw.as_slice());
+    // On the stack: a clone child sends its terminal with this, and must not allocate.
+    let mut raw = [-1i32; MAX_FDS];
+    raw.iter_mut().zip(fds).for_each(|(raw, fd)| *raw = fd.as_raw_fd());
+    let payload = fds.len() * size_of::<i32>();
     let slices = [IoSlice::new(data)];
     let mut control = Control([0; 256]);
     // SAFETY: an all-zero msghdr is valid.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = slices.as_ptr().cast_mut().cast();
     message.msg_iovlen = 1;
-    if !raw.is_empty() {
+    if !fds.is_empty() {
         message.msg_control = control.0.as_mut_ptr().cast();
         // SAFETY: CMSG_SPACE only computes.
         message.msg_controllen = unsafe { libc::CMSG_SPACE(payload as u32) } as _;

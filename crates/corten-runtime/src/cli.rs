@@ -1,0 +1,168 @@
+//! What a command line does: parse, one call, print; and how a failure is reported.
+
+use std::env;
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use corten_runtime_api::arguments::{Command, Global, Invocation};
+use corten_runtime_api::help;
+use corten_runtime_api::parse::{Failure, UsageError, parse};
+use corten_sys::{credentials, descriptors, executable};
+
+use crate::{
+    create, delete, exec, features, kill, list, pause, ps, report, resume, run, spec_template, start, state, update,
+};
+
+/// Where state is kept when nobody says otherwise, as runc.
+const DEFAULT_ROOT: &str = "/run/runc";
+
+/// The status of every failure but one.
+const FAILED: u8 = 1;
+
+/// The status of an exec that failed before its process ran.
+const EXEC_FAILED: u8 = 255;
+
+/// Runs the program; its exit status.
+#[must_use]
+pub fn main() -> u8 {
+    if descriptors::fill_standard_streams().is_err() {
+        return FAILED;
+    }
+    let line: Vec<OsString> = env::args_os().skip(1).collect();
+    match parse(&line) {
+        Ok(invocation) => invoke(&invocation),
+        Err(failure) => refuse(&failure),
+    }
+}
+
+fn refuse(failure: &Failure) -> u8 {
+    let _ = report::open(&failure.global); // the command line's own error matters more
+    match &failure.error {
+        UsageError::Exactly { .. } | UsageError::AtLeast { .. } | UsageError::Between { .. } => {
+            print("Incorrect Usage.\n\n");
+            print(failure.command.and_then(help::command).unwrap_or_default());
+        }
+        UsageError::UnknownFlag { .. } | UsageError::NoValue { .. } => {
+            print(format!("Incorrect Usage: {}\n\n", failure.error));
+            let text = failure.command.and_then(help::command);
+            print(text.unwrap_or_else(|| help::program(env!("CARGO_PKG_VERSION"))));
+        }
+        _ => {}
+    }
+    report::error(&failure.error.to_string());
+    if failure.command == Some("exec") { EXEC_FAILED } else { FAILED }
+}
+
+fn invoke(invocation: &Invocation) -> u8 {
+    let Invocation { global, command } = invocation;
+    if let Err(error) = report::open(global) {
+        report::error(&format!("open log: {error}"));
+        return FAILED;
+    }
+    match check(global).map(|root| call(&root, global, command)) {
+        Ok(status) => status,
+        Err(text) => {
+            report::error(&text);
+            FAILED
+        }
+    }
+}
+
+/// The root, made absolute; what is not built yet is refused.
+fn check(global: &Global) -> Result<PathBuf, String> {
+    if global.systemd_cgroup {
+        return Err("--systemd-cgroup: not supported yet".to_owned());
+    }
+    let root = global.root.clone().unwrap_or_else(default_root);
+    let root = std::path::absolute(&root).map_err(|error| format!("--root {}: {error}", root.display()))?;
+    if root == Path::new("/") {
+        return Err("--root: / cannot be the root of the state".to_owned());
+    }
+    Ok(root)
+}
+
+/// The runtime directory of a user who is not root.
+fn default_root() -> PathBuf {
+    let user_directory = env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
+    match user_directory {
+        Some(directory) if credentials::effective_user() != 0 => Path::new(&directory).join("runc"),
+        _ => PathBuf::from(DEFAULT_ROOT),
+    }
+}
+
+fn call(root: &Path, global: &Global, command: &Command) -> u8 {
+    if matches!(command, Command::Create(_) | Command::Run(_) | Command::Exec(_))
+        && let Err(error) = executable::seal_self()
+    {
+        report::error(&format!("protect the runtime's executable: {error}"));
+        return if matches!(command, Command::Exec(_)) { EXEC_FAILED } else { FAILED };
+    }
+    report::debug(&format!("{} with root {}", command.name(), root.display()));
+    match command {
+        Command::Create(arguments) => done("runc create failed: ", create::create(root, arguments)),
+        Command::Run(arguments) => status("runc run failed: ", FAILED, run::run(root, arguments)),
+        Command::Start(id) => done("", start::start(root, id)),
+        Command::Exec(arguments) => status("exec failed: ", EXEC_FAILED, exec::exec(root, arguments)),
+        Command::Kill(arguments) => done("", kill::kill(root, arguments)),
+        Command::Delete(arguments) => done("", delete::delete(root, arguments)),
+        Command::State(id) => {
+            let json = state::state(root, id).map(|state| serde_json::to_string_pretty(&state).unwrap_or_default());
+            printed(json)
+        }
+        Command::List(arguments) => printed(list::list(root, global.root.is_none(), arguments)),
+        Command::Ps(arguments) => printed(ps::ps(root, arguments)),
+        Command::Pause(id) => done("", pause::pause(root, id)),
+        Command::Resume(id) => done("", resume::resume(root, id)),
+        Command::Update(arguments) => done("", update::update(root, arguments)),
+        Command::Spec(arguments) => done("", spec_template::spec(arguments)),
+        Command::Features => print(features::features()),
+        Command::Version => print(version()),
+        Command::Help(topic) => help_about(topic.as_deref()),
+    }
+}
+
+/// The lines that go-runc and dockerd read; the first names the program.
+fn version() -> String {
+    format!("corten-runtime version {}\nspec: 1.3.0\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn help_about(topic: Option<&str>) -> u8 {
+    match topic.map(help::command) {
+        Some(Some(text)) => print(&text),
+        Some(None) => {
+            report::error(&format!("No help topic for '{}'", topic.unwrap_or_default()));
+            FAILED
+        }
+        None => print(help::program(env!("CARGO_PKG_VERSION"))),
+    }
+}
+
+fn done<E: Error + 'static>(prefix: &str, result: Result<(), E>) -> u8 {
+    status(prefix, FAILED, result.map(|()| 0))
+}
+
+fn printed<E: Error + 'static>(result: Result<String, E>) -> u8 {
+    match result {
+        Ok(text) => print(&text),
+        Err(error) => status("", FAILED, Err::<u8, _>(error)),
+    }
+}
+
+fn status<E: Error + 'static>(prefix: &str, failed: u8, result: Result<u8, E>) -> u8 {
+    match result {
+        Ok(status) => status,
+        Err(error) => {
+            report::error(&format!("{prefix}{}", corten_types::error::chain(&error)));
+            failed
+        }
+    }
+}
+
+fn print(text: impl Display) -> u8 {
+    let mut out = io::stdout().lock();
+    let written = write!(out, "{text}").and_then(|()| out.flush());
+    if written.is_ok() { 0 } else { FAILED }
+}

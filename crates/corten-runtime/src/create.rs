@@ -1,0 +1,250 @@
+//! `create`: makes the container and leaves its first process waiting for [`crate::start::start`].
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use corten_cgroups::{Cgroup, CgroupError, Host};
+use corten_runtime_api::arguments::Create;
+use corten_runtime_api::{console, pid_file, texts};
+use corten_sys::{descriptors, files, syscall::HERE};
+
+use crate::clock;
+use crate::hooks::{self, HookError};
+use crate::init::spawn::Options;
+use crate::init::{Init, InitError, spawn};
+use crate::plan::{Plan, StandardStreams};
+use crate::process_stat::ProcessStat;
+use crate::spec::{Spec, SpecError};
+use crate::state_dir::{Phase, Record, RecordConfig, StateDir, StateError};
+
+/// Why a container could not be made. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The configuration.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The container's directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The cgroup.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The first process.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// A hook.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// A file or socket that was named on the command line.
+    #[error("{what} {}", path.display())]
+    Path {
+        /// What was done with it.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// An inherited descriptor is missing.
+    #[error("--preserve-fds: descriptor {number} is not open")]
+    Preserve {
+        /// Its number.
+        number: i32,
+    },
+    /// Flags that contradict each other.
+    #[error("{0}")]
+    Usage(&'static str),
+}
+
+/// How the new process is connected to the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// `create`: it waits for start, and the caller goes away.
+    WaitForStart,
+    /// `run --detach`: it goes on at once, and the caller goes away.
+    Detached,
+    /// `run`: it goes on at once, and the caller stays.
+    Foreground,
+}
+
+/// A container whose first process is ready, with everything that is undone unless it is kept.
+#[derive(Debug)]
+pub struct Made {
+    /// The container's directory.
+    pub directory: StateDir,
+    /// What is known about it.
+    pub record: Record,
+    /// Its process, held.
+    pub init: Init,
+    /// The plan it was made by.
+    pub plan: Plan,
+    /// Its cgroups.
+    pub cgroup: KeptCgroup,
+}
+
+/// Cgroups that are removed when dropped, unless kept; owns what [`corten_cgroups::Created`] borrows.
+#[derive(Debug)]
+pub struct KeptCgroup {
+    cgroup: Cgroup,
+    is_kept: bool,
+}
+
+impl KeptCgroup {
+    /// The cgroups stay.
+    pub fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for KeptCgroup {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = self.cgroup.delete(); // the error that led here is the one that is reported
+        }
+    }
+}
+
+/// Creates the container and leaves its first process waiting.
+///
+/// # Errors
+/// [`CreateError`]; nothing outlives a failure.
+pub fn create(root: &Path, arguments: &Create) -> Result<(), CreateError> {
+    let made = make(root, arguments, Attachment::WaitForStart, None)?;
+    let Made { directory, init, cgroup, .. } = made;
+    init.release()?;
+    cgroup.keep();
+    directory.keep();
+    Ok(())
+}
+
+/// Makes the container up to the point where its process is recorded and waits to be released. `console` is where the
+/// terminal goes when no socket is named.
+pub(crate) fn make(
+    root: &Path,
+    arguments: &Create,
+    attachment: Attachment,
+    console: Option<OwnedFd>,
+) -> Result<Made, CreateError> {
+    check_descriptors(arguments.preserve_fds)?;
+    let bundle = absolute(arguments.bundle.as_deref().unwrap_or(Path::new(".")))?;
+    let spec = Spec::load(&bundle)?;
+    let host = Host::detect()?;
+    let cgroup = host.place(Some(&spec.linux.cgroups_path), &arguments.id);
+    let mut plan = Plan::from_spec(&spec, &bundle, &cgroup)?;
+    plan.process.preserve_fds = arguments.preserve_fds;
+    if attachment == Attachment::Foreground {
+        plan.process.streams = StandardStreams::PipesOnly;
+    }
+    let console = console_for(arguments, &plan, attachment, console)?;
+
+    let directory = StateDir::claim(root, &arguments.id)?;
+    let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
+    directory.save(&record)?;
+    let created = cgroup.create()?;
+    created.keep();
+    let cgroup = KeptCgroup { cgroup, is_kept: false };
+    cgroup.cgroup.limit(&plan.limits)?;
+
+    let options = Options {
+        no_pivot: arguments.no_pivot,
+        keyring: (!arguments.no_new_keyring).then(|| CString::new(format!("_ses.{}", arguments.id)).ok()).flatten(),
+        console,
+        fifo: if attachment == Attachment::WaitForStart { Some(make_fifo(&directory)?) } else { None },
+        has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
+    };
+    let init = spawn(&plan, &cgroup.cgroup, options, |pid| {
+        let state = hooks::State { status: "creating", pid, record: &record };
+        hooks::run(&spec.hooks.prestart, "prestart", &state)?;
+        hooks::run(&spec.hooks.create_runtime, "createRuntime", &state).map_err(InitError::from)
+    })?;
+    init.limit(&plan.process)?;
+    complete(&mut record, &init, &plan);
+    directory.save(&record)?;
+    announce(arguments, &init)?;
+    Ok(Made { directory, record, init, plan, cgroup })
+}
+
+fn check_descriptors(preserve_fds: u32) -> Result<(), CreateError> {
+    let numbers = 3..3 + i32::try_from(preserve_fds).unwrap_or(i32::MAX - 3);
+    let mut missing = numbers.filter(|number| !descriptors::is_open(*number));
+    missing.next().map_or(Ok(()), |number| Err(CreateError::Preserve { number }))
+}
+
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, CreateError> {
+    std::path::absolute(path).map_err(|source| CreateError::Path { what: "find", path: path.to_owned(), source })
+}
+
+fn console_for(
+    arguments: &Create,
+    plan: &Plan,
+    attachment: Attachment,
+    own: Option<OwnedFd>,
+) -> Result<Option<OwnedFd>, CreateError> {
+    let detached = attachment != Attachment::Foreground;
+    match (&arguments.console_socket, plan.process.terminal) {
+        (None, true) if detached => Err(CreateError::Usage(texts::TTY_WITHOUT_SOCKET)),
+        (Some(_), false) if detached => Err(CreateError::Usage(texts::SOCKET_WITHOUT_TTY)),
+        (Some(_), _) if !detached => Err(CreateError::Usage(texts::SOCKET_WITHOUT_TTY)),
+        (Some(path), true) => {
+            let socket = console::connect(path);
+            let fail = |source| CreateError::Path { what: "connect to console socket", path: path.clone(), source };
+            Ok(Some(socket.map_err(fail)?.into()))
+        }
+        (None, true) => Ok(own),
+        (_, false) => Ok(None),
+    }
+}
+
+fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &Cgroup) -> Record {
+    let me = i32::try_from(std::process::id()).unwrap_or_default();
+    Record {
+        id: arguments.id.clone(),
+        phase: Phase::Creating,
+        creator: (me, ProcessStat::read(me).map_or(0, |stat| stat.start)),
+        created: clock::now_nanos(),
+        cgroup_paths: cgroup.paths(),
+        config: RecordConfig { rootfs: plan.rootfs.clone(), labels: vec![format!("bundle={}", bundle.display())] },
+        oci_version: spec.oci_version.clone(),
+        annotations: spec.annotations.clone(),
+        bundle: bundle.to_owned(),
+        has_own_pids: plan.namespaces.has_own_pid(),
+        has_own_users: plan.namespaces.has_own_users(),
+        hooks: spec.hooks.clone(),
+        ..Record::default()
+    }
+}
+
+fn complete(record: &mut Record, init: &Init, plan: &Plan) {
+    let pid = init.pid();
+    record.phase = Phase::Created;
+    record.init_process_pid = pid;
+    record.init_process_start = ProcessStat::read(pid).map_or(0, |stat| stat.start);
+    record.namespace_paths = plan.namespaces.paths(pid);
+}
+
+/// Opened for reading and writing, so that the process neither waits for a writer nor sees an end.
+fn make_fifo(directory: &StateDir) -> Result<OwnedFd, CreateError> {
+    let path = directory.fifo();
+    let make = || -> io::Result<OwnedFd> {
+        let name = CString::new(path.as_os_str().as_bytes())?;
+        files::make_fifo(HERE, &name, 0o600)?;
+        files::open(HERE, &name, files::O_RDWR, 0)
+    };
+    make().map_err(|source| CreateError::Path { what: "make fifo", path, source })
+}
+
+/// Tells the caller's files and sockets about the process, before it is released.
+fn announce(arguments: &Create, init: &Init) -> Result<(), CreateError> {
+    if let Some(path) = &arguments.pid_file {
+        let fail = |source| CreateError::Path { what: "write pid file", path: path.clone(), source };
+        pid_file::write(path, init.pid()).map_err(fail)?;
+    }
+    if let Some(path) = &arguments.pidfd_socket {
+        let send = console::connect(path).and_then(|socket| console::send(&socket, "pidfd", init.pidfd()?.as_fd()));
+        send.map_err(|source| CreateError::Path { what: "send pidfd to", path: path.clone(), source })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! `exec`: starts another process in a running container.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use corten_cgroups::CgroupError;
+use corten_runtime_api::arguments::Exec;
+use corten_runtime_api::{console, pid_file, texts};
+use corten_sys::clone::Namespaces;
+use corten_sys::{descriptors, pidfd::PidFd};
+
+use crate::container::{Container, Status};
+use crate::foreground::{self, Relay};
+use crate::init::{ExecKit, Init, InitError, spawn_exec};
+use crate::plan::{self, Extra, KINDS, ProcessPlan, StandardStreams};
+use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
+use crate::state_dir::{Record, StateError};
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The container could not be found.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Its cgroup could not be read.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// Its status does not allow it, or flags contradict each other.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// A flag that is not built yet.
+    #[error("exec {0}: not supported yet")]
+    NotYet(&'static str),
+    /// The process as given.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// `--user` is not a number, or two.
+    #[error("parsing {0} as uid[:gid] failed")]
+    User(String),
+    /// The process itself.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// A file or socket that was named on the command line.
+    #[error("{what} {}", path.display())]
+    Path {
+        /// What was done with it.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// An inherited descriptor is missing.
+    #[error("--preserve-fds: descriptor {0} is not open")]
+    Preserve(i32),
+    /// It could not be waited for.
+    #[error("wait for the process")]
+    Wait(#[source] io::Error),
+}
+
+/// Starts the process; its exit status, 0 when detached.
+///
+/// # Errors
+/// [`ExecError`]; no process is left.
+pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
+    refuse_flags(arguments)?;
+    let container = Container::load(root, &arguments.id)?;
+    let init = running_init(&container, arguments)?;
+    let record = &container.record;
+    let mut plan = plan(arguments, record)?;
+    if !arguments.detach {
+        plan.streams = StandardStreams::PipesOnly;
+    }
+    let (console, own_end) = console_for(arguments, &plan)?;
+    let cgroup = record.cgroup();
+    let init_fd: OwnedFd = init.as_fd().try_clone_to_owned().map_err(ExecError::Wait)?;
+    let kit = ExecKit {
+        init: &init_fd,
+        init_pid: record.init_process_pid,
+        namespaces: namespaces(record),
+        cgroup: &cgroup,
+        console,
+        keyring: CString::new(format!("_ses.{}", record.id)).ok(),
+    };
+    let process = spawn_exec(&plan, kit)?;
+    process.limit(&plan)?;
+    announce(arguments, &process)?;
+    let relay = Relay::prepare(own_end, plan.terminal).map_err(ExecError::Wait)?;
+    let pid = process.pid().unsigned_abs();
+    let released = process.release()?;
+    released.executed(&plan)?;
+    if arguments.detach {
+        return Ok(0);
+    }
+    foreground::wait(&released.pidfd, pid, relay).map_err(ExecError::Wait)
+}
+
+fn refuse_flags(arguments: &Exec) -> Result<(), ExecError> {
+    let not_yet = [
+        ("--process-label", arguments.process_label.as_deref().is_some_and(|label| !label.is_empty())),
+        ("--apparmor", arguments.apparmor.as_deref().is_some_and(|profile| !profile.is_empty())),
+        ("--cgroup", !arguments.cgroups.is_empty()),
+    ];
+    match not_yet.into_iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(ExecError::NotYet(flag)),
+        None => Ok(()),
+    }
+}
+
+fn running_init(container: &Container, arguments: &Exec) -> Result<PidFd, ExecError> {
+    match container.status()? {
+        Status::Stopped | Status::Creating => Err(ExecError::Refused(texts::EXEC_STOPPED)),
+        Status::Paused if !arguments.ignore_paused => Err(ExecError::Refused(texts::EXEC_PAUSED)),
+        _ => container.init().ok_or(ExecError::Refused(texts::EXEC_STOPPED)),
+    }
+}
+
+fn plan(arguments: &Exec, record: &Record) -> Result<ProcessPlan, ExecError> {
+    let missing = (3..3 + i32::try_from(arguments.preserve_fds).unwrap_or(i32::MAX - 3))
+        .find(|number| !descriptors::is_open(*number));
+    if let Some(number) = missing {
+        return Err(ExecError::Preserve(number));
+    }
+    let process = match &arguments.process {
+        Some(path) => from_file(path)?,
+        None => from_flags(arguments, record)?,
+    };
+    let extra = Extra { capabilities: &arguments.caps };
+    let mut plan = plan::exec_process(&process, &extra)?;
+    plan.preserve_fds = arguments.preserve_fds;
+    Ok(plan)
+}
+
+fn from_file(path: &Path) -> Result<Process, SpecError> {
+    let file = path.display().to_string();
+    let json = read_limited(path, &file)?;
+    let process = serde_json::from_slice(&json).map_err(|source| SpecError::Parse { file, source })?;
+    refuse_process(&process)?;
+    Ok(process)
+}
+
+/// The container's own process with what the flags say.
+fn from_flags(arguments: &Exec, record: &Record) -> Result<Process, ExecError> {
+    let spec = Spec::load(&record.bundle)?;
+    let mut process = spec.process.ok_or(SpecError::Text(texts::NO_PROCESS))?;
+    process.args = arguments.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    if process.args.is_empty() {
+        return Err(ExecError::Refused("process args cannot be empty"));
+    }
+    process.terminal = arguments.tty;
+    process.env.extend(arguments.env.iter().cloned());
+    process.no_new_privileges |= arguments.no_new_privs;
+    process.user.additional_gids.extend(&arguments.additional_gids);
+    if let Some(cwd) = &arguments.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if let Some(user) = &arguments.user {
+        let bad = |_| ExecError::User(user.clone());
+        let (uid, gid) = user.split_once(':').map_or((user.as_str(), None), |(uid, gid)| (uid, Some(gid)));
+        process.user.uid = uid.parse().map_err(bad)?;
+        if let Some(gid) = gid {
+            process.user.gid = gid.parse().map_err(bad)?;
+        }
+    }
+    Ok(process)
+}
+
+fn console_for(arguments: &Exec, plan: &ProcessPlan) -> Result<(Option<OwnedFd>, Option<OwnedFd>), ExecError> {
+    match (&arguments.console_socket, plan.terminal, arguments.detach) {
+        (None, true, true) => Err(ExecError::Refused(texts::TTY_WITHOUT_SOCKET)),
+        (Some(_), false, _) | (Some(_), true, false) => Err(ExecError::Refused(texts::SOCKET_WITHOUT_TTY)),
+        (Some(path), true, true) => {
+            let fail = |source| ExecError::Path { what: "connect to console socket", path: path.clone(), source };
+            Ok((Some(console::connect(path).map_err(fail)?.into()), None))
+        }
+        (None, true, false) => {
+            let (ours, theirs) = descriptors::packet_pair().map_err(ExecError::Wait)?;
+            Ok((Some(theirs), Some(ours)))
+        }
+        (None, false, _) => Ok((None, None)),
+    }
+}
+
+/// The kinds the record names: those the container does not share with the host.
+fn namespaces(record: &Record) -> Namespaces {
+    let kinds = KINDS.iter().filter(|(_, key, _)| record.namespace_paths.contains_key(*key));
+    kinds.fold(Namespaces::NONE, |all, (_, _, kind)| all.with(*kind))
+}
+
+fn announce(arguments: &Exec, process: &Init) -> Result<(), ExecError> {
+    if let Some(path) = &arguments.pid_file {
+        let fail = |source| ExecError::Path { what: "write pid file", path: path.clone(), source };
+        pid_file::write(path, process.pid()).map_err(fail)?;
+    }
+    if let Some(path) = &arguments.pidfd_socket {
+        let send = console::connect(path).and_then(|socket| console::send(&socket, "pidfd", process.pidfd()?.as_fd()));
+        send.map_err(|source| ExecError::Path { what: "send pidfd to", path: path.clone(), source })?;
+    }
+    Ok(())
+}

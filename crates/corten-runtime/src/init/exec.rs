@@ -1,0 +1,165 @@
+//! Another process in a running container: one clone into its pid namespace and cgroup, then one setns by the first
+//! process's pidfd into everything else.
+
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use corten_cgroups::Cgroup;
+use corten_sys::clone::{self, Cloned, Namespaces};
+use corten_sys::syscall::HERE;
+use corten_sys::{bump, credentials, descriptors, files, prctl};
+
+use super::console::{self, ConsolePaths};
+use super::process;
+use super::report::{At, Fault, Operation, Report, Stage, send};
+use super::sentence::about_process;
+use super::spawn::{Init, InitError};
+use crate::plan::ProcessPlan;
+
+/// What the child uses beside the plan.
+#[derive(Debug)]
+pub struct ExecKit<'a> {
+    /// The container's first process.
+    pub init: &'a OwnedFd,
+    /// Its process id.
+    pub init_pid: i32,
+    /// The namespaces it does not share with the host.
+    pub namespaces: Namespaces,
+    /// Its cgroups.
+    pub cgroup: &'a Cgroup,
+    /// Where the terminal's master end is sent.
+    pub console: Option<OwnedFd>,
+    /// The name of the session keyring to join.
+    pub keyring: Option<CString>,
+}
+
+struct Child<'a> {
+    socket: OwnedFd,
+    join_files: Vec<OwnedFd>,
+    console_paths: ConsolePaths,
+    kit: ExecKit<'a>,
+}
+
+/// Starts the process and returns when it is ready to be executed.
+///
+/// # Errors
+/// [`InitError`]; no process is left.
+pub fn spawn_exec(plan: &ProcessPlan, kit: ExecKit<'_>) -> Result<Init, InitError> {
+    let fail = |what| move |source| InitError::Spawn { what, source };
+    let (socket, child_socket) = descriptors::packet_pair().map_err(fail("make a socket pair"))?;
+    let mut unified = kit.cgroup.unified_directory().map_err(InitError::Cgroup)?;
+    let child = Child {
+        socket: child_socket,
+        join_files: kit.cgroup.join_files().map_err(InitError::Cgroup)?,
+        console_paths: ConsolePaths::new().map_err(fail("name the terminal"))?,
+        kit,
+    };
+    if child.kit.namespaces.contains(Namespaces::PID) {
+        // For children only: the parent stays where it is.
+        clone::enter(child.kit.init.as_fd(), Namespaces::PID).map_err(fail("enter the container's pid namespace"))?;
+    }
+    let cloned = match clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd)) {
+        // The container made cgroups of its own below and moved its processes there (runc #2356).
+        Err(error) if child.kit.cgroup.is_v2() && is_moved(&error) => {
+            unified = own_cgroup(child.kit.init_pid, child.kit.cgroup).map_err(fail("find the cgroup of init"))?;
+            clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd))
+        }
+        result => result,
+    };
+    match cloned.map_err(fail("clone a process"))? {
+        Cloned::Child => {
+            drop(socket);
+            run(plan, child)
+        }
+        Cloned::Parent { pid, pidfd } => {
+            drop(child);
+            let init = Init::new(pid, pidfd, socket);
+            match init.next(|fault| about_process(plan, fault))? {
+                Report::Ready => Ok(init),
+                other => Err(InitError::Died(format!("the process asked for {other:?}"))),
+            }
+        }
+    }
+}
+
+fn is_moved(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::NotFound)
+}
+
+fn own_cgroup(pid: i32, cgroup: &Cgroup) -> io::Result<Option<OwnedFd>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    let Some(directory) = cgroup.unified() else { return Ok(None) };
+    // The mount is what stays of the recorded directory when the path of the record is taken off its end.
+    let mount = directory.ancestors().find(|above| above.join(path.trim_start_matches('/')).is_dir());
+    let found = mount.unwrap_or(Path::new("/sys/fs/cgroup")).join(path.trim_start_matches('/'));
+    Ok(Some(fs::File::open(found)?.into()))
+}
+
+fn run(plan: &ProcessPlan, mut child: Child<'_>) -> ! {
+    bump::forbid();
+    let Err(fault) = set_up(plan, &mut child);
+    let _ = send(child.socket.as_fd(), &Report::Failed(fault)); // without a parent nobody needs to know
+    descriptors::exit_now(255)
+}
+
+enum Never {}
+
+fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
+    // Before the container's processes can see this one (CVE-2016-9962).
+    prctl::forbid_dump().at(Stage::Session)?;
+    console::session()?;
+    for (index, tasks) in child.join_files.drain(..).enumerate() {
+        files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
+    }
+    enter(child)?;
+    let terminal = match (&child.kit.console, plan.terminal) {
+        (Some(receiver), true) => {
+            let root = files::open(HERE, c"/", files::O_PATH | files::O_DIRECTORY, 0).at(Stage::Console)?;
+            Some(console::open(root.as_fd(), &child.console_paths, receiver.as_fd(), plan)?)
+        }
+        _ => None,
+    };
+    if let Some(terminal) = &terminal {
+        console::take(terminal)?;
+    }
+    let program = process::become_process(plan)?;
+    wait_for_parent(child);
+    let error = execute(program, plan);
+    Err(Fault::new(Stage::Execute, Operation::It, 0, &error))
+}
+
+fn enter(child: &Child<'_>) -> Result<(), Fault> {
+    let kit = &child.kit;
+    let rest = kit.namespaces.without(Namespaces::PID);
+    if !rest.is_empty() {
+        clone::enter(kit.init.as_fd(), rest).at(Stage::JoinNamespace)?;
+    }
+    if kit.namespaces.contains(Namespaces::USER) {
+        let root = credentials::set_group(0).and_then(|()| credentials::set_user(0));
+        root.at(Stage::BecomeRoot)?;
+    }
+    if let Some(name) = &kit.keyring {
+        match credentials::join_session_keyring(name) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            result => result.map(drop).at(Stage::Keyring)?,
+        }
+    }
+    Ok(())
+}
+
+fn wait_for_parent(child: &Child<'_>) {
+    let mut byte = [0u8];
+    let socket = child.socket.as_fd();
+    let answered = send(socket, &Report::Ready).is_ok() && matches!(files::read(socket, &mut byte), Ok(1));
+    if !answered {
+        descriptors::exit_now(255);
+    }
+}
+
+fn execute(program: &CStr, plan: &ProcessPlan) -> io::Error {
+    descriptors::execute(program, &plan.arguments, &plan.environment)
+}

@@ -1,0 +1,19 @@
+//! The first process of a container: [`spawn`] in the parent, [`run`] in the child, [`report`] between them.
+//!
+//! The child is a copy of the parent made by one clone3. It has the plan in memory, walks it, and says over a packet
+//! socket what it needs (its id maps, hooks) and how it went. It allocates nothing and logs nothing. When the parent
+//! dies the socket closes and the child ends, until the parent has recorded it and told it to go on.
+
+mod console;
+mod dev;
+mod exec;
+mod mounts;
+mod paths;
+mod process;
+pub mod report;
+mod run;
+mod sentence;
+pub mod spawn;
+
+pub use exec::{ExecKit, spawn_exec};
+pub use spawn::{Init, InitError, Kit, spawn};

@@ -1,0 +1,145 @@
+//! Mounting in the child: every filesystem is made detached, every target is opened within the root, and the two are
+//! joined by descriptor.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use corten_sys::files::{self, S_IFDIR};
+use corten_sys::mount::{self, Change, Extent, attr};
+use corten_sys::openat2::{self, Resolve};
+use corten_sys::rootfs;
+
+use super::report::{At, Fault, Operation, Stage};
+use super::spawn::BindSource;
+use crate::plan::{MountStep, Source, Step};
+
+/// Where a mount that becomes read-only last was attached.
+pub(super) type Late = (usize, OwnedFd);
+
+/// Walks the steps. `binds` has an entry per step; `late` has room for every step.
+pub(super) fn all(
+    root: BorrowedFd<'_>,
+    steps: &[Step],
+    binds: &mut [Option<BindSource>],
+    late: &mut Vec<Late>,
+) -> Result<(), Fault> {
+    for (index, step) in steps.iter().enumerate() {
+        match step {
+            Step::Link { target, directory, name } => {
+                let directory =
+                    rootfs::open_handle(root, directory).at_index(Stage::Mount, Operation::Target, index)?;
+                match files::make_symlink(target, directory.as_fd(), name) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    result => result.at_index(Stage::Mount, Operation::Create, index)?,
+                }
+            }
+            Step::Mount(step) => {
+                let bind = binds.get_mut(index).and_then(Option::take);
+                let tree = one(root, step, bind, index)?;
+                if step.is_readonly_last {
+                    late.push((index, tree));
+                }
+            }
+        }
+    }
+    let read_only = Change { set: attr::RDONLY, ..Change::default() };
+    for (index, tree) in late.drain(..) {
+        let change = mount::set_attributes(tree.as_fd(), read_only, Extent::Single);
+        change.at_index(Stage::Mount, Operation::Attributes, index)?;
+    }
+    Ok(())
+}
+
+fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: usize) -> Result<OwnedFd, Fault> {
+    let is_directory = bind.as_ref().is_none_or(|bind| bind.is_directory);
+    let (target, existed) = open_target(root, step, is_directory).at_index(Stage::Mount, Operation::Target, index)?;
+    let tree = match bind {
+        Some(bind) => bind.tree,
+        None => new_filesystem(step, target.as_fd(), existed, index)?,
+    };
+    mount::attach(tree.as_fd(), target.as_fd()).at_index(Stage::Mount, Operation::Attach, index)?;
+    if let Some((propagation, extent)) = step.propagation {
+        let change = Change { propagation: Some(propagation), ..Change::default() };
+        let result = mount::set_attributes(tree.as_fd(), change, extent);
+        result.at_index(Stage::Mount, Operation::Attributes, index)?;
+    }
+    Ok(tree)
+}
+
+/// Opens where a step is attached, making what is missing; whether it was there.
+fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<(OwnedFd, bool)> {
+    let resolve = if step.needs_real_directory { Resolve::IN_ROOT_NO_SYMLINKS } else { Resolve::IN_ROOT };
+    match openat2::open(root, &step.target, files::O_PATH, 0, resolve) {
+        Ok(target) if step.needs_real_directory && !files::stat(target.as_fd(), c"")?.is(S_IFDIR) => {
+            Err(io::Error::from(io::ErrorKind::NotADirectory))
+        }
+        Ok(target) => Ok((target, true)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_directory => {
+            rootfs::make_directories(root, &step.target, 0o755).map(|target| (target, false))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            rootfs::make_file(root, &step.target).map(|target| (target, false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index: usize) -> Result<OwnedFd, Fault> {
+    let Source::New { fstype, source, options, takes_mode } = &step.source else {
+        let error = io::Error::from(io::ErrorKind::InvalidInput);
+        return Err(Fault::new(Stage::Mount, Operation::Source, index, &error));
+    };
+    let context = mount::fsopen(fstype).at_index(Stage::Mount, Operation::It, index)?;
+    let context = context.as_fd();
+    let said = |operation| move |error: io::Error| explain(context, operation, index, &error);
+    if let Some(source) = source {
+        mount::set_string(context, c"source", source).map_err(said(Operation::Option))?;
+    }
+    for (name, value) in options {
+        let result = match value {
+            Some(value) => mount::set_string(context, name, value),
+            None => mount::set_flag(context, name),
+        };
+        result.map_err(said(Operation::Option))?;
+    }
+    if *takes_mode && existed {
+        let mode = files::stat(target, c"").at_index(Stage::Mount, Operation::Target, index)?.mode & 0o7777;
+        mount::set_string(context, c"mode", Octal::new(mode).as_c_str()).map_err(said(Operation::Option))?;
+    }
+    // Attributes of a new mount start empty, so there is nothing to clear.
+    mount::create(context, step.attributes.set).map_err(said(Operation::Create))
+}
+
+/// The error with what the filesystem said about it (fsopen(2): messages are read from the context).
+fn explain(context: BorrowedFd<'_>, operation: Operation, index: usize, error: &io::Error) -> Fault {
+    let mut buffer = [0u8; 200];
+    let length = mount::context_message(context, &mut buffer);
+    // The first two bytes are the level and a space.
+    let message = buffer.get(2..length).unwrap_or_default();
+    Fault::new(Stage::Mount, operation, index, error).with_message(message)
+}
+
+/// Four octal digits with a NUL, on the stack.
+struct Octal([u8; 6]);
+
+impl Octal {
+    fn new(mode: u32) -> Self {
+        let digit = |shift: u32| b'0' + (mode >> shift & 7) as u8;
+        Self([b'0', digit(9), digit(6), digit(3), digit(0), 0])
+    }
+
+    fn as_c_str(&self) -> &std::ffi::CStr {
+        std::ffi::CStr::from_bytes_with_nul(&self.0).unwrap_or(c"0755")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_written_in_octal() {
+        assert_eq!(Octal::new(0o1777).as_c_str(), c"01777");
+        assert_eq!(Octal::new(0o755).as_c_str(), c"00755");
+    }
+}

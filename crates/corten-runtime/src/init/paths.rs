@@ -1,0 +1,88 @@
+//! Masked and read-only paths, in the child, before the root is changed: the masks come from the host's own /dev/null
+//! and from an empty tmpfs of ours, never from what the container's tree shows (CVE-2025-31133).
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use corten_sys::files::{self, S_IFCHR, S_IFDIR};
+use corten_sys::mount::{self, Change, Extent, attr};
+use corten_sys::openat2::InRootfs;
+use corten_sys::rootfs;
+use corten_sys::syscall::HERE;
+
+use super::report::{At, Fault, Operation, Stage};
+
+/// The number of the null device on every Linux.
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
+const READ_ONLY: Change = Change { set: attr::RDONLY, clear: 0, propagation: None };
+
+/// Masks every path that exists: a directory by an empty read-only one, anything else by the null device.
+pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs]) -> Result<(), Fault> {
+    if masked.is_empty() {
+        return Ok(());
+    }
+    let null = null_device().at(Stage::Mask)?;
+    let mut empty: Option<OwnedFd> = None;
+    for (index, path) in masked.iter().enumerate() {
+        let Some(target) = existing(root, path).at_index(Stage::Mask, Operation::Target, index)? else { continue };
+        mask_one(target.as_fd(), null.as_fd(), &mut empty).at_index(Stage::Mask, Operation::Attach, index)?;
+    }
+    Ok(())
+}
+
+fn mask_one(target: BorrowedFd<'_>, null: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> io::Result<()> {
+    if !files::stat(target, c"")?.is(S_IFDIR) {
+        let tree = mount::clone_tree(null, c"", Extent::Single)?;
+        return mount::attach(tree.as_fd(), target);
+    }
+    // One filesystem serves all: after the first directory its mount is cloned.
+    let tree = match empty {
+        Some(first) => mount::clone_tree(first.as_fd(), c"", Extent::Single)?,
+        None => empty_directory()?,
+    };
+    mount::attach(tree.as_fd(), target)?;
+    empty.get_or_insert(tree);
+    Ok(())
+}
+
+fn empty_directory() -> io::Result<OwnedFd> {
+    let context = mount::fsopen(c"tmpfs")?;
+    mount::set_string(context.as_fd(), c"source", c"tmpfs")?;
+    mount::set_string(context.as_fd(), c"mode", c"0755")?;
+    mount::set_string(context.as_fd(), c"nr_blocks", c"1")?;
+    mount::set_string(context.as_fd(), c"nr_inodes", c"1")?;
+    mount::create(context.as_fd(), attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)
+}
+
+/// The host's null device, checked by number: something else under that name would be readable in the container.
+fn null_device() -> io::Result<OwnedFd> {
+    let null = files::open(HERE, c"/dev/null", files::O_PATH | files::O_NOFOLLOW, 0)?;
+    let stat = files::stat(null.as_fd(), c"")?;
+    if !stat.is(S_IFCHR) || stat.rdev != NULL_DEVICE {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
+    }
+    Ok(null)
+}
+
+/// Makes every path that exists read-only by binding it onto itself.
+pub(super) fn read_only(root: BorrowedFd<'_>, paths: &[InRootfs]) -> Result<(), Fault> {
+    for (index, path) in paths.iter().enumerate() {
+        let Some(target) = existing(root, path).at_index(Stage::Readonly, Operation::Target, index)? else { continue };
+        let result = mount::clone_tree(target.as_fd(), c"", Extent::Recursive).and_then(|tree| {
+            mount::set_attributes(tree.as_fd(), READ_ONLY, Extent::Single)?;
+            mount::attach(tree.as_fd(), target.as_fd())
+        });
+        result.at_index(Stage::Readonly, Operation::Attach, index)?;
+    }
+    Ok(())
+}
+
+/// A handle on what is there; a path that does not exist needs no protection.
+fn existing(root: BorrowedFd<'_>, path: &InRootfs) -> io::Result<Option<OwnedFd>> {
+    match rootfs::open_handle(root, path) {
+        Ok(handle) => Ok(Some(handle)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,132 @@
+//! The last stages of any process: descriptors, directory, identity, capabilities, look-up (runtime notes, "order of
+//! work"). What comes first holds what comes after: the directory is entered as root, capabilities are bounded while
+//! there still is CAP_SETPCAP, and the user is changed before the look-up.
+
+use std::ffi::CStr;
+use std::io;
+
+use corten_sys::credentials::{self, CapabilitySets};
+use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
+use corten_sys::syscall::HERE;
+use corten_sys::{descriptors, prctl};
+
+use super::report::{At, Fault, Operation, Stage};
+use crate::plan::{ProcessPlan, StandardStreams};
+
+/// The highest capability number that can ever exist: the sets have 64 bits.
+const CAPABILITIES: u8 = 64;
+
+/// Becomes what the plan says; the path to execute.
+pub(super) fn become_process(process: &ProcessPlan) -> Result<&CStr, Fault> {
+    streams(process).at(Stage::Streams)?;
+    if let Some(mask) = process.umask {
+        credentials::set_umask(mask);
+    }
+    if process.no_new_privileges {
+        prctl::no_new_privileges().at(Stage::NoNewPrivileges)?;
+    }
+    descriptors::close_on_exec_from(3 + process.preserve_fds).at(Stage::Descriptors)?;
+    let entered = files::change_directory_to(&process.cwd);
+    bound(&process.capabilities).at(Stage::Capabilities)?;
+    prctl::keep_capabilities(true).at(Stage::Capabilities)?;
+    identity(process).at(Stage::Identity)?;
+    directory(process, entered).at(Stage::Cwd)?;
+    prctl::keep_capabilities(false).at(Stage::Capabilities)?;
+    capabilities(&process.capabilities).at(Stage::Capabilities)?;
+    lookup(process)
+}
+
+/// Gives the streams to the user, so that /dev/stdout can be opened again; not the host's devices.
+fn streams(process: &ProcessPlan) -> io::Result<()> {
+    for stream in descriptors::STANDARD_STREAMS {
+        let Ok(stat) = files::stat(stream, c"") else { continue };
+        let is_pipe = stat.is(S_IFIFO);
+        let is_null = stat.is(S_IFCHR) && stat.rdev == (1, 3);
+        let is_ours = process.streams == StandardStreams::All || is_pipe || process.terminal;
+        if stat.uid == process.uid || is_null || !is_ours {
+            continue;
+        }
+        match files::change_owner(stream, process.uid, u32::MAX) {
+            // A read-only file, one of a user namespace not mapped here, or a kind without an owner.
+            Err(error) if matches!(error.raw_os_error(), Some(EINVAL | EPERM | EROFS)) => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+const EPERM: i32 = 1;
+const EINVAL: i32 = 22;
+const EROFS: i32 = 30;
+
+fn bound(sets: &CapabilitySets) -> io::Result<()> {
+    for capability in 0..CAPABILITIES {
+        let is_kept = sets.bounding >> capability & 1 == 1;
+        if !is_kept && !prctl::drop_bounding(capability)? {
+            // The kernel knows no capability from here on.
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn identity(process: &ProcessPlan) -> io::Result<()> {
+    match credentials::set_supplementary_groups(&process.groups) {
+        // A user namespace of an unprivileged user denies it; there is nothing to drop when none are asked for.
+        Err(error) if error.raw_os_error() == Some(EPERM) && process.groups.is_empty() => {}
+        result => result?,
+    }
+    credentials::set_group(process.gid)?;
+    credentials::set_user(process.uid)
+}
+
+/// A directory only the user can enter is entered as the user. What was entered must lie in the container
+/// (CVE-2024-21626).
+fn directory(process: &ProcessPlan, entered: io::Result<()>) -> io::Result<()> {
+    match entered {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => files::change_directory_to(&process.cwd)?,
+        result => result?,
+    }
+    if files::is_inside_root()? { Ok(()) } else { Err(io::Error::from(io::ErrorKind::PermissionDenied)) }
+}
+
+fn capabilities(sets: &CapabilitySets) -> io::Result<()> {
+    credentials::set_capabilities(sets)?;
+    prctl::clear_ambient()?;
+    for capability in (0..CAPABILITIES).filter(|capability| sets.ambient >> capability & 1 == 1) {
+        prctl::raise_ambient(capability)?;
+    }
+    Ok(())
+}
+
+/// The first candidate that can be executed. As Go's look-up: a file without the right to execute is passed over in
+/// PATH, and is the error when nothing better is found.
+fn lookup(process: &ProcessPlan) -> Result<&CStr, Fault> {
+    let program = &process.program;
+    let mut problem = Fault::new(Stage::Lookup, Operation::Source, 0, &io::Error::from_raw_os_error(ENOENT));
+    for (index, candidate) in program.candidates.iter().enumerate() {
+        let stat = match files::stat_following(HERE, candidate) {
+            Ok(stat) => stat,
+            Err(error) => {
+                if !program.is_searched {
+                    problem = Fault::new(Stage::Lookup, Operation::Source, index, &error);
+                }
+                continue;
+            }
+        };
+        let allowed = if stat.is(S_IFDIR) {
+            Err(io::Error::from_raw_os_error(if program.is_searched { EACCES } else { EISDIR }))
+        } else {
+            files::may_execute(candidate)
+        };
+        match allowed {
+            Ok(()) => return Ok(candidate),
+            Err(error) => problem = Fault::new(Stage::Lookup, Operation::It, index, &error),
+        }
+    }
+    Err(problem)
+}
+
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+const EISDIR: i32 = 21;

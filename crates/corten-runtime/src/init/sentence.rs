@@ -1,0 +1,127 @@
+//! A fault in the child → the sentence the caller reads. The parent has the plan, so the child sends no text.
+
+use std::io;
+
+use super::report::{Fault, Operation, Stage};
+use crate::plan::{Plan, ProcessPlan, Step};
+
+/// The kernel's words in the case Go writes them, which clients match on.
+#[must_use]
+pub fn errno_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// The sentence about a container's first process.
+pub(super) fn about_init(plan: &Plan, fault: &Fault) -> String {
+    let index = fault.index as usize;
+    let why = errno_text(&fault.error());
+    let inside = |path: &corten_sys::openat2::InRootfs| path.display().to_string();
+    let what = match fault.stage {
+        Stage::JoinNamespace => {
+            let joined = plan.namespaces.joined.get(index);
+            let (name, path) = joined.map(|joined| (joined.name, joined.path.to_string_lossy())).unwrap_or_default();
+            format!("join the {name} namespace {path}")
+        }
+        Stage::Sysctl => match plan.sysctls.get(index) {
+            Some(sysctl) => format!("write sysctl {} = {:?}", sysctl.name, String::from_utf8_lossy(&sysctl.value)),
+            None => "open /proc/sys".to_owned(),
+        },
+        Stage::Hostname => "sethostname".to_owned(),
+        Stage::Domainname => "setdomainname".to_owned(),
+        Stage::Root => format!("mount root filesystem {}", plan.rootfs.display()),
+        Stage::Mount => return about_mount(plan, fault, &why),
+        Stage::Device => {
+            let node = plan.devices.as_ref().and_then(|devices| devices.nodes.get(index));
+            format!("make device {}", node.map(|node| inside(&node.path)).unwrap_or_default())
+        }
+        Stage::Mask => format!("can't mask path {:?}", plan.masked.get(index).map(inside).unwrap_or_default()),
+        Stage::Readonly => {
+            format!("can't make {:?} read-only", plan.readonly.get(index).map(inside).unwrap_or_default())
+        }
+        _ => return about_process(&plan.process, fault),
+    };
+    format!("{what}: {why}")
+}
+
+fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
+    let Some(step) = plan.steps.get(fault.index as usize) else { return format!("mount: {why}") };
+    let (kind, destination, source) = match step {
+        Step::Link { name, directory, .. } => {
+            return format!("make link {:?} in {}: {why}", name, directory.display());
+        }
+        Step::Mount(step) => (&step.described.0, &step.described.1, step.source_text()),
+    };
+    let doing = match fault.operation {
+        Operation::Target => format!("create mount target {destination:?}"),
+        Operation::Source => format!("stat {source}"),
+        Operation::Option => "set options".to_owned(),
+        Operation::Attributes => "set attributes".to_owned(),
+        Operation::Attach => "attach".to_owned(),
+        _ => format!("mount {kind}"),
+    };
+    let said = fault.message();
+    let said = if said.is_empty() { said } else { format!(" ({said})") };
+    let described = if source.is_empty() { kind } else { &source };
+    format!("error mounting {described:?} to rootfs at {destination:?}: {doing}: {why}{said}")
+}
+
+/// The sentence about any process: the first one's last stages, and an exec.
+pub(super) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
+    let why = errno_text(&fault.error());
+    let name = &process.program.name;
+    let what = match fault.stage {
+        Stage::Session => "start a session",
+        Stage::JoinCgroup => "join the cgroup",
+        Stage::BecomeRoot => "become root of the user namespace",
+        Stage::JoinNamespace => "join the container's namespaces",
+        Stage::CgroupNamespace => "make the cgroup namespace",
+        Stage::Keyring => "join a session keyring",
+        Stage::Isolate => "cut the mounts off the host's",
+        Stage::Loopback => "bring the loopback device up",
+        Stage::DeviceLinks => "make the links of /dev",
+        Stage::Console => "set up the terminal",
+        Stage::Pivot => "pivot_root",
+        Stage::RootAttributes => "set the attributes of the root mount",
+        Stage::Descriptors => "close the runtime's descriptors",
+        Stage::Streams => "give the standard streams to the process's user",
+        Stage::Cwd => {
+            return format!("chdir to cwd ({:?}) set in config.json failed: {why}", process.cwd.to_string_lossy());
+        }
+        Stage::Capabilities => "set capabilities",
+        Stage::Identity => "set user and groups",
+        Stage::NoNewPrivileges => "set no_new_privs",
+        Stage::Wait => "wait for start",
+        Stage::Hook => "run a hook in the container",
+        Stage::Execute => return format!("exec {name}: {why}"),
+        Stage::Lookup => return about_lookup(process, fault, &why),
+        _ => "set up the container",
+    };
+    format!("{what}: {why}")
+}
+
+/// Go's words: dockerd and containerd tell exit codes 126 and 127 by them.
+fn about_lookup(process: &ProcessPlan, fault: &Fault, why: &str) -> String {
+    const ENOENT: i32 = 2;
+    let name = &process.program.name;
+    if process.program.is_searched && fault.errno == ENOENT {
+        return format!("exec: {name:?}: {}", corten_runtime_api::texts::NOT_IN_PATH);
+    }
+    match fault.operation {
+        Operation::Source => format!("exec: {name:?}: stat {name}: {why}"),
+        _ => format!("exec: {name:?}: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_in_gos_case() {
+        assert_eq!(errno_text(&io::Error::from_raw_os_error(2)), "no such file or directory");
+        assert_eq!(errno_text(&io::Error::from_raw_os_error(13)), "permission denied");
+    }
+}

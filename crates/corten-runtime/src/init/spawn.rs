@@ -1,0 +1,422 @@
+//! The parent: prepares what the child needs, clones it, answers it, and holds it until it is recorded.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use corten_cgroups::{Cgroup, CgroupError};
+use corten_sys::clone::{self, Cloned, Namespaces};
+use corten_sys::mount::{self, Change, Extent};
+use corten_sys::openat2::InRootfs;
+use corten_sys::pidfd::PidFd;
+use corten_sys::syscall::HERE;
+use corten_sys::{descriptors, files, rlimit};
+use corten_types::Signal;
+
+use super::console::ConsolePaths;
+use super::mounts::Late;
+use super::report::{self, Report};
+use super::run::{self, joined_by_parent};
+use super::sentence::{about_init, errno_text};
+use crate::plan::{Plan, ProcessPlan, Source, Step};
+
+/// What went wrong before the process was ready.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// In the child; the sentence is made of the plan.
+    #[error("unable to start container process: {0}")]
+    Child(String),
+    /// A source of the host could not be opened.
+    #[error("unable to start container process: error mounting {path:?} to rootfs at {target:?}: stat {path}: {}", errno_text(.source))]
+    Bind {
+        /// The source.
+        path: String,
+        /// Where it was to go.
+        target: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The root filesystem could not be opened.
+    #[error("unable to start container process: root filesystem {}: {}", path.display(), errno_text(.source))]
+    Root {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A namespace to join could not be opened or entered.
+    #[error("unable to start container process: {name} namespace {path}: {}", errno_text(.source))]
+    Namespace {
+        /// Its kind.
+        name: &'static str,
+        /// Its path.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The cgroup could not be joined.
+    #[error("unable to start container process")]
+    Cgroup(#[source] CgroupError),
+    /// The child could not be made, or its answer not read.
+    #[error("unable to start container process: {what}: {}", errno_text(.source))]
+    Spawn {
+        /// What was being done.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The child ended without a word.
+    #[error("unable to start container process: {0}")]
+    Died(String),
+    /// A hook failed.
+    #[error("unable to start container process: {0}")]
+    Hook(#[from] crate::hooks::HookError),
+}
+
+fn spawn_error(what: &'static str) -> impl Fn(io::Error) -> InitError {
+    move |source| InitError::Spawn { what, source }
+}
+
+/// A tree of the host that a step attaches.
+#[derive(Debug)]
+pub struct BindSource {
+    /// The detached tree.
+    pub tree: OwnedFd,
+    /// Whether its root is a directory.
+    pub is_directory: bool,
+}
+
+/// What the caller decides about the child.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Change the root without pivot_root.
+    pub no_pivot: bool,
+    /// The name of the session keyring to join.
+    pub keyring: Option<CString>,
+    /// Where the terminal's master end is sent.
+    pub console: Option<OwnedFd>,
+    /// What the child waits on after it was released; without one it goes on at once.
+    pub fifo: Option<OwnedFd>,
+    /// Whether the parent runs hooks before the root is changed.
+    pub has_host_hooks: bool,
+}
+
+/// Everything the child uses beside the plan: open descriptors, and lists with room for what it will put there.
+#[derive(Debug)]
+pub struct Kit {
+    pub(super) socket: OwnedFd,
+    pub(super) parent_socket: Option<OwnedFd>,
+    pub(super) join_files: Vec<OwnedFd>,
+    pub(super) join_namespaces: Vec<Option<OwnedFd>>,
+    pub(super) tree: OwnedFd,
+    pub(super) dev: InRootfs,
+    pub(super) binds: Vec<Option<BindSource>>,
+    pub(super) device_binds: Vec<Option<OwnedFd>>,
+    pub(super) late: Vec<Late>,
+    pub(super) console_paths: ConsolePaths,
+    pub(super) console: Option<OwnedFd>,
+    pub(super) keyring: Option<CString>,
+    pub(super) fifo: Option<OwnedFd>,
+    pub(super) no_pivot: bool,
+    pub(super) has_host_hooks: bool,
+    pub(super) is_released: bool,
+}
+
+/// The root tree in the child.
+pub(super) struct Root<'k> {
+    pub tree: &'k OwnedFd,
+    pub dev: &'k InRootfs,
+}
+
+/// A child that waits to be released; killed when dropped.
+#[derive(Debug)]
+pub struct Init {
+    pid: i32,
+    pidfd: Option<PidFd>,
+    socket: Option<OwnedFd>,
+}
+
+impl Init {
+    pub(super) fn new(pid: i32, pidfd: OwnedFd, socket: OwnedFd) -> Self {
+        Self { pid, pidfd: Some(PidFd::from_owned(pidfd)), socket: Some(socket) }
+    }
+
+    /// Its id in the caller's pid namespace.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// A handle on it.
+    ///
+    /// # Errors
+    /// `ESRCH` when it was released.
+    pub fn pidfd(&self) -> io::Result<&PidFd> {
+        self.pidfd.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    /// The next report; an error when it failed or ended.
+    pub(super) fn next(&self, explain: impl Fn(&report::Fault) -> String) -> Result<Report, InitError> {
+        let socket = self.socket.as_ref().ok_or_else(|| InitError::Died("it was released".to_owned()))?;
+        match report::receive(socket.as_fd()).map_err(spawn_error("hear from the process"))? {
+            Some(Report::Failed(fault)) => Err(InitError::Child(explain(&fault))),
+            Some(report) => Ok(report),
+            None => Err(self.how_it_died()),
+        }
+    }
+
+    fn how_it_died(&self) -> InitError {
+        let status = self.pidfd.as_ref().and_then(|pidfd| pidfd.wait().ok());
+        InitError::Died(match status {
+            // Nobody else kills it here but the kernel, for memory.
+            Some(status) if status.code() == 137 => corten_runtime_api::texts::OOM_KILLED.to_owned(),
+            Some(status) => format!("the process ended with status {}", status.code()),
+            None => "the process ended".to_owned(),
+        })
+    }
+
+    /// Lets the child go on from where it asked.
+    pub(super) fn answer(&self) -> Result<(), InitError> {
+        let socket = self.socket.as_ref().ok_or_else(|| InitError::Died("it was released".to_owned()))?;
+        files::write(socket.as_fd(), b"0").map_err(spawn_error("answer the process"))
+    }
+
+    /// Sets the limits of the process plan: the parent may raise them, the child in a user namespace may not.
+    ///
+    /// # Errors
+    /// [`InitError::Spawn`].
+    pub fn limit(&self, process: &ProcessPlan) -> Result<(), InitError> {
+        for limit in &process.rlimits {
+            rlimit::set(self.pid, limit.number, limit.soft, limit.hard).map_err(spawn_error("set rlimits"))?;
+        }
+        if let Some(adjustment) = process.oom_score_adj {
+            let path = format!("/proc/{}/oom_score_adj", self.pid);
+            let write = fs::OpenOptions::new().write(true).open(path);
+            let write = write.and_then(|file| files::write(file.as_fd(), adjustment.to_string().as_bytes()));
+            write.map_err(spawn_error("write oom_score_adj"))?;
+        }
+        Ok(())
+    }
+
+    /// Lets the child go on by itself: it is recorded, and may outlive this program.
+    ///
+    /// # Errors
+    /// [`InitError::Spawn`].
+    pub fn release(mut self) -> Result<Released, InitError> {
+        self.answer()?;
+        let (pidfd, socket) = (self.pidfd.take(), self.socket.take());
+        match (pidfd, socket) {
+            (Some(pidfd), Some(socket)) => Ok(Released { pidfd, socket }),
+            _ => Err(InitError::Died("it was released".to_owned())),
+        }
+    }
+}
+
+/// A child that goes on by itself.
+#[derive(Debug)]
+pub struct Released {
+    /// A handle on it.
+    pub pidfd: PidFd,
+    socket: OwnedFd,
+}
+
+impl Released {
+    /// Waits until the program is executed: the socket closes then. For a child that does not wait for start.
+    ///
+    /// # Errors
+    /// The sentence of a failure to execute.
+    pub fn executed(&self, process: &ProcessPlan) -> Result<(), InitError> {
+        match report::receive(self.socket.as_fd()).map_err(spawn_error("hear from the process"))? {
+            Some(Report::Failed(fault)) => {
+                let _ = self.pidfd.wait(); // it has ended; who reaps it does not matter
+                Err(InitError::Child(super::sentence::about_process(process, &fault)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        if let Some(pidfd) = self.pidfd.take() {
+            let _ = pidfd.send(Signal::KILL); // it may have ended by itself
+            let _ = pidfd.wait(); // as above
+        }
+    }
+}
+
+/// Starts the child in its namespaces and cgroups and returns when it is ready.
+///
+/// # Errors
+/// [`InitError`]; no process is left.
+pub fn spawn(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    options: Options,
+    mut host_hooks: impl FnMut(i32) -> Result<(), InitError>,
+) -> Result<Init, InitError> {
+    let (socket, child_socket) = descriptors::packet_pair().map_err(spawn_error("make a socket pair"))?;
+    let namespaces = open_namespaces(plan)?;
+    let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
+    let kit = prepare(plan, cgroup, options, namespaces, child_socket, &socket)?;
+    let mut kit = enter_before_clone(plan, kit)?;
+    let cloned = clone_child(plan, unified.as_ref())?;
+    let (pid, pidfd) = match cloned {
+        Cloned::Child => run::run(plan, kit),
+        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    kit.binds.clear();
+    drop(kit);
+    let init = Init::new(pid, pidfd, socket);
+    loop {
+        match init.next(|fault| about_init(plan, fault))? {
+            Report::MapIds => map_ids(plan, pid)?,
+            Report::HostHooks => host_hooks(pid)?,
+            Report::Ready => return Ok(init),
+            Report::StateForHooks | Report::Failed(_) => {}
+        }
+        init.answer()?;
+    }
+}
+
+fn clone_child(plan: &Plan, unified: Option<&OwnedFd>) -> Result<Cloned, InitError> {
+    // The cgroup namespace is made once the child is in its cgroup, the time namespace by unshare: clone3 has no flag
+    // for its offsets.
+    let new = plan.namespaces.new.without(Namespaces::CGROUP).without(Namespaces::TIME);
+    clone::clone(new, unified.map(AsFd::as_fd)).map_err(spawn_error("clone a process into new namespaces"))
+}
+
+fn open_namespaces(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
+    let open = plan.namespaces.joined.iter().map(|joined| {
+        let file = files::open(HERE, &joined.path, files::O_RDONLY, 0);
+        let path = || joined.path.to_string_lossy().into_owned();
+        file.map(Some).map_err(|source| InitError::Namespace { name: joined.name, path: path(), source })
+    });
+    open.collect()
+}
+
+fn prepare(
+    plan: &Plan,
+    cgroup: &Cgroup,
+    options: Options,
+    join_namespaces: Vec<Option<OwnedFd>>,
+    socket: OwnedFd,
+    parent_socket: &OwnedFd,
+) -> Result<Kit, InitError> {
+    let parent_socket = parent_socket.try_clone().map_err(spawn_error("copy a descriptor"))?;
+    Ok(Kit {
+        socket,
+        parent_socket: Some(parent_socket),
+        join_files: cgroup.join_files().map_err(InitError::Cgroup)?,
+        join_namespaces,
+        tree: root_tree(plan)?,
+        dev: InRootfs::new("/dev").map_err(spawn_error("name /dev"))?,
+        binds: bind_sources(plan)?,
+        device_binds: device_sources(plan)?,
+        late: Vec::with_capacity(plan.steps.len()),
+        console_paths: ConsolePaths::new().map_err(spawn_error("name the terminal"))?,
+        console: options.console,
+        keyring: options.keyring,
+        fifo: options.fifo,
+        no_pivot: options.no_pivot,
+        has_host_hooks: options.has_host_hooks,
+        is_released: false,
+    })
+}
+
+/// A detached copy of the root filesystem's mounts, cut off the host's as the plan says.
+fn root_tree(plan: &Plan) -> Result<OwnedFd, InitError> {
+    let fail = |source| InitError::Root { path: plan.rootfs.clone(), source };
+    let path = c_path(&plan.rootfs).map_err(fail)?;
+    let tree = mount::clone_tree(HERE, &path, Extent::Recursive).map_err(fail)?;
+    if !files::stat(tree.as_fd(), c"").map_err(fail)?.is(files::S_IFDIR) {
+        return Err(fail(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    // pivot_root refuses a shared root; what the specification asks for is set at the end.
+    let change = Change { propagation: Some(mount::Propagation::Slave), ..Change::default() };
+    mount::set_attributes(tree.as_fd(), change, Extent::Recursive).map_err(fail)?;
+    Ok(tree)
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}
+
+/// Opens every bind source with the host's rights and gives it its attributes, which a user namespace might not.
+fn bind_sources(plan: &Plan) -> Result<Vec<Option<BindSource>>, InitError> {
+    plan.steps.iter().map(|step| bind_source(plan, step)).collect()
+}
+
+fn bind_source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
+    let Step::Mount(step) = step else { return Ok(None) };
+    let Source::Bind { source: path, extent } = &step.source else { return Ok(None) };
+    let open = || -> io::Result<BindSource> {
+        let tree = mount::clone_tree(HERE, path, *extent)?;
+        let is_directory = files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR);
+        if step.propagation.is_none() && plan.bind_propagation.is_some() {
+            let change = Change { propagation: plan.bind_propagation, ..Change::default() };
+            mount::set_attributes(tree.as_fd(), change, Extent::Recursive)?;
+        }
+        if !step.attributes.is_empty() {
+            mount::set_attributes(tree.as_fd(), step.attributes, Extent::Single)?;
+        }
+        if !step.recursive.is_empty() {
+            mount::set_attributes(tree.as_fd(), step.recursive, Extent::Recursive)?;
+        }
+        Ok(BindSource { tree, is_directory })
+    };
+    let text = || path.to_string_lossy().into_owned();
+    let target = || step.described.1.clone();
+    open().map(Some).map_err(|source| InitError::Bind { path: text(), target: target(), source })
+}
+
+fn device_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
+    let Some(devices) = plan.devices.as_ref().filter(|devices| devices.is_bound) else { return Ok(Vec::new()) };
+    let bind = devices.nodes.iter().map(|node| {
+        let path = || node.host.to_string_lossy().into_owned();
+        let tree = mount::clone_tree(HERE, &node.host, Extent::Single);
+        tree.map(Some).map_err(|source| InitError::Bind { path: path(), target: path(), source })
+    });
+    bind.collect()
+}
+
+/// User, pid and time namespaces are entered by the parent: they give the rights for the clone, or hold for children.
+fn enter_before_clone(plan: &Plan, mut kit: Kit) -> Result<Kit, InitError> {
+    if plan.namespaces.new.contains(Namespaces::TIME) {
+        clone::unshare(Namespaces::TIME).map_err(spawn_error("make a time namespace"))?;
+        if let Some(offsets) = &plan.namespaces.time_offsets {
+            let file = fs::OpenOptions::new().write(true).open("/proc/self/timens_offsets");
+            let write = file.and_then(|file| files::write(file.as_fd(), offsets.as_bytes()));
+            write.map_err(spawn_error("write timens_offsets"))?;
+        }
+    }
+    for index in joined_by_parent(&plan.namespaces) {
+        let joined = &plan.namespaces.joined[index];
+        if let Some(fd) = kit.join_namespaces.get_mut(index).and_then(Option::take) {
+            let path = || joined.path.to_string_lossy().into_owned();
+            let enter = clone::enter(fd.as_fd(), joined.kind);
+            enter.map_err(|source| InitError::Namespace { name: joined.name, path: path(), source })?;
+        }
+    }
+    Ok(kit)
+}
+
+fn map_ids(plan: &Plan, pid: i32) -> Result<(), InitError> {
+    let Some((uid_map, gid_map)) = &plan.namespaces.id_maps else { return Ok(()) };
+    let write = |file: &str, text: &str| {
+        let open = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/{file}"));
+        open.and_then(|file| files::write(file.as_fd(), text.as_bytes()))
+    };
+    write("uid_map", uid_map).map_err(spawn_error("write uid_map"))?;
+    match write("gid_map", gid_map) {
+        // Without privilege the group map is taken only once groups can no longer be dropped (user_namespaces(7)).
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            write("setgroups", "deny").map_err(spawn_error("write setgroups"))?;
+            write("gid_map", gid_map).map_err(spawn_error("write gid_map"))
+        }
+        result => result.map_err(spawn_error("write gid_map")),
+    }
+}

@@ -1,0 +1,107 @@
+//! `linux.resources` → limits.
+
+use corten_cgroups::{Access, DeviceKind, DeviceRule, Limits};
+
+use super::invalid;
+use crate::spec::{DeviceRule as SpecRule, Resources, SpecError};
+
+/// The limits of a new container.
+///
+/// # Errors
+/// [`SpecError::Invalid`].
+pub fn limits(resources: &Resources) -> Result<Limits, SpecError> {
+    let (memory, cpu) = (&resources.memory, &resources.cpu);
+    // runc takes 0 for "not given" in these: Go's zero value.
+    let given = |value: Option<i64>| value.filter(|value| *value != 0);
+    let given_u64 = |value: Option<u64>| value.filter(|value| *value != 0);
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut rules = resources.devices.iter().map(rule).collect::<Result<Vec<_>, _>>()?;
+    rules.extend(default_rules());
+    Ok(Limits {
+        memory_bytes: given(memory.limit),
+        memory_and_swap_bytes: given(memory.swap),
+        memory_reservation_bytes: given(memory.reservation),
+        swappiness: memory.swappiness.filter(|value| i64::try_from(*value).is_ok_and(|value| value >= 0)),
+        disable_oom_killer: memory.disable_oom_killer,
+        cpu_shares: given_u64(cpu.shares),
+        cpu_quota_us: given(cpu.quota),
+        cpu_period_us: given_u64(cpu.period),
+        cpu_burst_us: given_u64(cpu.burst),
+        cpu_realtime_runtime_us: given(cpu.realtime_runtime),
+        cpu_realtime_period_us: given_u64(cpu.realtime_period),
+        cpu_idle: cpu.idle,
+        cpuset_cpus: text(&cpu.cpus),
+        cpuset_mems: text(&cpu.mems),
+        pids: resources.pids.limit.filter(|limit| *limit != 0),
+        blkio_weight: resources.block_io.weight.filter(|weight| *weight != 0),
+        devices: Some(rules),
+        unified: resources.unified.clone(),
+    })
+}
+
+fn rule(rule: &SpecRule) -> Result<DeviceRule, SpecError> {
+    let key = "linux.resources.devices";
+    let number = |number: Option<i64>| match number {
+        None | Some(-1) => Ok(None),
+        Some(number) => {
+            u32::try_from(number).map(Some).map_err(|_| invalid(key, format!("{number} is no number of a device")))
+        }
+    };
+    let kind = match rule.kind.as_str() {
+        "" | "a" => DeviceKind::All,
+        "c" | "u" => DeviceKind::Char,
+        "b" => DeviceKind::Block,
+        other => return Err(invalid(key, format!("invalid cgroup device type {other:?}"))),
+    };
+    let access = match rule.access.as_str() {
+        "" => Access::ALL,
+        text => Access::parse(text).ok_or_else(|| invalid(key, format!("{text:?} is no access: letters of rwm")))?,
+    };
+    // runc takes a rule about all devices as one about all of them, whatever its numbers say.
+    let (major, minor) =
+        if kind == DeviceKind::All { (None, None) } else { (number(rule.major)?, number(rule.minor)?) };
+    Ok(DeviceRule { allow: rule.allow, kind, major, minor, access })
+}
+
+/// What every container may use, after the spec's own rules: runc's list.
+fn default_rules() -> impl Iterator<Item = DeviceRule> {
+    const fn allow(kind: DeviceKind, major: Option<u32>, minor: Option<u32>, access: Access) -> DeviceRule {
+        DeviceRule { allow: true, kind, major, minor, access }
+    }
+    const RULES: [DeviceRule; 10] = [
+        allow(DeviceKind::Char, None, None, Access::MAKE),
+        allow(DeviceKind::Block, None, None, Access::MAKE),
+        allow(DeviceKind::Char, Some(1), Some(3), Access::ALL),
+        allow(DeviceKind::Char, Some(1), Some(8), Access::ALL),
+        allow(DeviceKind::Char, Some(1), Some(7), Access::ALL),
+        allow(DeviceKind::Char, Some(5), Some(0), Access::ALL),
+        allow(DeviceKind::Char, Some(1), Some(5), Access::ALL),
+        allow(DeviceKind::Char, Some(1), Some(9), Access::ALL),
+        allow(DeviceKind::Char, Some(136), None, Access::ALL),
+        allow(DeviceKind::Char, Some(5), Some(2), Access::ALL),
+    ];
+    RULES.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_means_not_given() {
+        let json = r#"{"memory":{"limit":0,"swap":0},"cpu":{"shares":0,"quota":0,"cpus":""},"pids":{"limit":0}}"#;
+        let resources: Resources = serde_json::from_str(json).expect("parses");
+        let limits = limits(&resources).expect("plans");
+        assert_eq!(Limits { devices: None, ..limits }, Limits::default());
+    }
+
+    #[test]
+    fn rules_of_the_spec_come_before_the_defaults() {
+        let json = r#"{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":10,"minor":-1,"access":"rw"}]}"#;
+        let resources: Resources = serde_json::from_str(json).expect("parses");
+        let rules = limits(&resources).expect("plans").devices.expect("rules");
+        assert_eq!((rules[0].allow, rules[0].kind), (false, DeviceKind::All));
+        assert_eq!((rules[1].major, rules[1].minor), (Some(10), None));
+        assert_eq!(rules.len(), 12);
+    }
+}

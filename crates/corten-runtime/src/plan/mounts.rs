@@ -1,0 +1,479 @@
+//! `mounts` → steps: what is made, with which attributes, and where it is attached.
+
+use std::ffi::CString;
+use std::path::Path;
+
+use corten_cgroups::Cgroup;
+use corten_sys::mount::{Change, Extent, Propagation, attr};
+use corten_sys::openat2::InRootfs;
+
+use super::{NamespacePlan, c_string, invalid};
+use crate::spec::{Mount, SpecError};
+
+/// One thing done in the container's tree.
+#[derive(Debug)]
+pub enum Step {
+    /// A mount.
+    Mount(Box<MountStep>),
+    /// A symbolic link; one that exists is left.
+    Link {
+        /// Where it leads.
+        target: CString,
+        /// The directory it lies in.
+        directory: InRootfs,
+        /// Its name.
+        name: CString,
+    },
+}
+
+/// A mount.
+#[derive(Debug)]
+pub struct MountStep {
+    /// Where.
+    pub target: InRootfs,
+    /// What.
+    pub source: Source,
+    /// Attributes of the mount alone.
+    pub attributes: Change,
+    /// Attributes of the mount and those below it.
+    pub recursive: Change,
+    /// Propagation, and whether it goes to the mounts below.
+    pub propagation: Option<(Propagation, Extent)>,
+    /// Whether it becomes read-only only after everything is mounted, since targets are made in it.
+    pub is_readonly_last: bool,
+    /// Whether the target must be a real directory, not a symlink: proc and sysfs (CVE-2019-19921).
+    pub needs_real_directory: bool,
+    /// The filesystem and the destination as the spec has them, for messages.
+    pub described: (String, String),
+}
+
+impl MountStep {
+    /// The path on the host of a bind; empty for a new filesystem.
+    #[must_use]
+    pub fn source_text(&self) -> String {
+        match &self.source {
+            Source::Bind { source, .. } => source.to_string_lossy().into_owned(),
+            Source::New { .. } => String::new(),
+        }
+    }
+}
+
+/// What is mounted.
+#[derive(Debug)]
+pub enum Source {
+    /// A new instance of a filesystem.
+    New {
+        /// Its name.
+        fstype: CString,
+        /// Its source, when it has one.
+        source: Option<CString>,
+        /// Its options, with values where they have one.
+        options: Vec<(CString, Option<CString>)>,
+        /// A tmpfs without `mode=`: it takes the permission bits of the directory it covers.
+        takes_mode: bool,
+    },
+    /// A tree of the host.
+    Bind {
+        /// Its path on the host.
+        source: CString,
+        /// Whether mounts below it come with it.
+        extent: Extent,
+    },
+}
+
+/// Whether the mount binds /dev itself, so that nothing is made in it.
+pub(super) fn binds_dev(mount: &Mount) -> bool {
+    is_bind(mount) && mount.destination.trim_end_matches('/') == "/dev"
+}
+
+fn is_bind(mount: &Mount) -> bool {
+    mount.fstype == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind")
+}
+
+pub(super) fn plan(
+    mounts: &[Mount],
+    bundle: &Path,
+    cgroup: &Cgroup,
+    namespaces: &NamespacePlan,
+) -> Result<Vec<Step>, SpecError> {
+    let mut steps = Vec::with_capacity(mounts.len());
+    for (index, mount) in mounts.iter().enumerate() {
+        let key = format!("mounts[{index}]");
+        if mount.destination.is_empty() {
+            return Err(invalid(key, "destination must be given"));
+        }
+        let options = options(&key, mount)?;
+        if mount.fstype == "cgroup" && !is_bind(mount) {
+            steps.extend(cgroup_steps(&key, mount, &options, cgroup, namespaces)?);
+        } else {
+            steps.push(Step::Mount(Box::new(step(&key, mount, options, bundle)?)));
+        }
+    }
+    Ok(steps)
+}
+
+fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<MountStep, SpecError> {
+    let target = InRootfs::new(clean(&mount.destination)).map_err(|_| invalid(key, "destination holds a NUL byte"))?;
+    let described = (mount.fstype.clone(), mount.destination.clone());
+    let mut attributes = options.attributes;
+    let mut is_readonly_last = false;
+    let source = if is_bind(mount) {
+        if mount.source.is_empty() {
+            return Err(invalid(key, "a bind mount needs a source"));
+        }
+        let source = bundle.join(&mount.source);
+        let extent = if options.is_recursive_bind { Extent::Recursive } else { Extent::Single };
+        let source = c_string(key, source.into_os_string().into_encoded_bytes())?;
+        // A bind keeps what its source has: clearing would make a read-only source writable. Access times are the
+        // exception, since the field must be cleared to be set.
+        attributes.clear &= attr::ATIME_MASK;
+        Source::Bind { source, extent }
+    } else {
+        if mount.fstype.is_empty() {
+            return Err(invalid(key, "type must be given"));
+        }
+        // What is mounted later may need a directory made in a tmpfs.
+        is_readonly_last = mount.fstype == "tmpfs" && attributes.set & attr::RDONLY != 0;
+        if is_readonly_last {
+            attributes.set &= !attr::RDONLY;
+        }
+        let has_mode = options.data.iter().any(|(name, _)| name.as_c_str() == c"mode");
+        let has_source = !mount.source.is_empty() && mount.source != "none";
+        Source::New {
+            fstype: c_string(key, mount.fstype.as_str())?,
+            source: if has_source { Some(c_string(key, mount.source.as_str())?) } else { None },
+            takes_mode: mount.fstype == "tmpfs" && !has_mode,
+            options: options.data,
+        }
+    };
+    let needs_real_directory = matches!(mount.fstype.as_str(), "proc" | "sysfs") && !is_bind(mount);
+    Ok(MountStep {
+        target,
+        source,
+        attributes,
+        recursive: options.recursive,
+        propagation: options.propagation,
+        is_readonly_last,
+        needs_real_directory,
+        described,
+    })
+}
+
+/// The path without `.` and `..`, as runc cleans it: `..` is taken literally, before any symlink is looked at.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// A mount of type `cgroup`: the container's part of each hierarchy (runtime-spec, config-linux.md, "Mounts").
+///
+/// With a cgroup namespace the hierarchies are mounted anew, and show the container's part by themselves; without
+/// one the container's directory of each is bound.
+fn cgroup_steps(
+    key: &str,
+    mount: &Mount,
+    options: &Options,
+    cgroup: &Cgroup,
+    namespaces: &NamespacePlan,
+) -> Result<Vec<Step>, SpecError> {
+    let root = clean(&mount.destination);
+    let is_new = namespaces.has_own_cgroup();
+    if cgroup.is_v2() {
+        let source = if is_new {
+            Source::New { fstype: c"cgroup2".to_owned(), source: None, options: Vec::new(), takes_mode: false }
+        } else {
+            bind_cgroup(key, cgroup.unified())?
+        };
+        return Ok(vec![cgroup_step(key, &root, source, options)?]);
+    }
+    let mut tmpfs = cgroup_step(
+        key,
+        &root,
+        Source::New {
+            fstype: c"tmpfs".to_owned(),
+            source: Some(c"tmpfs".to_owned()),
+            options: vec![(c"mode".to_owned(), Some(c"755".to_owned()))],
+            takes_mode: false,
+        },
+        options,
+    )?;
+    if let Step::Mount(step) = &mut tmpfs {
+        step.is_readonly_last = step.attributes.set & attr::RDONLY != 0;
+        step.attributes.set &= !attr::RDONLY;
+    }
+    let mut steps = vec![tmpfs];
+    for directory in cgroup.directories().iter().filter(|directory| !directory.is_unified()) {
+        let joined = directory.controllers.join(",");
+        let name = joined.strip_prefix("name=").unwrap_or(&joined);
+        let source =
+            if is_new { new_v1(key, &directory.controllers)? } else { bind_cgroup(key, Some(&directory.path))? };
+        steps.push(cgroup_step(key, &format!("{root}/{name}"), source, options)?);
+        // Programs look for each controller by its own name.
+        for controller in directory.controllers.iter().filter(|_| directory.controllers.len() > 1) {
+            steps.push(Step::Link {
+                target: c_string(key, name)?,
+                directory: InRootfs::new(&root).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
+                name: c_string(key, controller.as_str())?,
+            });
+        }
+    }
+    Ok(steps)
+}
+
+fn cgroup_step(key: &str, target: &str, source: Source, options: &Options) -> Result<Step, SpecError> {
+    Ok(Step::Mount(Box::new(MountStep {
+        target: InRootfs::new(target).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
+        source,
+        attributes: options.attributes,
+        recursive: Change::default(),
+        propagation: options.propagation,
+        is_readonly_last: false,
+        needs_real_directory: false,
+        described: ("cgroup".to_owned(), target.to_owned()),
+    })))
+}
+
+fn bind_cgroup(key: &str, path: Option<&Path>) -> Result<Source, SpecError> {
+    let path = path.ok_or_else(|| invalid(key, "the machine has no cgroup hierarchy"))?;
+    let source = c_string(key, path.as_os_str().as_encoded_bytes())?;
+    Ok(Source::Bind { source, extent: Extent::Single })
+}
+
+fn new_v1(key: &str, controllers: &[String]) -> Result<Source, SpecError> {
+    let mut options = Vec::new();
+    for controller in controllers {
+        match controller.strip_prefix("name=") {
+            Some(name) => {
+                options.push((c"none".to_owned(), None));
+                options.push((c"name".to_owned(), Some(c_string(key, name)?)));
+            }
+            None => options.push((c_string(key, controller.as_str())?, None)),
+        }
+    }
+    Ok(Source::New { fstype: c"cgroup".to_owned(), source: None, options, takes_mode: false })
+}
+
+/// What the options of one mount say.
+#[derive(Debug, Default)]
+struct Options {
+    attributes: Change,
+    recursive: Change,
+    propagation: Option<(Propagation, Extent)>,
+    is_recursive_bind: bool,
+    data: Vec<(CString, Option<CString>)>,
+}
+
+/// Options that change an attribute: name, bits, whether they are set or cleared.
+const ATTRIBUTES: [(&str, u64, bool); 10] = [
+    ("ro", attr::RDONLY, true),
+    ("rw", attr::RDONLY, false),
+    ("nosuid", attr::NOSUID, true),
+    ("suid", attr::NOSUID, false),
+    ("nodev", attr::NODEV, true),
+    ("dev", attr::NODEV, false),
+    ("noexec", attr::NOEXEC, true),
+    ("exec", attr::NOEXEC, false),
+    ("nosymfollow", attr::NOSYMFOLLOW, true),
+    ("symfollow", attr::NOSYMFOLLOW, false),
+];
+
+/// Options about access times: name, the new value of the field, or `None` for the kernel's choice.
+const TIMES: [(&str, u64); 6] = [
+    ("noatime", attr::NOATIME),
+    ("atime", attr::RELATIME),
+    ("relatime", attr::RELATIME),
+    ("norelatime", attr::RELATIME),
+    ("strictatime", attr::STRICTATIME),
+    ("nostrictatime", attr::RELATIME),
+];
+
+/// Flags of the filesystem itself, which fsconfig(2) takes by name.
+const SUPERBLOCK: [&str; 6] = ["sync", "dirsync", "lazytime", "mand", "async", "nomand"];
+
+/// Options without an effect of their own.
+const NEUTRAL: [&str; 8] = ["defaults", "silent", "loud", "nolazytime", "noiversion", "iversion", "bind", "remount"];
+
+/// Options that are not built yet.
+const NOT_YET: [&str; 5] = ["idmap", "ridmap", "tmpcopyup", "src-nofollow", "dest-nofollow"];
+
+fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
+    let mut options = Options::default();
+    let is_bind = is_bind(mount);
+    for option in &mount.options {
+        if NOT_YET.contains(&option.as_str()) {
+            return Err(crate::spec::Refused { key: format!("{key}.options: {option}") }.into());
+        }
+        if option == "rbind" {
+            options.is_recursive_bind = true;
+            continue;
+        }
+        if let Some(propagation) = propagation(option) {
+            options.propagation = Some(propagation);
+            continue;
+        }
+        let changes_attributes = apply(&mut options.attributes, option)
+            || option.strip_prefix('r').is_some_and(|rest| apply(&mut options.recursive, rest));
+        // Flags of the filesystem cannot be changed by a bind, and the kernel ignores data there: so does runc.
+        if changes_attributes || is_bind || NEUTRAL.contains(&option.as_str()) {
+            continue;
+        }
+        if SUPERBLOCK.contains(&option.as_str()) {
+            options.data.push((c_string(key, option.as_str())?, None));
+        } else if !option.is_empty() {
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(c_string(key, value)?)),
+                None => (option.as_str(), None),
+            };
+            options.data.push((c_string(key, name)?, value));
+        }
+    }
+    Ok(options)
+}
+
+/// Takes an option that changes an attribute; `false` for any other.
+fn apply(change: &mut Change, option: &str) -> bool {
+    if let Some((_, bits, sets)) = ATTRIBUTES.iter().find(|(name, ..)| *name == option) {
+        let (to, from) =
+            if *sets { (&mut change.set, &mut change.clear) } else { (&mut change.clear, &mut change.set) };
+        *to |= bits;
+        *from &= !bits;
+        return true;
+    }
+    if let Some((_, value)) = TIMES.iter().find(|(name, _)| *name == option) {
+        change.set = change.set & !attr::ATIME_MASK | value;
+        change.clear |= attr::ATIME_MASK;
+        return true;
+    }
+    match option {
+        "nodiratime" => change.set |= attr::NODIRATIME,
+        "diratime" => change.clear |= attr::NODIRATIME,
+        _ => return false,
+    }
+    true
+}
+
+fn propagation(option: &str) -> Option<(Propagation, Extent)> {
+    let (name, extent) = match option.strip_prefix('r') {
+        Some(name) => (name, Extent::Recursive),
+        None => (option, Extent::Single),
+    };
+    let propagation = match name {
+        "shared" => Propagation::Shared,
+        "slave" => Propagation::Slave,
+        "private" => Propagation::Private,
+        "unbindable" => Propagation::Unbindable,
+        _ => return None,
+    };
+    Some((propagation, extent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Linux;
+    use corten_cgroups::{Hierarchy, Host, Unified};
+
+    fn planned(json: &str) -> Result<Vec<Step>, String> {
+        let mount: Mount = serde_json::from_str(json).expect(json);
+        plan(&[mount], Path::new("/b"), &hybrid(), &namespaces("")).map_err(|error| error.to_string())
+    }
+
+    fn namespaces(more: &str) -> NamespacePlan {
+        let json = format!(r#"{{"namespaces":[{{"type":"mount"}}{more}]}}"#);
+        let linux: Linux = serde_json::from_str(&json).expect("parses");
+        super::super::namespaces::plan(&linux).expect("plans")
+    }
+
+    fn hybrid() -> Cgroup {
+        let hierarchy = |controllers: &[&str]| Hierarchy {
+            controllers: controllers.iter().map(|name| (*name).to_owned()).collect(),
+            mount: Path::new("/cg").join(controllers.join(",")),
+            own: "/".to_owned(),
+        };
+        let host = Host {
+            v1: vec![hierarchy(&["cpu", "cpuacct"]), hierarchy(&["name=systemd"])],
+            unified: Some(Unified { mount: "/cg/unified".into(), own: "/".into() }),
+        };
+        host.place(Some("/web"), "web")
+    }
+
+    fn one(json: &str) -> MountStep {
+        match planned(json).expect(json).remove(0) {
+            Step::Mount(step) => *step,
+            Step::Link { .. } => panic!("a link"),
+        }
+    }
+
+    #[test]
+    fn options_are_sorted_by_what_they_change() {
+        let step = one(r#"{"destination":"/dev","type":"tmpfs","source":"tmpfs",
+                "options":["nosuid","strictatime","mode=755","size=65536k","ro"]}"#);
+        assert_eq!(step.attributes.set, attr::NOSUID | attr::STRICTATIME);
+        assert!(step.is_readonly_last, "targets are made in a tmpfs before it becomes read-only");
+        let Source::New { options, takes_mode, .. } = step.source else { panic!("not new") };
+        assert_eq!(options[0], (c"mode".to_owned(), Some(c"755".to_owned())));
+        assert_eq!((options.len(), takes_mode), (2, false));
+    }
+
+    #[test]
+    fn a_bind_is_taken_from_the_bundle() {
+        let step =
+            one(r#"{"destination":"/x/../etc","type":"bind","source":"data","options":["rbind","rro","rprivate"]}"#);
+        let Source::Bind { source, extent, .. } = &step.source else { panic!("not a bind") };
+        assert_eq!((source.as_c_str(), *extent), (c"/b/data", Extent::Recursive));
+        assert_eq!(step.recursive.set, attr::RDONLY);
+        assert_eq!(step.propagation, Some((Propagation::Private, Extent::Recursive)));
+        assert_eq!(step.target.display().to_string(), "/etc");
+    }
+
+    #[test]
+    fn a_later_option_wins() {
+        let step = one(r#"{"destination":"/a","type":"bind","source":"/a","options":["ro","nosuid","rw"]}"#);
+        assert_eq!((step.attributes.set, step.attributes.clear), (attr::NOSUID, 0));
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_refused_by_name() {
+        let error = planned(r#"{"destination":"/a","type":"tmpfs","options":["tmpcopyup"]}"#).expect_err("refused");
+        assert_eq!(error, "mounts[0].options: tmpcopyup: not supported yet");
+    }
+
+    #[test]
+    fn cgroups_of_v1_are_one_mount_each_with_links_for_the_names() {
+        let mount: Mount = serde_json::from_str(
+            r#"{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["ro","nosuid"]}"#,
+        )
+        .expect("parses");
+        let describe = |namespaces: &NamespacePlan| -> Vec<String> {
+            let steps = plan(std::slice::from_ref(&mount), Path::new("/b"), &hybrid(), namespaces).expect("plans");
+            let words = steps.iter().map(|step| match step {
+                Step::Link { target, name, .. } => format!("{name:?} -> {target:?}"),
+                Step::Mount(step) => match &step.source {
+                    Source::New { fstype, .. } => format!("{fstype:?} on {}", step.target.display()),
+                    Source::Bind { source, .. } => format!("{source:?} on {}", step.target.display()),
+                },
+            });
+            words.collect()
+        };
+        assert_eq!(
+            describe(&namespaces("")),
+            [
+                "\"tmpfs\" on /sys/fs/cgroup",
+                "\"/cg/cpu,cpuacct/web\" on /sys/fs/cgroup/cpu,cpuacct",
+                "\"cpu\" -> \"cpu,cpuacct\"",
+                "\"cpuacct\" -> \"cpu,cpuacct\"",
+                "\"/cg/name=systemd/web\" on /sys/fs/cgroup/systemd",
+            ]
+        );
+        assert_eq!(describe(&namespaces(r#",{"type":"cgroup"}"#))[1], "\"cgroup\" on /sys/fs/cgroup/cpu,cpuacct");
+    }
+}

@@ -1,0 +1,231 @@
+//! `process` → program, environment, identity, capabilities, limits.
+
+use std::ffi::CString;
+
+use corten_runtime_api::texts;
+use corten_sys::credentials::CapabilitySets;
+use corten_sys::descriptors::StringList;
+use corten_sys::rlimit::LIMITS;
+
+use super::{c_string, invalid};
+use crate::spec::{Capabilities, Process, SpecError};
+
+/// What a process is and may do.
+#[derive(Debug)]
+pub struct ProcessPlan {
+    /// What is executed.
+    pub program: Program,
+    /// Arguments.
+    pub arguments: StringList,
+    /// Environment.
+    pub environment: StringList,
+    /// Current directory.
+    pub cwd: CString,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// File mode creation mask.
+    pub umask: Option<u32>,
+    /// Capability sets.
+    pub capabilities: CapabilitySets,
+    /// Limits.
+    pub rlimits: Vec<Rlimit>,
+    /// Whether it can gain no privileges.
+    pub no_new_privileges: bool,
+    /// How readily it is killed for memory.
+    pub oom_score_adj: Option<i32>,
+    /// Whether it gets a terminal.
+    pub terminal: bool,
+    /// The terminal's rows and columns.
+    pub console_size: Option<(u16, u16)>,
+    /// Descriptors after 2 it inherits.
+    pub preserve_fds: u32,
+    /// Which streams are given to the process's user.
+    pub streams: StandardStreams,
+}
+
+/// What is executed.
+#[derive(Debug)]
+pub struct Program {
+    /// The first argument as it was given.
+    pub name: String,
+    /// Where it may be, in order: one path when the name has a slash, else one per directory of PATH.
+    pub candidates: Vec<CString>,
+    /// Whether PATH was searched.
+    pub is_searched: bool,
+}
+
+/// Which standard streams change their owner to the process's user, so that it can open /dev/stdout again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StandardStreams {
+    /// All: the caller made them for this container.
+    #[default]
+    All,
+    /// Pipes only: what else there is belongs to the caller, such as a user's terminal.
+    PipesOnly,
+}
+
+/// A resource limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rlimit {
+    /// The kernel's number.
+    pub number: u32,
+    /// What is enforced.
+    pub soft: u64,
+    /// What soft may be raised to.
+    pub hard: u64,
+}
+
+/// What the command line says beside the process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extra<'a> {
+    /// Capabilities added to bounding, effective and permitted (`exec --cap`).
+    pub capabilities: &'a [String],
+}
+
+pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, SpecError> {
+    let name = process.args.first().ok_or(SpecError::Text(texts::NO_ARGS))?;
+    if !process.cwd.starts_with('/') {
+        return Err(SpecError::Text(texts::CWD_NOT_ABSOLUTE));
+    }
+    let list = |key: &str, texts: &[String]| -> Result<Vec<CString>, SpecError> {
+        texts.iter().map(|text| c_string(key, text.as_str())).collect()
+    };
+    Ok(ProcessPlan {
+        program: program(name, &process.env)?,
+        arguments: StringList::new(list("process.args", &process.args)?),
+        environment: StringList::new(list("process.env", &process.env)?),
+        cwd: c_string("process.cwd", process.cwd.as_str())?,
+        uid: process.user.uid,
+        gid: process.user.gid,
+        groups: process.user.additional_gids.clone(),
+        umask: process.user.umask,
+        capabilities: capabilities(process.capabilities.as_ref(), extra.capabilities)?,
+        rlimits: rlimits(process)?,
+        no_new_privileges: process.no_new_privileges,
+        oom_score_adj: process.oom_score_adj,
+        terminal: process.terminal,
+        console_size: process.console_size.map(|size| (size.height, size.width)).filter(|size| *size != (0, 0)),
+        preserve_fds: 0,
+        streams: StandardStreams::default(),
+    })
+}
+
+fn program(name: &str, environment: &[String]) -> Result<Program, SpecError> {
+    let key = "process.args";
+    if name.contains('/') {
+        return Ok(Program { name: name.to_owned(), candidates: vec![c_string(key, name)?], is_searched: false });
+    }
+    let path = environment.iter().rev().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or("");
+    let directories = path.split(':').filter(|directory| !directory.is_empty() && !name.is_empty());
+    let candidates = directories.map(|directory| c_string(key, format!("{directory}/{name}")));
+    Ok(Program { name: name.to_owned(), candidates: candidates.collect::<Result<_, _>>()?, is_searched: true })
+}
+
+fn capabilities(given: Option<&Capabilities>, added: &[String]) -> Result<CapabilitySets, SpecError> {
+    let none = Capabilities::default();
+    let given = given.unwrap_or(&none);
+    let set = |name: &str, names: &[String]| bits(&format!("process.capabilities.{name}"), names);
+    let mut sets = CapabilitySets {
+        bounding: set("bounding", &given.bounding)?,
+        effective: set("effective", &given.effective)?,
+        permitted: set("permitted", &given.permitted)?,
+        inheritable: set("inheritable", &given.inheritable)?,
+        ambient: set("ambient", &given.ambient)?,
+    };
+    let added = bits("--cap", added)?;
+    sets.bounding |= added;
+    sets.effective |= added;
+    sets.permitted |= added;
+    if sets.inheritable != 0 {
+        sets.ambient |= added & sets.inheritable;
+    }
+    // The kernel raises an ambient capability only when it is permitted and inheritable; runc leaves the others out.
+    sets.ambient &= sets.permitted & sets.inheritable;
+    Ok(sets)
+}
+
+/// A name this machine's tables do not know is left out, as runc does: newer engines name newer capabilities.
+fn bits(key: &str, names: &[String]) -> Result<u64, SpecError> {
+    let mut bits = 0;
+    for name in names {
+        if !name.starts_with("CAP_") {
+            return Err(invalid(key, format!("{name:?} is no capability: names begin with CAP_")));
+        }
+        if let Ok(capability) = name.parse::<caps::Capability>() {
+            bits |= capability.bitmask();
+        }
+    }
+    Ok(bits)
+}
+
+fn rlimits(process: &Process) -> Result<Vec<Rlimit>, SpecError> {
+    let mut limits: Vec<Rlimit> = Vec::with_capacity(process.rlimits.len());
+    for given in &process.rlimits {
+        let key = "process.rlimits";
+        let known = LIMITS.iter().find(|(name, _)| *name == given.kind);
+        let Some((_, number)) = known else {
+            return Err(invalid(key, format!("wrong rlimit value: {}", given.kind)));
+        };
+        if limits.iter().any(|limit| limit.number == *number) {
+            return Err(invalid(key, format!("{} is given twice", given.kind)));
+        }
+        limits.push(Rlimit { number: *number, soft: given.soft, hard: given.hard });
+    }
+    Ok(limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(json: &str) -> Result<ProcessPlan, String> {
+        let process: Process = serde_json::from_str(json).expect(json);
+        plan(&process, &Extra::default()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_without_a_slash_is_searched_in_path() {
+        let found = planned(r#"{"args":["ls"],"cwd":"/","env":["PATH=/a","PATH=/bin:/sbin:"]}"#).expect("plans");
+        assert_eq!(found.program.candidates, [c"/bin/ls".to_owned(), c"/sbin/ls".to_owned()]);
+        let given = planned(r#"{"args":["./ls"],"cwd":"/","env":["PATH=/bin"]}"#).expect("plans");
+        assert_eq!(given.program.candidates, [c"./ls".to_owned()]);
+        let empty = planned(r#"{"args":[""],"cwd":"/","env":["PATH=/bin"]}"#).expect("plans");
+        assert!(empty.program.candidates.is_empty());
+    }
+
+    #[test]
+    fn capabilities_become_bits() {
+        let json = r#"{"args":["a"],"cwd":"/","capabilities":{"bounding":["CAP_KILL","CAP_FROM_THE_FUTURE"],
+            "effective":["CAP_CHOWN"],"permitted":["CAP_CHOWN"],"ambient":["CAP_CHOWN"]}}"#;
+        let sets = planned(json).expect("plans").capabilities;
+        assert_eq!((sets.bounding, sets.effective, sets.ambient), (1 << 5, 1, 0));
+    }
+
+    #[test]
+    fn without_capabilities_there_are_none() {
+        let sets = planned(r#"{"args":["a"],"cwd":"/"}"#).expect("plans").capabilities;
+        assert_eq!(sets, CapabilitySets::default());
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (json, text) in [
+            (r#"{"cwd":"/"}"#, "args must not be empty"),
+            (r#"{"args":["a"]}"#, "Cwd must be an absolute path"),
+            (
+                r#"{"args":["a"],"cwd":"/","rlimits":[{"type":"RLIMIT_X","soft":1,"hard":1}]}"#,
+                "process.rlimits: wrong rlimit value: RLIMIT_X",
+            ),
+            (
+                r#"{"args":["a"],"cwd":"/","capabilities":{"effective":["KILL"]}}"#,
+                "process.capabilities.effective: \"KILL\" is no capability: names begin with CAP_",
+            ),
+        ] {
+            assert_eq!(planned(json).expect_err(json), text);
+        }
+    }
+}

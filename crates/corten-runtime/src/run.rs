@@ -1,0 +1,82 @@
+//! `run`: create and start in one; in the foreground also wait and delete.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use corten_runtime_api::arguments::Run;
+use corten_sys::{descriptors, wait};
+
+use crate::container::Container;
+use crate::create::{Attachment, CreateError, Made, make};
+use crate::delete::{self, DeleteError};
+use crate::foreground::{self, Relay};
+use crate::hooks;
+use crate::init::InitError;
+
+/// Why a container could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It could not be made.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// Its process could not be started.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] hooks::HookError),
+    /// It could not be waited for.
+    #[error("wait for the container's process")]
+    Wait(#[source] io::Error),
+    /// What was left could not be removed.
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+}
+
+/// Runs the container; its exit status, 0 when detached.
+///
+/// # Errors
+/// [`RunError`]; nothing outlives a failure.
+pub fn run(root: &Path, arguments: &Run) -> Result<u8, RunError> {
+    let attachment = if arguments.detach { Attachment::Detached } else { Attachment::Foreground };
+    if attachment == Attachment::Foreground && !arguments.no_subreaper {
+        wait::become_subreaper().map_err(RunError::Wait)?;
+    }
+    let (console, own_end) = console_pair(attachment)?;
+    let made = make(root, &arguments.create, attachment, console)?;
+    let relay = Relay::prepare(own_end, made.plan.process.terminal).map_err(RunError::Wait)?;
+    let Made { directory, record, init, plan, cgroup } = made;
+    let released = init.release()?;
+    released.executed(&plan.process)?;
+    cgroup.keep();
+    directory.keep();
+    let state = hooks::State { status: "running", pid: record.init_process_pid, record: &record };
+    if let Err(error) = hooks::run(&record.hooks.poststart, "poststart", &state) {
+        let _ = released.pidfd.send(corten_types::Signal::KILL); // it may have ended by itself
+        remove(root, &record.id)?;
+        return Err(error.into());
+    }
+    if attachment == Attachment::Detached {
+        return Ok(0);
+    }
+    let status =
+        foreground::wait(&released.pidfd, record.init_process_pid.unsigned_abs(), relay).map_err(RunError::Wait)?;
+    if !arguments.keep {
+        remove(root, &record.id)?;
+    }
+    Ok(status)
+}
+
+fn console_pair(attachment: Attachment) -> Result<(Option<OwnedFd>, Option<OwnedFd>), RunError> {
+    if attachment == Attachment::Detached {
+        return Ok((None, None));
+    }
+    let (ours, theirs) = descriptors::packet_pair().map_err(RunError::Wait)?;
+    Ok((Some(theirs), Some(ours)))
+}
+
+fn remove(root: &Path, id: &str) -> Result<(), RunError> {
+    let container = Container::load(root, id).map_err(DeleteError::from)?;
+    Ok(delete::destroy(container)?)
+}

@@ -1,0 +1,264 @@
+//! config.json as the runtime reads it (runtime-spec 1.3, config.md and config-linux.md).
+//!
+//! Unknown keys are accepted, as the specification asks. Known keys that are not built yet are read as
+//! [`NotYet`] and refused by name ([`refuse`]), never ignored.
+
+mod linux;
+mod process;
+mod refuse;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+pub use linux::{
+    Access, BlockIo, Cpu, Device, DeviceRule, IdMapping, Linux, Memory, Namespace, Pids, Resources, TimeOffset,
+};
+pub use process::{Capabilities, ConsoleSize, Process, Rlimit, User};
+pub use refuse::{Refused, refuse_process};
+
+/// The largest config.json that is read: docker's with seccomp is 60 KB.
+const SPEC_MAX_BYTES: u64 = 16 << 20;
+
+/// A container's configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec {
+    /// The specification's version.
+    pub oci_version: String,
+    /// The first process.
+    pub process: Option<Process>,
+    /// The root filesystem.
+    pub root: Option<Root>,
+    /// The host name in a new UTS namespace.
+    pub hostname: String,
+    /// The domain name in a new UTS namespace.
+    pub domainname: String,
+    /// What is mounted, in order.
+    #[serde(deserialize_with = "null_is_default")]
+    pub mounts: Vec<Mount>,
+    /// Programs to run at points of the container's life.
+    #[serde(deserialize_with = "null_is_default")]
+    pub hooks: Hooks,
+    /// Free text for others.
+    #[serde(deserialize_with = "null_is_default")]
+    pub annotations: BTreeMap<String, String>,
+    /// What is particular to Linux.
+    #[serde(deserialize_with = "null_is_default")]
+    pub linux: Linux,
+}
+
+/// The root filesystem.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Root {
+    /// Its directory, absolute or from the bundle.
+    pub path: String,
+    /// Whether it is read-only inside.
+    pub readonly: bool,
+}
+
+/// One mount.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Mount {
+    /// Where, inside the root filesystem.
+    pub destination: String,
+    /// The filesystem's name; empty or `bind` with the option bind.
+    #[serde(rename = "type")]
+    pub fstype: String,
+    /// What, on the host.
+    pub source: String,
+    /// Options of the mount and of the filesystem.
+    #[serde(deserialize_with = "null_is_default")]
+    pub options: Vec<String>,
+    /// Mapped user ids.
+    pub uid_mappings: NotYet,
+    /// Mapped group ids.
+    pub gid_mappings: NotYet,
+}
+
+/// Programs to run at points of the container's life.
+#[derive(Debug, Clone, Default, Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Hooks {
+    /// On the host, before the root is changed.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub prestart: Vec<Hook>,
+    /// On the host, after `prestart`.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub create_runtime: Vec<Hook>,
+    /// In the container's namespaces, before the root is changed.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub create_container: Vec<Hook>,
+    /// In the container, after start was asked for.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub start_container: Vec<Hook>,
+    /// On the host, after the process was started.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub poststart: Vec<Hook>,
+    /// On the host, after the container was deleted.
+    #[serde(deserialize_with = "null_is_default", skip_serializing_if = "Vec::is_empty")]
+    pub poststop: Vec<Hook>,
+}
+
+/// One program to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(default)]
+pub struct Hook {
+    /// The program, absolute.
+    pub path: String,
+    /// Its arguments, the first being its name.
+    #[serde(deserialize_with = "null_is_default")]
+    pub args: Vec<String>,
+    /// Its whole environment.
+    #[serde(deserialize_with = "null_is_default")]
+    pub env: Vec<String>,
+    /// Seconds after which it is killed.
+    pub timeout: Option<u32>,
+}
+
+/// A key that is not built yet: only whether something was asked for is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NotYet {
+    /// Whether the value is other than null, false, 0, "", [] and {}.
+    pub is_given: bool,
+}
+
+impl<'de> Deserialize<'de> for NotYet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw: &RawValue = Deserialize::deserialize(deserializer)?;
+        let compact: String = raw.get().split_whitespace().collect();
+        Ok(Self { is_given: !matches!(compact.as_str(), "null" | "false" | "0" | "\"\"" | "[]" | "{}") })
+    }
+}
+
+/// Go writes `null` for an empty list, map or structure.
+fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A config.json that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SpecError {
+    /// There is none.
+    #[error("JSON specification file {file} not found")]
+    Missing {
+        /// Its name.
+        file: String,
+    },
+    /// It cannot be read.
+    #[error("read {file}")]
+    Read {
+        /// Its name.
+        file: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is larger than any real one.
+    #[error("{file} is larger than {limit} bytes")]
+    TooLarge {
+        /// Its name.
+        file: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// It is not the JSON that the specification describes.
+    #[error("{file}: {source}")]
+    Parse {
+        /// Its name.
+        file: String,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// A key has a value that cannot be.
+    #[error("{key}: {problem}")]
+    Invalid {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something is asked for that is not built yet.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A text that runc uses.
+    #[error("{0}")]
+    Text(&'static str),
+}
+
+/// Reads a file with a limit.
+///
+/// # Errors
+/// [`SpecError::Missing`], [`SpecError::Read`], [`SpecError::TooLarge`].
+pub fn read_limited(path: &Path, name: &str) -> Result<Vec<u8>, SpecError> {
+    let file = || name.to_owned();
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() > SPEC_MAX_BYTES => {
+            Err(SpecError::TooLarge { file: file(), limit: SPEC_MAX_BYTES })
+        }
+        Ok(_) => fs::read(path).map_err(|source| SpecError::Read { file: file(), source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(SpecError::Missing { file: file() }),
+        Err(source) => Err(SpecError::Read { file: file(), source }),
+    }
+}
+
+impl Spec {
+    /// Reads `config.json` in the bundle, and refuses what is not built yet.
+    ///
+    /// # Errors
+    /// [`SpecError`].
+    pub fn load(bundle: &Path) -> Result<Self, SpecError> {
+        let bytes = read_limited(&bundle.join("config.json"), "config.json")?;
+        Self::parse(&bytes)
+    }
+
+    /// As [`Spec::load`], from memory.
+    ///
+    /// # Errors
+    /// [`SpecError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, SpecError> {
+        let spec: Self = serde_json::from_slice(bytes)
+            .map_err(|source| SpecError::Parse { file: "config.json".to_owned(), source })?;
+        refuse::refuse(&spec)?;
+        Ok(spec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_means_nothing_given() {
+        let spec =
+            br#"{"ociVersion":"1.0.0","mounts":null,"linux":{"seccomp":null,"maskedPaths":null,"resources":null},
+                        "process":{"args":["a"],"cwd":"/","capabilities":null,"apparmorProfile":""}}"#;
+        let spec = Spec::parse(spec).expect("parses");
+        assert!(spec.mounts.is_empty() && spec.linux.masked_paths.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_refused_by_name() {
+        for (json, name) in [
+            (r#"{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}}"#, "linux.seccomp"),
+            (r#"{"linux":{"intelRdt":{"closID":"a"}}}"#, "linux.intelRdt"),
+            (r#"{"process":{"apparmorProfile":"docker-default"}}"#, "process.apparmorProfile"),
+            (r#"{"process":{"selinuxLabel":"a"}}"#, "process.selinuxLabel"),
+            (r#"{"mounts":[{"destination":"/a","uidMappings":[{"size":1}]}]}"#, "mounts[0].uidMappings"),
+            (r#"{"linux":{"resources":{"hugepageLimits":[{"limit":1}]}}}"#, "linux.resources.hugepageLimits"),
+        ] {
+            let error = Spec::parse(json.as_bytes()).expect_err(json).to_string();
+            assert_eq!(error, format!("{name}: not supported yet"), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_place() {
+        let error = Spec::parse(br#"{"process":{"args":"sh"}}"#).expect_err("args is a list").to_string();
+        assert!(error.starts_with("config.json: invalid type: string \"sh\", expected"), "{error}");
+    }
+}

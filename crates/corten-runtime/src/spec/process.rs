@@ -1,0 +1,104 @@
+//! `process`: what is executed, as whom, with which limits.
+
+use serde::{Deserialize, Serialize};
+
+use super::{NotYet, null_is_default};
+
+/// A process to execute.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Process {
+    /// Whether it gets a terminal.
+    pub terminal: bool,
+    /// The terminal's size.
+    pub console_size: Option<ConsoleSize>,
+    /// Who it runs as.
+    pub user: User,
+    /// The program and its arguments.
+    #[serde(deserialize_with = "null_is_default")]
+    pub args: Vec<String>,
+    /// `NAME=value`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub env: Vec<String>,
+    /// The current directory.
+    pub cwd: String,
+    /// The capability sets; none when not given.
+    pub capabilities: Option<Capabilities>,
+    /// Resource limits.
+    #[serde(deserialize_with = "null_is_default")]
+    pub rlimits: Vec<Rlimit>,
+    /// Whether it can gain no privileges.
+    pub no_new_privileges: bool,
+    /// How readily it is killed for memory, -1000 to 1000.
+    pub oom_score_adj: Option<i32>,
+    /// AppArmor.
+    pub apparmor_profile: NotYet,
+    /// SELinux.
+    pub selinux_label: NotYet,
+    /// Scheduling policy.
+    pub scheduler: NotYet,
+    /// Priority of block device access.
+    pub io_priority: NotYet,
+    /// CPUs of an exec.
+    #[serde(rename = "execCPUAffinity")]
+    pub exec_cpu_affinity: NotYet,
+}
+
+/// A terminal's size in characters.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct ConsoleSize {
+    /// Rows.
+    pub height: u16,
+    /// Columns.
+    pub width: u16,
+}
+
+/// Who a process runs as, inside the container's user namespace.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// File mode creation mask.
+    pub umask: Option<u32>,
+    /// Supplementary groups.
+    #[serde(deserialize_with = "null_is_default")]
+    pub additional_gids: Vec<u32>,
+}
+
+/// Names of capabilities, `CAP_…`.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Capabilities {
+    /// The limit of what an execve can give.
+    #[serde(deserialize_with = "null_is_default")]
+    pub bounding: Vec<String>,
+    /// What counts in checks.
+    #[serde(deserialize_with = "null_is_default")]
+    pub effective: Vec<String>,
+    /// What survives an execve with file capabilities.
+    #[serde(deserialize_with = "null_is_default")]
+    pub inheritable: Vec<String>,
+    /// What effective may be raised to.
+    #[serde(deserialize_with = "null_is_default")]
+    pub permitted: Vec<String>,
+    /// What survives an ordinary execve.
+    #[serde(deserialize_with = "null_is_default")]
+    pub ambient: Vec<String>,
+}
+
+/// One resource limit.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Rlimit {
+    /// `RLIMIT_…`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What is enforced.
+    pub soft: u64,
+    /// What soft may be raised to.
+    pub hard: u64,
+}

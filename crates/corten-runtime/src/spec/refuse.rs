@@ -1,0 +1,71 @@
+//! What the specification has and this runtime does not yet: refused by name, so that nothing is silently weaker
+//! than what was asked for.
+
+use super::{Process, Spec};
+
+/// A key that is not built yet.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: not supported yet")]
+pub struct Refused {
+    /// The key's path.
+    pub key: String,
+}
+
+/// Refuses the first key that asks for something not built yet.
+pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
+    let linux = &spec.linux;
+    let (resources, io) = (&linux.resources, &linux.resources.block_io);
+    let memory = &resources.memory;
+    let is_given = |limit: Option<i64>| limit.is_some_and(|limit| limit > 0);
+    first(&[
+        ("hooks.createContainer", !spec.hooks.create_container.is_empty()),
+        ("hooks.startContainer", !spec.hooks.start_container.is_empty()),
+        ("linux.seccomp", linux.seccomp.is_given),
+        ("linux.mountLabel", linux.mount_label.is_given),
+        ("linux.intelRdt", linux.intel_rdt.is_given),
+        ("linux.personality", linux.personality.is_given),
+        ("linux.memoryPolicy", linux.memory_policy.is_given),
+        ("linux.netDevices", linux.net_devices.is_given),
+        ("linux.resources.hugepageLimits", resources.hugepage_limits.is_given),
+        ("linux.resources.network", resources.network.is_given),
+        ("linux.resources.rdma", resources.rdma.is_given),
+        ("linux.resources.memory.kernelTCP", is_given(memory.kernel_tcp)),
+        ("linux.resources.blockIO.leafWeight", io.leaf_weight.is_given),
+        ("linux.resources.blockIO.weightDevice", io.weight_device.is_given),
+        ("linux.resources.blockIO.throttleReadBpsDevice", io.throttle_read_bps_device.is_given),
+        ("linux.resources.blockIO.throttleWriteBpsDevice", io.throttle_write_bps_device.is_given),
+        ("linux.resources.blockIO.throttleReadIOPSDevice", io.throttle_read_iops_device.is_given),
+        ("linux.resources.blockIO.throttleWriteIOPSDevice", io.throttle_write_iops_device.is_given),
+    ])?;
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        let key = |name: &str| Refused { key: format!("mounts[{index}].{name}") };
+        if mount.uid_mappings.is_given {
+            return Err(key("uidMappings"));
+        }
+        if mount.gid_mappings.is_given {
+            return Err(key("gidMappings"));
+        }
+    }
+    spec.process.as_ref().map_or(Ok(()), refuse_process)
+}
+
+/// As above for a process, which exec gets alone.
+///
+/// # Errors
+/// [`Refused`].
+pub fn refuse_process(process: &Process) -> Result<(), Refused> {
+    first(&[
+        ("process.apparmorProfile", process.apparmor_profile.is_given),
+        ("process.selinuxLabel", process.selinux_label.is_given),
+        ("process.scheduler", process.scheduler.is_given),
+        ("process.ioPriority", process.io_priority.is_given),
+        ("process.execCPUAffinity", process.exec_cpu_affinity.is_given),
+    ])
+}
+
+fn first(keys: &[(&str, bool)]) -> Result<(), Refused> {
+    match keys.iter().find(|(_, is_given)| *is_given) {
+        Some((key, _)) => Err(Refused { key: (*key).to_owned() }),
+        None => Ok(()),
+    }
+}
