@@ -25,7 +25,7 @@ pub struct Cli {
 impl Cli {
     /// Writes to standard output.
     pub fn print(&self, text: &str) {
-        write_or_leave(&mut io::stdout().lock(), text);
+        write_or_leave(&mut io::stdout().lock(), text.as_bytes());
     }
 
     /// Writes a line to standard output.
@@ -35,7 +35,7 @@ impl Cli {
 
     /// Writes a line to standard error.
     pub fn warn(&self, line: &str) {
-        write_or_leave(&mut io::stderr().lock(), &format!("{line}\n"));
+        write_or_leave(&mut io::stderr().lock(), format!("{line}\n").as_bytes());
     }
 
     /// Whether standard output is a terminal.
@@ -58,8 +58,8 @@ impl Cli {
 const BROKEN_PIPE_STATUS: i32 = 141;
 
 /// `docker logs x | head` ends quietly when head does.
-fn write_or_leave(output: &mut impl Write, text: &str) {
-    let result = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+pub fn write_or_leave(output: &mut impl Write, bytes: &[u8]) {
+    let result = output.write_all(bytes).and_then(|()| output.flush());
     if result.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
         corten_terminal::raw::restore_now();
         std::process::exit(BROKEN_PIPE_STATUS);

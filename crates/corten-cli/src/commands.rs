@@ -1,12 +1,33 @@
 //! One file per verb.
 
+pub mod attach;
 pub mod create;
+pub mod events;
+pub mod exec;
 pub mod images;
+pub mod import;
+pub mod info;
+pub mod inspect;
+pub mod kill;
+pub mod load;
+pub mod logs;
+pub mod pause;
 pub mod ps;
 pub mod pull;
+pub mod rename;
+pub mod restart;
 pub mod rm;
+pub mod rmi;
 pub mod run;
+pub mod start;
+pub mod stats;
+pub mod stop;
+pub mod tag;
+pub mod top;
+pub mod unpause;
+pub mod update;
 pub mod version;
+pub mod wait;
 
 /// What `--format` of a listing takes.
 pub const FORMAT_HELP: &str = "How to print: 'table', 'table TEMPLATE', 'json' or a Go TEMPLATE";

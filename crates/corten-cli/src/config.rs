@@ -101,7 +101,8 @@ pub fn endpoint(hosts: &[String], context: &str, config: &Config, directory: &Pa
 }
 
 fn parse(host: &str, context: &str) -> Result<Endpoint, Failure> {
-    let host = Host::parse(host).map_err(|error| Failure::new(error.to_string()))?;
+    let host = Host::parse(host)
+        .map_err(|error| Failure::new(format!("Failed to initialize: unable to resolve docker endpoint: {error}")))?;
     Ok(Endpoint { host, context: context.to_owned() })
 }
 

@@ -12,8 +12,6 @@ pub struct Flag {
     pub short: Option<char>,
     /// Kind of value as help shows it; empty for a boolean.
     pub kind: &'static str,
-    /// Whether it may be given several times, each adding a value.
-    pub is_list: bool,
     /// What is checked of each value.
     pub check: Check,
     /// Value when it is not given; empty means none.
@@ -28,7 +26,7 @@ pub struct Flag {
 
 impl Flag {
     const fn new(name: &'static str, kind: &'static str, check: Check, about: &'static str) -> Self {
-        Self { name, short: None, kind, is_list: false, check, default: "", alias: None, about, is_hidden: false }
+        Self { name, short: None, kind, check, default: "", alias: None, about, is_hidden: false }
     }
 
     /// On or off.
@@ -43,7 +41,7 @@ impl Flag {
 
     /// Texts, each occurrence adds one.
     pub const fn list(name: &'static str, about: &'static str) -> Self {
-        Self { is_list: true, ..Self::new(name, "list", any, about) }
+        Self::new(name, "list", any, about)
     }
 
     /// A whole number.

@@ -291,6 +291,30 @@ fn healthcheck(matches: &Matches) -> Result<Option<Healthcheck>, String> {
     }))
 }
 
+/// Whether `os[/arch[/variant]]` can be one; which platforms there are is the daemon's to know.
+///
+/// # Errors
+/// containerd's words.
+pub fn check_platform(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let is_word = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+    };
+    if text.split('/').count() > 3 {
+        return Err(format!("{}: cannot parse platform specifier: invalid argument", crate::flags::quote(text)));
+    }
+    match text.split('/').find(|part| !is_word(part)) {
+        Some(part) => Err(format!(
+            "{} is an invalid component of {}: platform specifier component must match \"^[A-Za-z0-9_.-]+$\": invalid argument",
+            crate::flags::quote(part),
+            crate::flags::quote(text)
+        )),
+        None => Ok(()),
+    }
+}
+
 /// A map as the API has it.
 pub type Map = BTreeMap<String, String>;
 

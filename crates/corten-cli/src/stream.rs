@@ -3,10 +3,12 @@
 //! Two threads copy with blocking calls, one per direction: a full pipe behind this program then stops
 //! only its own direction, while signals, resizes and the container's end are still seen.
 
+pub mod decoder;
 mod demultiplex;
 mod input;
 pub mod resize;
 pub mod signals;
+pub mod upload;
 
 use corten_docker_api::client::{Hijacked, Socket};
 use corten_terminal::detach::Detector;

@@ -40,6 +40,11 @@ pub enum MissingKey {
     NoValue,
     /// An error that names the key.
     Error,
+    /// The zero value of fields that the API leaves out when empty, else an error: the value stands for a
+    /// struct of the API.
+    ZeroOrError,
+    /// An error that names the field and this Go type: the value stands for a struct.
+    TypeError(&'static str),
 }
 
 impl Template {

@@ -1,5 +1,6 @@
 //! Small texts that several listings share.
 
+pub mod moment;
 pub mod ports;
 pub mod reference;
 

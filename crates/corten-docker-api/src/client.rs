@@ -17,7 +17,7 @@ pub use calls::AttachStreams;
 pub use error::ClientError;
 pub use hijack::Hijacked;
 pub use host::{Host, HostError};
-pub use query::{Query, encode_segment};
+pub use query::{Query, encode_path, encode_segment};
 pub use socket::Socket;
 
 use bytes::Bytes;

@@ -145,7 +145,7 @@ impl FromStr for Reference {
         let domain = if domain == HUB_LEGACY { HUB } else { domain };
         let path = if domain == HUB && !path.contains('/') { format!("{LIBRARY}{path}") } else { path };
         if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(ReferenceError::Uppercase(name.to_owned()));
+            return Err(ReferenceError::Uppercase(path));
         }
         if !is_domain(domain) || !path.split('/').all(is_path_component) || tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(ReferenceError::Format);
@@ -241,7 +241,7 @@ mod tests {
         for text in ["", ":tag", "a//b", "a:", "-a", "a/-b", "a:-x", "a@sha256:12", "a b", "a___b", "../x", "a:b:c"] {
             assert!(text.parse::<Reference>().is_err(), "{text:?} was accepted");
         }
-        assert_eq!("Busybox".parse::<Reference>(), Err(ReferenceError::Uppercase("Busybox".into())));
+        assert_eq!("Busybox".parse::<Reference>(), Err(ReferenceError::Uppercase("library/Busybox".into())));
         let id = "a".repeat(64);
         assert_eq!(id.parse::<Reference>(), Err(ReferenceError::LooksLikeId(id)));
     }

@@ -3,6 +3,7 @@
 use crate::arguments::{Matches, Order};
 use crate::cli::Cli;
 use crate::failure::{Failure, Outcome};
+use crate::hello;
 use crate::request::{self, flags::CREATE_FLAGS};
 use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::ClientError;
@@ -58,6 +59,8 @@ pub async fn create_container(cli: &Cli, matches: &Matches, body: &mut Container
     }
     let policy = matches.text("pull");
     let platform = matches.text("platform");
+    request::check_platform(platform)
+        .map_err(|error| Failure::new(format!("error parsing specified platform: {error}")))?;
     if policy == "always" {
         pull(cli, matches, &reference).await?;
     }
@@ -72,7 +75,11 @@ pub async fn create_container(cli: &Cli, matches: &Matches, body: &mut Container
         if !matches.flag("quiet") {
             cli.warn(&format!("Unable to find image '{}' locally", reference.clone().or_latest().familiar()));
         }
-        pull(cli, matches, &reference).await?;
+        if hello::is_hello(&reference) {
+            hello::make(cli).await?;
+        } else {
+            pull(cli, matches, &reference).await?;
+        }
         created = cli.client.container_create(matches.text("name"), platform, bytes).await;
     }
     let created = created?;

@@ -50,6 +50,10 @@ const RAW_WITH_DIGEST: &str = "repository: {{ .Repository }}\ntag: {{.Tag}}\ndig
 /// What a name without one is shown as.
 const NONE: &str = "<none>";
 
+/// Words behind `images` that were rather meant for `image`.
+const SUBCOMMANDS: [&str; 13] =
+    ["build", "history", "import", "inspect", "list", "load", "ls", "prune", "pull", "push", "rm", "save", "tag"];
+
 /// Lists images.
 pub async fn images(cli: &Cli, matches: &Matches) -> Outcome {
     let name = matches.arguments.first().map_or("", String::as_str);
@@ -73,7 +77,7 @@ pub async fn images(cli: &Cli, matches: &Matches) -> Outcome {
     let is_short = !matches.flag("no-trunc");
     let rows = images.iter().flat_map(|image| rows(image, is_short, shows_digests, needs_digest)).collect();
     cli.print(&table::render(&format, &HEADER, rows)?);
-    if !name.is_empty() && images.is_empty() && cli.called_as == "images" && crate::tree::find("", name).is_some() {
+    if !name.is_empty() && images.is_empty() && cli.called_as == "images" && SUBCOMMANDS.contains(&name) {
         cli.warn(&format!("\nNo images found matching {name:?}: did you mean \"{} image {name}\"?", cli.program));
     }
     Ok(())

@@ -115,7 +115,7 @@ fn row(container: &ContainerSummary, is_short: bool) -> Row {
     let volumes = container.mounts.iter().filter(|mount| mount.driver == "local").count();
     let networks =
         container.network_settings.as_ref().map(|settings| settings.networks.keys().cloned().collect::<Vec<_>>());
-    let platform = container.image_manifest_descriptor.as_ref().and_then(|_| None);
+    let platform = None::<String>;
     #[allow(clippy::cast_precision_loss)] // three digits are shown
     let size = |bytes: i64| human_size_with_precision(bytes as f64, 3);
     let size = if container.size_root_fs > 0 {

@@ -70,7 +70,7 @@ pub async fn version(cli: &Cli, matches: &Matches) -> Outcome {
     };
     let data = Value::object(vec![("Client", client(cli)), ("Server", server)]);
     let mut text = String::new();
-    let rendered = template.execute(&mut text, &data, FunctionSet::Values, MissingKey::NoValue);
+    let rendered = template.execute(&mut text, &data, FunctionSet::Values, MissingKey::TypeError("*types.Version"));
     text.push('\n');
     cli.print(&align(&text, LAYOUT));
     match (failure, rendered) {
@@ -80,7 +80,8 @@ pub async fn version(cli: &Cli, matches: &Matches) -> Outcome {
     }
 }
 
-fn client(cli: &Cli) -> Value {
+/// What the client says of itself.
+pub fn client(cli: &Cli) -> Value {
     let arch = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -39,7 +39,8 @@ pub fn anonymous(volumes: &[String]) -> Result<Vec<String>, String> {
     Ok(paths)
 }
 
-/// The part before the first colon, when there is one.
+/// The source, when there is one. A single letter before a colon is a drive, as docker reads it on every
+/// system, so the daemon is who refuses it here.
 fn source(text: &str) -> Result<Option<&str>, String> {
     if text.is_empty() {
         return Err("invalid empty volume spec".to_owned());
@@ -47,12 +48,24 @@ fn source(text: &str) -> Result<Option<&str>, String> {
     if text.len() <= 2 {
         return Ok(None);
     }
-    let parts: Vec<&str> = text.split(':').collect();
-    if parts.iter().any(|part| part.is_empty()) {
-        return Err(format!("invalid spec: {text}: empty section between colons"));
-    }
-    if parts.len() > 3 {
-        return Err(format!("invalid spec: {text}: too many colons"));
+    let wrong = |problem: &str| Err(format!("invalid spec: {text}: {problem}"));
+    let mut parts: Vec<&str> = Vec::new();
+    let mut start = 0;
+    for (at, letter) in text.char_indices().chain([(text.len(), ':')]) {
+        let is_drive =
+            at < text.len() && at - start == 1 && text[start..].starts_with(|first: char| first.is_ascii_alphabetic());
+        if letter != ':' || is_drive {
+            continue;
+        }
+        if at == start {
+            return wrong("empty section between colons");
+        }
+        // The third part is options and must be the last.
+        if parts.len() == 2 && at < text.len() {
+            return wrong("too many colons");
+        }
+        parts.push(&text[start..at]);
+        start = at + 1;
     }
     Ok((parts.len() > 1).then(|| parts[0]))
 }

@@ -89,7 +89,8 @@ fn mounts_of_every_kind() {
         "--mount type=bind,src=/x img",
         "invalid argument \"type=bind,src=/x\" for \"--mount\" flag: target is required",
     );
-    refuse("-v a::b img", "invalid spec: a::b: empty section between colons");
+    refuse("-v ab::c img", "invalid spec: ab::c: empty section between colons");
+    refuse("-v ab:cd:ef:gh img", "invalid spec: ab:cd:ef:gh: too many colons");
 }
 
 #[test]

@@ -111,7 +111,11 @@ impl Walker<'_> {
             Value::Int(count) => (0..*count).map(|at| (Value::Int(at), Value::Int(at))).collect(),
             Value::Nil | Value::Absent | Value::NilList | Value::NilMap => Vec::new(),
             other => {
-                return self.fail_at(pipe.pos, &pipe.to_string(), &format!("range can't iterate over {}", print(other)));
+                return self.fail_at(
+                    pipe.pos,
+                    &pipe.to_string(),
+                    &format!("range can't iterate over {}", print(other)),
+                );
             }
         };
         if items.is_empty() {
@@ -224,6 +228,12 @@ impl Walker<'_> {
             arguments.push(self.operand(operand, dot)?);
         }
         arguments.extend(last);
+        if name == "call"
+            && let (Some(operand), Some(value)) = (rest.first(), arguments.first())
+        {
+            let message = format!("error calling call: non-function {operand} of type {}", type_name(value));
+            return self.fail_at(pos, &command.to_string(), &message);
+        }
         functions::call(self.functions, name, &arguments).or_else(|message| {
             let is_count = message.starts_with("wrong number of args");
             let is_type = message.starts_with("wrong type for value") || message.starts_with("invalid value;");
@@ -287,7 +297,7 @@ impl Walker<'_> {
                 self.chain(*pos, &operand.to_string(), value, names, &[], dot, None)?
             }
             Operand::Function { pos, name } => {
-                let command = Command { pos: *pos, arguments: vec![operand.clone()] };
+                let command = Command { arguments: vec![operand.clone()] };
                 self.function(*pos, name, &command, &[], dot, None)?
             }
         })
@@ -327,7 +337,14 @@ impl Walker<'_> {
         }
         let missing = |walker: &Self| match walker.missing {
             MissingKey::NoValue => Ok(Value::Absent),
-            MissingKey::Error => walker.fail_at(pos, context, &format!("map has no entry for key {name:?}")),
+            MissingKey::TypeError(kind) => {
+                walker.fail_at(pos, context, &format!("can't evaluate field {name} in type {kind}"))
+            }
+            MissingKey::ZeroOrError if matches!(of, Value::Map(_) | Value::NilMap) => Ok(Value::Absent),
+            MissingKey::ZeroOrError if zero_field(name).is_some() => Ok(zero_field(name).unwrap_or(Value::Absent)),
+            MissingKey::ZeroOrError | MissingKey::Error => {
+                walker.fail_at(pos, context, &format!("map has no entry for key {name:?}"))
+            }
         };
         match of {
             Value::Struct(fields) | Value::Map(fields) => match lookup(fields, name) {
@@ -373,6 +390,25 @@ fn method(of: &Value, name: &str, arguments: &[Value]) -> Option<Result<Value, S
         }
         _ => None,
     }
+}
+
+/// The zero value of a field that the Engine API leaves out when it is empty.
+fn zero_field(name: &str) -> Option<Value> {
+    Some(match name {
+        "Health"
+        | "Healthcheck"
+        | "Init"
+        | "StopTimeout"
+        | "SizeRw"
+        | "SizeRootFs"
+        | "ImageManifestDescriptor"
+        | "Descriptor" => Value::Nil,
+        "StopSignal" | "MacAddress" | "Comment" | "Variant" | "OsVersion" => Value::from(""),
+        "Shell" | "Mounts" => Value::NilList,
+        "Tmpfs" | "Sysctls" | "Annotations" | "StorageOpt" => Value::NilMap,
+        "NetworkDisabled" | "ArgsEscaped" => Value::Bool(false),
+        _ => return None,
+    })
 }
 
 /// Go spells some fields otherwise than JSON does.

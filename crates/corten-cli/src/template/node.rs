@@ -27,7 +27,6 @@ pub struct Pipe {
 /// A function or field with its arguments.
 #[derive(Debug, Clone)]
 pub struct Command {
-    pub pos: usize,
     pub arguments: Vec<Operand>,
 }
 

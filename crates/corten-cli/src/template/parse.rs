@@ -289,7 +289,6 @@ impl Parser {
     }
 
     fn command(&mut self, context: &str) -> Parsed<Command> {
-        let pos = self.pos();
         let mut arguments = Vec::new();
         loop {
             self.skip_space();
@@ -314,7 +313,7 @@ impl Parser {
         if arguments.is_empty() {
             return self.fail("empty command");
         }
-        Ok(Command { pos, arguments })
+        Ok(Command { arguments })
     }
 
     /// A term and the fields that follow it.

@@ -84,6 +84,7 @@ impl Row {
 
     /// The row as docker's formatter marshals it: keys in order, `<>&` escaped.
     fn write_json(&self, into: &mut String) {
+        self.used.borrow_mut().extend(self.cells.iter().map(|(name, _)| name));
         let sorted: BTreeMap<_, _> = self.cells.iter().map(|(name, cell)| (*name, cell)).collect();
         into.push('{');
         for (index, (name, cell)) in sorted.into_iter().enumerate() {

@@ -32,6 +32,9 @@ pub enum HostError {
         /// The part before `://`.
         protocol: String,
     },
+    /// A protocol nobody speaks.
+    #[error("invalid bind address format: {0}")]
+    Bind(String),
     /// A port that is no number below 65536.
     #[error("invalid port in docker host `{0}`")]
     Port(String),
@@ -58,7 +61,8 @@ impl Host {
             "unix" if !address.is_empty() => Ok(Self::Unix(address.into())),
             "tcp" | "http" => Self::parse_tcp(address),
             "unix" => Err(HostError::Form(text.to_owned())),
-            other => Err(HostError::Protocol { protocol: other.to_owned() }),
+            known @ ("ssh" | "npipe" | "fd") => Err(HostError::Protocol { protocol: known.to_owned() }),
+            _ => Err(HostError::Bind(text.to_owned())),
         }
     }
 

@@ -51,6 +51,15 @@ pub fn encode_segment(segment: &str) -> String {
     text
 }
 
+/// A name that may hold slashes, such as an image's: those and what stands in references stay.
+#[must_use]
+pub fn encode_path(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@".contains(&byte);
+    // A segment of dots would be taken out of the path on the way.
+    let is_safe = name.split('/').all(|segment| !matches!(segment, "." | ".."));
+    if is_safe && name.bytes().all(is_plain) { name.to_owned() } else { encode_segment(name) }
+}
+
 fn encode(into: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
