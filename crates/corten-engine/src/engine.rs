@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use corten_containerd_api::Client;
+use corten_images::Catalog;
+
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::containerd::Containerd;
@@ -24,10 +27,14 @@ pub struct Engine {
     pub containerd: Containerd,
     /// All containers.
     pub containers: Index,
+    /// Processes added to them.
+    pub execs: crate::execs::Execs,
     /// Who listens.
     pub events: Bus,
     /// Images looked at before.
     pub images: images::Cache,
+    /// The images themselves.
+    pub catalog: Catalog<Client>,
     /// The programs a container's task needs.
     pub programs: Programs,
 }
@@ -53,6 +60,8 @@ impl Engine {
         let loaded = store::load(&config.data_root).map_err(while_opening)?;
         let identity = store::identity(&config.data_root).map_err(while_opening)?;
         let containerd = Containerd::new(&config.containerd_address(), &config.containerd_namespace)?;
+        let store = Client::with_channel(containerd.channel(), &config.containerd_namespace)
+            .map_err(|error| EngineError::invalid(error.to_string()))?;
         let containers = Index::default();
         for one in loaded {
             containers.adopt(Arc::new(Container::new(one.record, one.state, one.directory)));
@@ -62,8 +71,10 @@ impl Engine {
             born: identity.born,
             containerd,
             containers,
+            execs: crate::execs::Execs::default(),
             events: Bus::default(),
             images: images::Cache::default(),
+            catalog: Catalog::new(store),
             programs,
             config,
         })

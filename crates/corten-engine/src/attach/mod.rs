@@ -23,13 +23,13 @@ pub use client::{Arriving, Client};
 pub use detach_keys::{DEFAULT as DEFAULT_DETACH_KEYS, parse as parse_detach_keys};
 pub use parked::{Parked, Waiting};
 
-use crate::containers::Container;
+use crate::containers::{Container, logging};
 use crate::errors::Result;
 use crate::http::answer::{MULTIPLEXED_STREAM, RAW_STREAM};
 
 /// Where the hub of a container's init listens for clients.
 pub fn socket(container: &Container) -> PathBuf {
-    container.directory().join("attach.sock")
+    logging::attach_socket(container.directory())
 }
 
 /// Passes every parked client's connection to the shim, which acknowledges before the task starts.

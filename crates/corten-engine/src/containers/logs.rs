@@ -8,7 +8,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Container, Lifecycle};
+use super::{Container, Lifecycle, logging};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::answer::Chunks;
@@ -25,7 +25,7 @@ pub struct Log {
 
 /// Where the log of `container` is written.
 pub fn path(container: &Container) -> PathBuf {
-    container.directory().join(format!("{}-json.log", container.id))
+    logging::path(container.directory(), &container.id)
 }
 
 /// Reads the log of the container `wanted`; follows it as long as the container runs.

@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
 use crate::spec::{self, Host, HostDevice, Input, Joined, UserMount, user};
-use crate::{attach, files, networks, snapshots, tasks};
+use crate::{attach, execs, files, networks, snapshots, tasks};
 
 /// Most bytes read of `/etc/passwd` and `/etc/group`.
 const ACCOUNT_FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
@@ -98,6 +98,9 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     let record = &view.record;
     // What a start that was killed half way has left would be in the way.
     tasks::delete::force_if_there(engine, &turn.id).await?;
+    if let Err(error) = execs::files::clear(turn) {
+        tracing::warn!(id = turn.id, %error, "remove what execs of the run before have left");
+    }
     let rootfs = snapshots::mounts(engine, &record.snapshotter, &turn.id).await?;
     let input = Input {
         record,

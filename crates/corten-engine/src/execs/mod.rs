@@ -1,14 +1,27 @@
-//! Processes added to a running container.
+//! Processes added to a running container: one file per verb.
+//!
+//! An exec's record lives in memory only. Its streams are the shim's: [`start`] passes the client to
+//! the hub as attaching does, so that a command goes on, and stays attached, when the engine dies.
+
+pub mod create;
+pub mod inspect;
+pub mod resize;
+pub mod start;
 
 mod exec;
+mod exit;
+pub mod files;
 mod index;
-
-use std::sync::Arc;
+pub mod launch_error;
+mod process;
+mod task;
 
 use crate::clock::Moment;
 use crate::engine::Engine;
 
 pub use exec::{Exec, Phase};
+use exit::end;
+pub use exit::{forget, on_exit};
 pub use index::{Execs, KEPT_AFTER_END};
 
 /// How a process ended.
@@ -22,13 +35,9 @@ pub struct Exit {
     pub at: Moment,
 }
 
-/// Records the end of the exec `exec_id` of a container.
-pub async fn on_exit(_engine: Arc<Engine>, _container_id: String, _exec_id: String, _exit: Exit) {}
-
-/// Forgets the execs of a container that has ended.
-pub fn forget(_engine: &Arc<Engine>, _container_id: &str) {}
-
-/// The ids of a container's execs that live; `None` for none, which prints as `null`.
-pub fn ids(_engine: &Arc<Engine>, _container_id: &str) -> Option<Vec<String>> {
-    None
+/// The ids of a container's execs that have not ended; `None` for none, which prints as `null`.
+pub fn ids(engine: &Engine, container_id: &str) -> Option<Vec<String>> {
+    let mut ids: Vec<String> = engine.execs.of(container_id).iter().map(|exec| exec.id.clone()).collect();
+    ids.sort_unstable();
+    (!ids.is_empty()).then_some(ids)
 }

@@ -3,6 +3,9 @@
 //! A handler decodes its request, makes one call, and encodes the answer. Anything else is not here.
 
 mod containers;
+mod execs;
+mod images;
+mod later;
 mod matching;
 mod networks;
 mod streams;
@@ -70,6 +73,40 @@ pub const ROUTES: &[Route] = routes! {
     POST "/containers/{id}/update" => containers::update,
     POST "/containers/{id}/wait" => containers::wait,
     DELETE "/containers/{id}" => containers::delete,
+
+    POST "/containers/{id}/exec" => execs::create,
+    POST "/exec/{id}/start" => execs::start,
+    POST "/exec/{id}/resize" => execs::resize,
+    GET "/exec/{id}/json" => execs::inspect,
+
+    GET "/containers/{id}/attach/ws" => later::attach_websocket,
+    HEAD "/containers/{id}/archive" => later::archive,
+    GET "/containers/{id}/archive" => later::archive,
+    PUT "/containers/{id}/archive" => later::archive,
+    GET "/containers/{id}/changes" => later::changes,
+    GET "/containers/{id}/export" => later::export,
+    GET "/containers/{id}/checkpoints" => later::checkpoint,
+    POST "/containers/{id}/checkpoints" => later::checkpoint,
+    DELETE "/containers/{id}/checkpoints/{name}" => later::checkpoint,
+
+    GET "/images/json" => images::list,
+    POST "/images/load" => images::load,
+    POST "/images/create" => images::create,
+    POST "/images/prune" => images::prune,
+    GET "/images/search" => later::search,
+    GET "/images/get" => later::save,
+    GET "/images/{name...}/json" => images::inspect,
+    GET "/images/{name...}/history" => images::history,
+    GET "/images/{name...}/get" => later::save,
+    POST "/images/{name...}/tag" => images::tag,
+    POST "/images/{name...}/push" => later::push,
+    DELETE "/images/{name...}" => images::delete,
+    GET "/distribution/{name...}/json" => later::distribution,
+    POST "/commit" => later::commit,
+    POST "/build" => later::build,
+    POST "/build/prune" => later::build_prune,
+    POST "/auth" => later::auth,
+    GET "/system/df" => later::disk_usage,
 
     GET "/networks" => networks::list,
     GET "/networks/{id}" => networks::inspect,

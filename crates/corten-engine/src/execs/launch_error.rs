@@ -1,0 +1,64 @@
+//! Why a process could not be launched, as the exit code a shell would have shown.
+
+use corten_types::ErrorKind;
+
+use crate::errors::EngineError;
+
+/// The command is there and cannot be run.
+const CANNOT_RUN: i64 = 126;
+/// The command is not there.
+const NOT_FOUND: i64 = 127;
+/// Anything else.
+const UNKNOWN: i64 = 128;
+
+/// Go's text for `EACCES`; docker's CLI looks for it to exit with 126.
+const PERMISSION_DENIED: &str = "permission denied";
+
+/// The exit code that goes with the runtime's complaint, and the error for the client: its text
+/// tells docker's CLI which code to exit with, and its kind is 400 for what the caller can mend.
+pub fn classify(error: EngineError) -> (i64, EngineError) {
+    let text = error.message();
+    let lower = text.to_lowercase();
+    let has = |part: &str| lower.contains(part);
+    match () {
+        () if has(PERMISSION_DENIED) => (CANNOT_RUN, EngineError::invalid(text)),
+        // Go says "is a directory" where the shell's word would be the other one.
+        () if has("is a directory") => (CANNOT_RUN, EngineError::invalid(format!("{text}: {PERMISSION_DENIED}"))),
+        () if has("not a directory") => (
+            NOT_FOUND,
+            EngineError::invalid(format!(
+                "{text}: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type"
+            )),
+        ),
+        () if has("executable file not found")
+            || has("no such file or directory")
+            || has("system cannot find the file specified") =>
+        {
+            (NOT_FOUND, EngineError::invalid(text))
+        }
+        () if error.kind() == ErrorKind::Unavailable => (UNKNOWN, error),
+        () => (UNKNOWN, EngineError::new(ErrorKind::Unknown, text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_complaint_decides_the_exit_code() {
+        for (text, code, status) in [
+            ("exec: \"nope\": executable file not found in $PATH: unknown", 127, 400),
+            ("exec: \"/x\": stat /x: no such file or directory", 127, 400),
+            ("exec: \"/etc/passwd\": permission denied", 126, 400),
+            ("exec: \"/etc\": is a directory", 126, 400),
+            ("mount: not a directory", 127, 400),
+            ("the shim is gone", 128, 500),
+        ] {
+            let (found, error) = classify(EngineError::internal(text));
+            assert_eq!((found, error.kind().http_status()), (code, status), "{text}");
+        }
+        let (_, error) = classify(EngineError::internal("exec: \"/etc\": is a directory"));
+        assert!(error.message().ends_with("is a directory: permission denied"));
+    }
+}

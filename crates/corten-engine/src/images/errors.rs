@@ -1,0 +1,24 @@
+//! Errors of images as the engine's.
+
+use corten_images::{ImportError, LoadError, ResolveError};
+use corten_types::error::chain;
+
+use crate::errors::EngineError;
+
+impl From<ResolveError> for EngineError {
+    fn from(error: ResolveError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
+}
+
+impl From<LoadError> for EngineError {
+    fn from(error: LoadError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
+}
+
+impl From<ImportError> for EngineError {
+    fn from(error: ImportError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
+}

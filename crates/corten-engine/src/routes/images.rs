@@ -1,0 +1,119 @@
+//! `/images`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use corten_docker_api::Filters;
+use corten_docker_api::images::Progress;
+use corten_images::Platform;
+use hyper::StatusCode;
+use serde::Deserialize;
+
+use crate::engine::Engine;
+use crate::errors::{EngineError, Result};
+use crate::http::{Answer, Query, Request};
+use crate::images::{delete, history, import, inspect, list, load, prune, tag};
+
+/// `GET /images/json`.
+pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let filters = Filters::decode(request.query.get("filters"))?;
+    Answer::json(&list::list(&engine, &filters, request.version).await?)
+}
+
+/// `GET /images/{name}/json`.
+pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    Answer::json(&inspect::inspect(&engine, request.param("name"), request.version).await?)
+}
+
+/// `GET /images/{name}/history`.
+pub async fn history(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    Answer::json(&history::history(&engine, request.param("name")).await?)
+}
+
+/// `POST /images/{name}/tag`.
+pub async fn tag(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    tag::tag(&engine, request.param("name"), request.query.get("repo"), request.query.get("tag")).await?;
+    Ok(Answer::empty(StatusCode::CREATED))
+}
+
+/// `DELETE /images/{name}`.
+pub async fn delete(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let force = if request.query.flag("force") { delete::Force::Yes } else { delete::Force::No };
+    Answer::json(&delete::delete(&engine, request.param("name"), force).await?)
+}
+
+/// `POST /images/prune`.
+pub async fn prune(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let filters = Filters::decode(request.query.get("filters"))?;
+    Answer::json(&prune::prune(&engine, &filters).await?)
+}
+
+/// `POST /images/load`.
+pub async fn load(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let platform = load_platform(&request.query)?;
+    progress(&load::load(&engine, request.into_body(), platform).await?)
+}
+
+/// `POST /images/create`: pulls, or imports the body.
+pub async fn create(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    match request.query.get("fromSrc") {
+        "" => Err(EngineError::unimplemented("pulling images: not supported yet")),
+        "-" => {
+            let wanted = import::decode(&request.query, &engine.id)?;
+            progress(&[import::import(&engine, &wanted, request.into_body()).await?])
+        }
+        _ => Err(EngineError::unimplemented("importing from a URL: not supported yet")),
+    }
+}
+
+/// Objects one after the other, each ended as docker ends them.
+fn progress(lines: &[Progress]) -> Result<Answer> {
+    let mut body = Vec::new();
+    for line in lines {
+        let json =
+            serde_json::to_vec(line).map_err(|error| EngineError::internal("write the answer").caused_by(error))?;
+        body.extend_from_slice(&json);
+        body.extend_from_slice(b"\r\n");
+    }
+    Ok(Answer::bytes(StatusCode::OK, "application/json", Bytes::from(body)))
+}
+
+/// A platform as JSON, as `load` gets it since 1.48.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PlatformJson {
+    os: String,
+    architecture: String,
+    variant: String,
+}
+
+fn load_platform(query: &Query) -> Result<Option<Platform>> {
+    let mut given = query.all("platform").filter(|text| !text.is_empty());
+    let (Some(text), rest) = (given.next(), given.next()) else { return Ok(None) };
+    if rest.is_some() {
+        return Err(EngineError::unimplemented("loading more than one platform of an image: not supported yet"));
+    }
+    let platform: PlatformJson = serde_json::from_str(text)
+        .map_err(|error| EngineError::invalid("invalid parameter 'platform'").caused_by(error))?;
+    Ok(Some(Platform::new(&platform.os, &platform.architecture, &platform.variant)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_is_json() {
+        let read = |text: &str| load_platform(&Query::decode(text));
+        assert_eq!(read("quiet=1").unwrap(), None);
+        assert_eq!(
+            read("platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22arm64%22%7D")
+                .unwrap()
+                .unwrap()
+                .architecture,
+            "arm64"
+        );
+        assert!(read("platform=linux").is_err());
+    }
+}

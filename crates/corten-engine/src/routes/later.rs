@@ -1,0 +1,33 @@
+//! Calls that are known and not built yet: each answers 501 by its name, so that a client says what is missing.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::errors::{EngineError, Result};
+use crate::http::{Answer, Request};
+
+macro_rules! later {
+    ($($name:ident: $text:literal;)*) => {
+        $(#[doc = $text]
+        pub async fn $name(_: Arc<Engine>, _: Request) -> Result<Answer> {
+            Err(EngineError::unimplemented(concat!($text, ": not supported yet")))
+        })*
+    };
+}
+
+later! {
+    archive: "copying files to and from containers";
+    changes: "listing a container's changed files";
+    export: "exporting a container's file system";
+    attach_websocket: "attaching by websocket";
+    checkpoint: "checkpoints";
+    commit: "committing a container";
+    build: "building images";
+    build_prune: "pruning the build cache";
+    save: "saving images";
+    push: "pushing images";
+    search: "searching a registry for images";
+    distribution: "asking a registry for an image";
+    auth: "logging in to a registry";
+    disk_usage: "disk usage";
+}
