@@ -1,3 +1,7 @@
 //! One container's shim (containerd-shim-runc-v2).
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    corten_shim::run(std::env::args_os().skip(1))
+}

@@ -81,7 +81,7 @@ impl Host {
 }
 
 /// The lines of /proc/self/cgroup as (controllers, path); no controllers on the v2 line.
-fn memberships(text: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn memberships(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
         rest.split_once(':')

@@ -12,6 +12,8 @@ mod freeze;
 mod host;
 mod kill;
 mod limits;
+mod member;
+mod oom;
 mod place;
 mod processes;
 mod stats;
@@ -20,6 +22,7 @@ pub use create::Created;
 pub use devices::{Access, DeviceKind, DeviceRule};
 pub use host::{Hierarchy, Host, Unified};
 pub use limits::{Limits, conversion};
+pub use oom::OomWatch;
 pub use place::{Cgroup, Directory};
 pub use stats::{BlockIo, Cpu, Memory, Pids, Stats};
 

@@ -62,6 +62,8 @@ impl Signal {
     pub const KILL: Self = Self(9);
     /// SIGTERM.
     pub const TERM: Self = Self(15);
+    /// SIGCHLD.
+    pub const CHLD: Self = Self(17);
     /// SIGWINCH.
     pub const WINCH: Self = Self(28);
 
