@@ -51,8 +51,10 @@ fn exists(package: &str, name: &str) -> bool {
     let texts: Vec<String> = candidates.iter().filter(|file| file.is_file()).map(sources::read).collect();
     let says = |wanted: &[String]| texts.iter().any(|text| wanted.iter().any(|wanted| text.contains(wanted)));
     // Methods that differ in a name only are written by a macro from a table: `create = "Create": …`.
-    let item =
-        says(&["fn {}(", "fn {}<", "static {}:", "const {}:", "{} = \"", "\n    {}: "].map(|pattern| pattern.replace("{}", item)));
+    let item = says(
+        &["fn {}(", "fn {}<", "static {}:", "const {}:", "{} = \"", "\n    {}: "]
+            .map(|pattern| pattern.replace("{}", item)),
+    );
     let owner = says(&["struct {}", "enum {}", "impl {} {"].map(|pattern| pattern.replace("{}", owner)));
     item && (owner || !is_type)
 }
