@@ -54,6 +54,24 @@ pub fn redirect_standard_streams(fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor from 3 on but `keep` (close_range(2), Linux 5.9): what a caller leaked into us
+/// must not stay open as long as a daemon lives.
+///
+/// # Errors
+/// `ENOSYS` on an older kernel. Whoever else owns a descriptor loses it: call it first of all in a fresh
+/// child that holds none.
+pub fn close_all_but(keep: impl AsFd) -> io::Result<()> {
+    let keep = keep.as_fd().as_raw_fd() as libc::c_uint;
+    for (first, last) in [(3, keep.saturating_sub(1)), ((keep + 1).max(3), libc::c_uint::MAX)] {
+        if first <= last {
+            // SAFETY: close_range takes three integers. The caller promises that nothing in this process
+            // owns a descriptor in the range.
+            crate::cvt(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+        }
+    }
+    Ok(())
+}
+
 /// Sends `signal` to the process `pid`.
 ///
 /// # Errors

@@ -83,7 +83,6 @@ impl Client {
         self.request.stdin
     }
 
-
     /// Cuts the client off.
     pub(super) fn cut_off(&self) {
         self.gone.set(true);
