@@ -1,5 +1,8 @@
 //! The calls of containerd's task service that concern one exec.
 
+use std::future::Future;
+use std::time::Duration;
+
 use corten_proto::any;
 use corten_proto::containerd::services::containers::v1::GetContainerRequest;
 use corten_proto::containerd::services::tasks::v1::{
@@ -47,7 +50,7 @@ pub async fn exec(engine: &Engine, exec: &Exec, process: &Value, stdio: String) 
         spec: Some(any::pack_json(any::PROCESS, json)),
     };
     let mut tasks = engine.containerd.tasks();
-    engine.containerd.step("", tasks.exec(request)).await.map(drop)
+    launch(tasks.exec(request)).await.map(drop)
 }
 
 /// Starts the process, and returns its pid.
@@ -57,7 +60,21 @@ pub async fn exec(engine: &Engine, exec: &Exec, process: &Value, stdio: String) 
 pub async fn start(engine: &Engine, exec: &Exec) -> Result<u32> {
     let mut tasks = engine.containerd.tasks();
     let request = StartRequest { container_id: exec.container_id.clone(), exec_id: exec.id.clone() };
-    Ok(engine.containerd.step("", tasks.start(request)).await?.pid)
+    Ok(launch(tasks.start(request)).await?.pid)
+}
+
+/// Time a launch may take: it starts processes on a busy host.
+const LAUNCH_DEADLINE: Duration = Duration::from_secs(120);
+
+/// Makes a call whose complaint is shown to people as it is: it says itself what failed.
+async fn launch<T>(call: impl Future<Output = std::result::Result<tonic::Response<T>, tonic::Status>>) -> Result<T> {
+    match tokio::time::timeout(LAUNCH_DEADLINE, call).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(EngineError::new(
+            ErrorKind::Unavailable,
+            format!("containerd has not launched the exec for {} s", LAUNCH_DEADLINE.as_secs()),
+        )),
+    }
 }
 
 /// How the process ended; `None` while it runs, or when nobody knows it.
