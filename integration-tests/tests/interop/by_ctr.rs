@@ -111,8 +111,10 @@ impl Mix {
     fn lives_a_whole_life(&self) {
         let _ = self.run(&["--detach"], "two", &["sleep", "1000"]).ok();
         let pid = self.pid("two").expect("ctr task ls shows the task");
-        let init = process(pid).expect("the task's process runs");
-        assert_eq!(init.arguments, ["sleep", "1000"]);
+        // runc's start returns before the program has taken the place of its init.
+        wait_for("the task to run sleep", DEADLINE, || {
+            process(pid).is_some_and(|init| init.arguments == ["sleep", "1000"])
+        });
         let shim = parent_of(pid).and_then(process).expect("the process has a parent");
         assert!(shim.arguments.iter().any(|argument| argument == "two"), "the parent is no shim of two: {shim:?}");
         assert_eq!(self.wrappers.count(SHIM, "start", "two"), 1, "{:?}", self.wrappers.calls(SHIM));

@@ -23,6 +23,7 @@ pub enum Force {
 /// # Errors
 /// 404 for an unknown image; 409 in docker's words when containers or other names keep it.
 pub async fn delete(engine: &Engine, wanted: &str, force: Force) -> Result<Vec<ImageDeleted>> {
+    engine.containerd.linked().await?;
     let found = engine.catalog.resolve(wanted).await?;
     let image = engine.catalog.with_all_names(&found).await?;
     let users = Users::of(engine, image.details.id().as_str());

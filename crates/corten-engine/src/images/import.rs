@@ -40,6 +40,7 @@ pub fn decode(query: &Query, owner: &str) -> Result<ImportRequest> {
 /// # Errors
 /// What is wrong with the archive; nothing of it stays then.
 pub async fn import(engine: &Engine, request: &ImportRequest, body: Incoming) -> Result<Progress> {
+    engine.containerd.linked().await?;
     let store = engine.catalog.store();
     let id = with_archive(body, |archive| corten_images::import(store, request, archive)).await?;
     let name = request.name.as_ref().map_or_else(|| id.to_string(), |name| name.familiar());

@@ -23,6 +23,7 @@ const ONE_SIZE_SINCE: ApiVersion = ApiVersion::new(1, 44);
 /// # Errors
 /// 400 for a filter that cannot be used, 404 for the image of `before` or `since`.
 pub async fn list(engine: &Engine, filters: &Filters, version: ApiVersion) -> Result<Vec<ImageSummary>> {
+    engine.containerd.linked().await?;
     filters.allow(FILTERS)?;
     let dangling = match filters.contains("dangling") {
         true => Some(filters.boolean("dangling", false)?),

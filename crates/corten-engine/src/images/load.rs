@@ -13,6 +13,7 @@ use crate::errors::Result;
 /// # Errors
 /// What is wrong with the archive; nothing of it stays then.
 pub async fn load(engine: &Engine, body: Incoming, platform: Option<Platform>) -> Result<Vec<Progress>> {
+    engine.containerd.linked().await?;
     let request = LoadRequest { platform: platform.unwrap_or_else(Platform::host), owner: engine.id.clone() };
     let store = engine.catalog.store();
     let loaded = with_archive(body, |archive| corten_images::load(store, &request, archive)).await?;

@@ -17,6 +17,7 @@ const FILTERS: &[&str] = &["dangling", "label", "label!", "until"];
 /// # Errors
 /// 400 for a filter that cannot be used; an image that cannot be removed is left out.
 pub async fn prune(engine: &Engine, filters: &Filters) -> Result<ImagesPruned> {
+    engine.containerd.linked().await?;
     filters.allow(FILTERS)?;
     let only_dangling = filters.boolean("dangling", true)?;
     let before = filters.values("until").next().map(until).transpose()?;

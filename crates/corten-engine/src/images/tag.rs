@@ -10,6 +10,7 @@ use crate::errors::{EngineError, Result};
 /// # Errors
 /// 404 for an unknown image, 400 for a name that is none.
 pub async fn tag(engine: &Engine, wanted: &str, repo: &str, tag: &str) -> Result<()> {
+    engine.containerd.linked().await?;
     let name = name(repo, tag)?;
     let image = engine.catalog.resolve(wanted).await?;
     engine.catalog.tag(&image, &name).await?;
