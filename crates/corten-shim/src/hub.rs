@@ -35,7 +35,7 @@ use tokio::{
     task::LocalSet,
 };
 
-pub use open::{ChildEnds, Opened, Owner, StdioNames, open};
+pub use open::{ChildEnds, Hold, Opened, Owner, StdioNames, open};
 pub use streams::Streams;
 
 type Task = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;

@@ -51,6 +51,16 @@ pub struct Opened {
     pub streams: Streams,
 }
 
+/// Whether output waits until the process is known to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// It does not.
+    Not,
+    /// It does, where it goes to attached clients: the runtime of an exec has the same output as the
+    /// process it becomes, and its complaint about a launch that failed is the service's to tell, once.
+    UntilStarted,
+}
+
 /// Owner of the pipes (`io_uid`, `io_gid`).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Owner {
@@ -107,7 +117,7 @@ pub(super) struct HubEnds {
 /// # Errors
 /// [`TaskError::Invalid`] and [`TaskError::Unsupported`] naming the URI; [`TaskError::Io`] naming the
 /// file.
-pub fn open(hub: &Hub, names: &StdioNames, owner: Owner) -> Result<Opened, TaskError> {
+pub fn open(hub: &Hub, names: &StdioNames, owner: Owner, hold: Hold) -> Result<Opened, TaskError> {
     let target = target(names)?;
     let mut child = ChildEnds { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() };
     let mut ends = HubEnds::default();
@@ -143,7 +153,7 @@ pub fn open(hub: &Hub, names: &StdioNames, owner: Owner) -> Result<Opened, TaskE
         say_drained.send_replace(true);
     } else {
         let terminal = names.terminal;
-        hub.run(move || pump::serve(target, ends, terminal, received, say_drained));
+        hub.run(move || pump::serve(target, ends, terminal, hold, received, say_drained));
     }
     Ok(Opened { child, streams: Streams { commands, drained } })
 }

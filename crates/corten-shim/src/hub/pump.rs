@@ -25,7 +25,7 @@ use super::{
     client::Client,
     input::{self, Input},
     listener,
-    open::{HubEnds, StdinSource, Target},
+    open::{Hold, HubEnds, StdinSource, Target},
     sink::Sink,
     streams::Command,
 };
@@ -98,10 +98,12 @@ pub(super) async fn serve(
     target: Target,
     ends: HubEnds,
     terminal: bool,
+    hold: Hold,
     mut commands: mpsc::UnboundedReceiver<Command>,
     drained: watch::Sender<bool>,
 ) {
     let Target { stdin, stdout, stderr, ours } = target;
+    let mut is_held = hold == Hold::UntilStarted && ours.is_some() && !terminal;
     let (log, listener, attach_socket) = match ours {
         Some(ours) => (ours.log, ours.listener, Some(ours.file.attach_socket)),
         None => (None, None, None),
@@ -135,14 +137,18 @@ pub(super) async fn serve(
     let listening = listener.map(|listener| tokio::task::spawn_local(listener::serve(listener, Rc::clone(&process))));
     let mut pumps = tokio::task::JoinSet::new();
     let mut terminal_sink = stdout;
+    let mut held = Vec::new();
     if !terminal {
         for (end, sink, stream) in [
             (ends.stdout.map(OwnedFd::from), terminal_sink.take(), Stream::Stdout),
             (ends.stderr.map(OwnedFd::from), stderr, Stream::Stderr),
         ] {
             if let (Some(end), Some(sink)) = (end.and_then(register), sink.and_then(|sink| Sink::new(sink).ok())) {
-                pumps.spawn_local(pump(end, sink, stream, Rc::clone(&process)));
+                held.push((end, sink, stream));
             }
+        }
+        if !is_held {
+            release(&mut held, &mut pumps, &process);
         }
     }
     let mut ended = false;
@@ -166,6 +172,10 @@ pub(super) async fn serve(
                     let sink = terminal_sink.take().and_then(|sink| Sink::new(sink).ok());
                     pumps.spawn_local(pump(master, sink.unwrap_or(Sink::Ours), Stream::Stdout, Rc::clone(&process)));
                 }
+                Some(Command::Started) => {
+                    is_held = false;
+                    release(&mut held, &mut pumps, &process);
+                }
                 Some(Command::CloseStdin) => {
                     // A fifo ends when its client has left as well; what clients sent before goes first.
                     if keeper.take().is_none() && !terminal {
@@ -176,6 +186,10 @@ pub(super) async fn serve(
                 Some(Command::Ended) | None => {
                     if !ended {
                         ended = true;
+                        // One that never started has said nothing: what is there is the runtime's.
+                        if is_held {
+                            held.clear();
+                        }
                         waiting_for_terminal = false;
                         deadline.as_mut().reset(tokio::time::Instant::now() + DRAIN_WITHIN);
                     }
@@ -209,6 +223,17 @@ pub(super) async fn serve(
         remove_socket(attach_socket);
     }
     drained.send_replace(true);
+}
+
+/// Lets the outputs flow.
+fn release(
+    held: &mut Vec<(Rc<AsyncFd<OwnedFd>>, Sink, Stream)>,
+    pumps: &mut tokio::task::JoinSet<()>,
+    process: &Rc<Process>,
+) {
+    for (end, sink, stream) in held.drain(..) {
+        pumps.spawn_local(pump(end, sink, stream, Rc::clone(process)));
+    }
 }
 
 fn copy_input(source: AsyncFd<fs::File>, process: &Rc<Process>) -> JoinHandle<()> {

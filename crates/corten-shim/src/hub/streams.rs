@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 pub(super) enum Command {
     /// The master end of its terminal; copying begins.
     Terminal(OwnedFd),
+    /// Output that was held is the process's own, and goes to its sinks.
+    Started,
     /// Its standard input is to be closed.
     CloseStdin,
     /// It has ended: what it wrote is drained, then clients are let go.
@@ -26,6 +28,11 @@ impl Streams {
     /// Gives the hub the master end of the process's terminal.
     pub fn set_terminal(&self, master: OwnedFd) {
         self.tell(Command::Terminal(master));
+    }
+
+    /// Says that the process runs: see [`Hold`](super::Hold).
+    pub fn started(&self) {
+        self.tell(Command::Started);
     }
 
     /// Closes the process's standard input, once everything on its way was written.

@@ -20,7 +20,7 @@ use crate::{
     console::Console,
     container::{Config, Container},
     error::TaskError,
-    hub::{self, ChildEnds, Owner, StdioNames},
+    hub::{self, ChildEnds, Hold, Owner, StdioNames},
     invoke, oom, options,
     process::Process,
     reaper::Child,
@@ -92,7 +92,7 @@ async fn spawn_init(
     init: &Process,
 ) -> Result<Arc<Child>, TaskError> {
     let owner = Owner { uid: options.io_uid, gid: options.io_gid };
-    let opened = hub::open(&shim.hub, &init.stdio, owner)?;
+    let opened = hub::open(&shim.hub, &init.stdio, owner, Hold::Not)?;
     let console = init.stdio.terminal.then(|| Console::listen(bundle, "init")).transpose()?;
     let pid_path = bundle.join("init.pid");
     let mut command = runtime.create(Create {

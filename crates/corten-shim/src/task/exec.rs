@@ -7,7 +7,7 @@ use corten_types::TaskStatus;
 
 use crate::{
     error::TaskError,
-    hub::{self, Owner, StdioNames},
+    hub::{self, Hold, Owner, StdioNames},
     process::Process,
     shim::Shim,
 };
@@ -33,8 +33,8 @@ pub fn exec(shim: &Arc<Shim>, request: ExecProcessRequest) -> Result<(), TaskErr
     let process = Process::new(&request.exec_id, names, spec);
     container.add_exec(Arc::clone(&process))?;
     let owner = Owner { uid: container.options.io_uid, gid: container.options.io_gid };
-    let opened =
-        hub::open(&shim.hub, &process.stdio, owner).inspect_err(|_| container.remove_exec(&request.exec_id))?;
+    let opened = hub::open(&shim.hub, &process.stdio, owner, Hold::UntilStarted)
+        .inspect_err(|_| container.remove_exec(&request.exec_id))?;
     process.set_streams(opened.streams, None);
     process.set_child_ends(opened.child);
     let event = TaskExecAdded { container_id: container.id.clone(), exec_id: request.exec_id };

@@ -93,6 +93,7 @@ async fn spawn_exec(shim: &Shim, container: &Container, process: &Process) -> Re
     let terminal = console.map(|console| console.receive()).transpose()?;
     if let Some(streams) = process.streams() {
         exits::connect_terminal(&streams, terminal.as_ref())?;
+        streams.started();
     }
     process.set_terminal(terminal);
     Ok(child)
