@@ -1,10 +1,11 @@
 //! The supervisor daemon (containerd).
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Read, path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use corten_supervisor::{
     config::{Config, Flags},
+    events::command,
     serve::serve,
     version::VERSION,
 };
@@ -13,6 +14,9 @@ use corten_supervisor::{
 const WORKERS: usize = 2;
 /// Threads for what blocks (files, shims' programs), gone after a few idle seconds.
 const BLOCKING: usize = 64;
+
+/// Most bytes of an event, as of any ttrpc message.
+const EVENT_BYTES: u64 = 4 << 20;
 
 fn main() -> ExitCode {
     let matches = command().get_matches_from(corten_supervisor::config::normalise(std::env::args()));
@@ -44,6 +48,12 @@ fn command() -> Command {
                 .help("trace, debug, info, warn or error [info]")
                 .global(true),
         )
+        .subcommand(
+            Command::new("publish")
+                .about("publish the event on standard input, a google.protobuf.Any")
+                .arg(Arg::new("namespace").long("namespace").value_name("NAME").required(true))
+                .arg(Arg::new("topic").long("topic").value_name("TOPIC").required(true)),
+        )
 }
 
 fn run(matches: &ArgMatches) -> Result<(), String> {
@@ -56,6 +66,9 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
         log_level: matches.get_one::<String>("log-level").cloned(),
     };
     let (config, unknown) = Config::load(flags).map_err(|error| chain(&error))?;
+    if let Some(("publish", matches)) = matches.subcommand() {
+        return publish(&config, matches);
+    }
     let level: corten_telemetry::Level = config.log_level.parse().map_err(|error| chain(&error))?;
     corten_telemetry::init(level, corten_telemetry::Format::Text);
     for key in unknown {
@@ -72,6 +85,16 @@ fn run(matches: &ArgMatches) -> Result<(), String> {
     // What blocks is not waited for: every answer given stands already.
     runtime.shutdown_background();
     served
+}
+
+fn publish(config: &Config, matches: &ArgMatches) -> Result<(), String> {
+    let text = |name: &str| matches.get_one::<String>(name).cloned().unwrap_or_default();
+    let mut event = Vec::new();
+    let read = std::io::stdin().take(EVENT_BYTES).read_to_end(&mut event);
+    read.map_err(|error| format!("read the event from standard input: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("start the runtime: {error}"))?;
+    runtime.block_on(command::publish(&config.address, &text("namespace"), &text("topic"), &event))
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    task::Poll,
 };
 
 use corten_containerd_api::{
@@ -98,11 +99,13 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         made.map_err(failed("make directory", directory))?;
     }
     let _lock = lock(&config.root)?;
-    let supervisor = Arc::new(open(config)?);
+    let supervisor = Arc::new(open(config).await?);
     let config = &supervisor.config;
     gc::remove_orphans(&supervisor);
     let shims_found = shims::adopt::find(&supervisor);
 
+    // Before the sockets: who can connect may also end us, and then they are to be removed.
+    let stop = StopSignal::listen();
     let events = listen(&config.ttrpc_address()).map_err(failed("listen on", &config.ttrpc_address()))?;
     let listener = listen(&config.address).map_err(failed("listen on", &config.address))?;
     tokio::spawn(corten_shim_api::server::serve(events, Arc::new(shims::EventsSocket(supervisor.clone()))));
@@ -115,7 +118,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         served = router(&supervisor).serve_with_incoming(UnixListenerStream::new(listener)) => {
             served.map_err(|source| ServeError::Serve { path: config.address.clone(), source })
         }
-        () = stop_signal() => Ok(()),
+        () = stop.came() => Ok(()),
     };
     for socket in [&config.address, &config.ttrpc_address()] {
         if let Err(error) = fs::remove_file(socket) {
@@ -125,7 +128,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     served
 }
 
-fn open(config: Config) -> Result<Supervisor, ServeError> {
+async fn open(config: Config) -> Result<Supervisor, ServeError> {
     let metadata = Database::open(&config.root)?;
     if let Some(aside) = metadata.set_aside() {
         tracing::error!(path = %aside.path.display(), error = aside.reason, "broken metadata was set aside");
@@ -135,7 +138,7 @@ fn open(config: Config) -> Result<Supervisor, ServeError> {
         path: config.root.clone(),
         source,
     })?;
-    let snapshots = Snapshots::open(&config.root, &metadata).map_err(ServeError::Snapshots)?;
+    let snapshots = Snapshots::open(&config.root, &metadata).await.map_err(ServeError::Snapshots)?;
     Ok(Supervisor {
         metadata,
         content,
@@ -190,14 +193,29 @@ fn router(supervisor: &Arc<Supervisor>) -> tonic::transport::server::Router {
         .add_service(HealthServer::new(HealthService))
 }
 
-async fn stop_signal() {
-    let listen = |kind| unix::signal(kind).map_err(|error| warn!(%error, "a signal cannot be waited for"));
-    let (Ok(mut term), Ok(mut int)) = (listen(unix::SignalKind::terminate()), listen(unix::SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => info!(signal = "SIGTERM", "stopping; shims stay"),
-        _ = int.recv() => info!(signal = "SIGINT", "stopping; shims stay"),
+/// SIGTERM and SIGINT, from when it is made.
+struct StopSignal(Vec<(&'static str, unix::Signal)>);
+
+impl StopSignal {
+    fn listen() -> Self {
+        let kinds = [("SIGTERM", unix::SignalKind::terminate()), ("SIGINT", unix::SignalKind::interrupt())];
+        let listened = kinds.into_iter().filter_map(|(name, kind)| match unix::signal(kind) {
+            Ok(signal) => Some((name, signal)),
+            Err(error) => {
+                warn!(signal = name, %error, "the signal ends the process without cleaning up");
+                None
+            }
+        });
+        Self(listened.collect())
+    }
+
+    async fn came(mut self) {
+        let first = std::future::poll_fn(|context| {
+            let mut came =
+                self.0.iter_mut().filter_map(|(name, signal)| signal.poll_recv(context).is_ready().then_some(*name));
+            came.next().map_or(Poll::Pending, Poll::Ready)
+        });
+        let signal = first.await;
+        info!(signal, "stopping; shims stay");
     }
 }

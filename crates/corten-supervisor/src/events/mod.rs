@@ -4,6 +4,7 @@
 //! shared. A subscriber that does not read is given [`WAITING`] envelopes of patience and then
 //! disconnected, so that it learns of its loss; it never holds up who publishes.
 
+pub mod command;
 mod fields;
 pub mod forward;
 pub mod publish;

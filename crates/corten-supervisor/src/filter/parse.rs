@@ -45,13 +45,17 @@ impl Parser<'_> {
         if matches!(self.peek(), None | Some(',')) {
             return Ok(Selector { path, test: Test::Present });
         }
+        let at = self.rest.clone();
         let operator = self.take_while(|symbol| matches!(symbol, '=' | '!' | '~'));
         let test = match operator.as_str() {
             "==" => Test::Equal(self.value(&['"'])?),
             "!=" => Test::NotEqual(self.value(&['"'])?),
             "~=" => Test::Matches(Regex::new(&self.value(&['"', '/', '|'])?).ok()),
             "" => return Err(self.wrong("expected an operator (\"==\"|\"!=\"|\"~=\")")),
-            other => return Err(self.wrong(&format!("unsupported operator {other:?}"))),
+            other => {
+                self.rest = at;
+                return Err(self.wrong(&format!("unsupported operator {other:?}")));
+            }
         };
         Ok(Selector { path, test })
     }

@@ -5,6 +5,10 @@
 //! (they survive a kill, not a power cut); the log is a prefix, so the next durable commit makes all
 //! of them durable too. What a user is told about (an image, a container, a blob) is durable.
 //!
+//! A record may speak of files that are not on disk yet: committed snapshots. Such a change calls
+//! [`Database::files_await_sync`], and before the next durable commit, which would make the record
+//! durable too, the files are synced: one syncfs an image, not one a layer.
+//!
 //! Reads see what was committed and answered, on a connection of their own, and never wait for a sync.
 
 mod open;
@@ -14,7 +18,10 @@ mod write;
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rusqlite::Connection;
@@ -32,6 +39,20 @@ pub struct Database {
     reader: Mutex<Connection>,
     writer: write::Writer,
     set_aside: Option<SetAside>,
+    files: Arc<Files>,
+}
+
+/// Files whose records are committed and whose data may not be on disk.
+#[derive(Default)]
+struct Files {
+    await_sync: AtomicBool,
+    sync: OnceLock<Box<dyn Fn() -> Result<()> + Send + Sync>>,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Files {{ await_sync: {:?} }}", self.await_sync)
+    }
 }
 
 impl Database {
@@ -64,6 +85,17 @@ impl Database {
     /// The database's.
     pub fn snapshot(&self) -> Result<Connection> {
         open::reader(&self.path)
+    }
+
+    /// How files are synced before a durable commit.
+    pub fn sync_files_with(&self, sync: impl Fn() -> Result<()> + Send + Sync + 'static) {
+        // Set once, when the stores are opened; a second call changes nothing.
+        let _ = self.files.sync.set(Box::new(sync));
+    }
+
+    /// From now on the next durable commit syncs files first.
+    pub fn files_await_sync(&self) {
+        self.files.await_sync.store(true, Ordering::Release);
     }
 
     /// The database that was found broken at this start and set aside, if one was.

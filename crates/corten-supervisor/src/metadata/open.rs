@@ -4,14 +4,14 @@ use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::{
-    Database,
+    Database, Files,
     schema::{FORMAT, TABLES},
     write::Writer,
 };
@@ -50,9 +50,9 @@ pub enum OpenError {
         /// Its format.
         found: i64,
     },
-    /// The broken file could not be moved out of the way.
-    #[error("set aside broken metadata {}", path.display())]
-    SetAside {
+    /// A file could not be moved, synced or made private.
+    #[error("keep metadata {}", path.display())]
+    File {
         /// The database file.
         path: PathBuf,
         /// The kernel's answer.
@@ -73,24 +73,26 @@ impl Database {
             Ok(connection) => connection,
             Err(Trouble::Newer(found)) => return Err(OpenError::Newer { path, found }),
             Err(Trouble::Broken(reason)) => {
-                let aside = put_away(&path).map_err(|source| OpenError::SetAside { path: path.clone(), source })?;
+                let aside = put_away(&path).map_err(|source| OpenError::File { path: path.clone(), source })?;
                 set_aside = Some(SetAside { path: aside, reason });
                 checked(&path).map_err(|trouble| match trouble {
                     Trouble::Newer(found) => OpenError::Newer { path: path.clone(), found },
-                    Trouble::Broken(reason) => {
-                        OpenError::SetAside { path: path.clone(), source: io::Error::other(reason) }
-                    }
+                    Trouble::Broken(reason) => OpenError::File { path: path.clone(), source: io::Error::other(reason) },
                 })?
             }
         };
         // Another user's process must not read environment variables out of stored specs.
         let private = fs::set_permissions(&path, fs::Permissions::from_mode(0o600));
-        private.map_err(|source| OpenError::SetAside { path: path.clone(), source })?;
+        private.map_err(|source| OpenError::File { path: path.clone(), source })?;
+        corten_sys::atomic_file::sync_directory(root)
+            .map_err(|source| OpenError::File { path: path.clone(), source })?;
         if let Some(aside) = &set_aside {
             remember(&connection, aside).map_err(|source| OpenError::Open { path: path.clone(), source })?;
         }
         let reader = reader_of(&path).map_err(|source| OpenError::Open { path: path.clone(), source })?;
-        Ok(Self { path, reader: Mutex::new(reader), writer: Writer::start(connection), set_aside })
+        let files = Arc::<Files>::default();
+        let writer = Writer::start(connection, files.clone());
+        Ok(Self { path, reader: Mutex::new(reader), writer, set_aside, files })
     }
 }
 

@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS snapshots (
     number INTEGER PRIMARY KEY,
     namespace TEXT NOT NULL, snapshotter TEXT NOT NULL, key TEXT NOT NULL,
     parent INTEGER REFERENCES snapshots (number), kind INTEGER NOT NULL,
-    size INTEGER NOT NULL DEFAULT 0, inodes INTEGER NOT NULL DEFAULT 0, record BLOB NOT NULL,
+    size INTEGER NOT NULL DEFAULT 0, inodes INTEGER NOT NULL DEFAULT 0,
+    unsynced_since_boot TEXT, record BLOB NOT NULL,
     UNIQUE (namespace, snapshotter, key)
 );
 CREATE INDEX IF NOT EXISTS snapshots_by_parent ON snapshots (parent);

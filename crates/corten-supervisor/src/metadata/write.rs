@@ -2,7 +2,11 @@
 
 use std::{
     fmt,
-    sync::mpsc::{self, Receiver, SyncSender, TrySendError},
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
     thread,
 };
 
@@ -10,6 +14,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tracing::error;
 
+use super::Files;
 use crate::error::{Error, Result};
 
 /// Changes that may wait. A caller is answered before it sends the next, so this bounds callers.
@@ -51,10 +56,10 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     /// Starts the thread; it ends when the last sender is gone.
-    pub(super) fn start(connection: Connection) -> Self {
+    pub(super) fn start(connection: Connection, files: Arc<Files>) -> Self {
         let (queue, waiting) = mpsc::sync_channel(WAITING);
         let started = thread::Builder::new().name("metadata".into()).stack_size(512 << 10).spawn(move || {
-            work(&connection, &waiting);
+            work(&connection, &waiting, &files);
         });
         if let Err(error) = started {
             // Every later write then answers that the writer is gone.
@@ -96,7 +101,7 @@ impl Writer {
     }
 }
 
-fn work(connection: &Connection, waiting: &Receiver<Queued>) {
+fn work(connection: &Connection, waiting: &Receiver<Queued>, files: &Files) {
     let mut synced = Durability::Relaxed;
     while let Ok(first) = waiting.recv() {
         let mut batch = vec![first];
@@ -110,11 +115,12 @@ fn work(connection: &Connection, waiting: &Receiver<Queued>) {
             true => Durability::Durable,
             false => Durability::Relaxed,
         };
-        commit(connection, batch, durability, &mut synced);
+        let flushed = durability == Durability::Durable && files.flush();
+        commit(connection, batch, durability, flushed, &mut synced);
     }
 }
 
-fn commit(connection: &Connection, batch: Vec<Queued>, durability: Durability, synced: &mut Durability) {
+fn commit(connection: &Connection, batch: Vec<Queued>, durability: Durability, flushed: bool, synced: &mut Durability) {
     let mut ran = Vec::with_capacity(batch.len());
     let result = begin(connection, durability, synced).and_then(|()| {
         for queued in batch {
@@ -125,6 +131,9 @@ fn commit(connection: &Connection, batch: Vec<Queued>, durability: Durability, s
             }
             run("RELEASE change", connection)?;
             ran.push(done);
+        }
+        if flushed {
+            run("UPDATE snapshots SET unsynced_since_boot = NULL WHERE unsynced_since_boot IS NOT NULL", connection)?;
         }
         run("COMMIT", connection)
     });
@@ -139,6 +148,25 @@ fn commit(connection: &Connection, batch: Vec<Queued>, durability: Durability, s
     for done in ran {
         let lost = done.keep.then(|| failure.clone()).flatten();
         (done.answer)(lost);
+    }
+}
+
+impl Files {
+    /// Syncs the files that wait for it; answers whether all of them are on disk since. Those of the
+    /// changes about to be committed were written before these were queued, so they are among them.
+    fn flush(&self) -> bool {
+        if !self.await_sync.swap(false, Ordering::AcqRel) {
+            return false;
+        }
+        let Some(sync) = self.sync.get() else { return false };
+        match sync() {
+            Ok(()) => true,
+            Err(error) => {
+                error!(%error, "files of committed snapshots are not on disk yet");
+                self.await_sync.store(true, Ordering::Release);
+                false
+            }
+        }
     }
 }
 

@@ -74,28 +74,54 @@ async fn adopt(supervisor: &Arc<Supervisor>, bundle: Bundle) {
             return;
         }
     };
-    let asked = StateRequest { id: id.clone(), exec_id: String::new() };
-    let state = client.state(&asked, Some(LOAD_TIMEOUT)).await;
     let shim = Arc::new(Shim::new(bundle, binary.unwrap_or_default(), client));
-    match state {
-        Err(error) if has_no_task(&error) => {
-            info!(ns = namespace, id, %error, "shim has no task");
-            if let Err(error) = shim.shut_down().await {
-                warn!(ns = namespace, id, %error, "shim without a task is left");
-            }
-            settle_unreachable(supervisor, shim.bundle(), Some(shim.binary())).await;
-            supervisor.tasks.forget(&namespace, &id);
+    // First, because Go's shims wait for a reader before they serve.
+    if let Err(error) = spawn::pass_on_log(shim.bundle()).map(|log| shim.keep_log(log)) {
+        warn!(ns = namespace, id, %error, "the shim's log is not read");
+    }
+    match state(&shim).await {
+        Ok(state) => {
+            live(supervisor, &shim);
+            announce_missed_exit(supervisor, &shim, state);
         }
-        state => {
-            if let Err(error) = spawn::pass_on_log(shim.bundle()).map(|log| shim.keep_log(log)) {
-                warn!(ns = namespace, id, %error, "the shim's log is not read");
-            }
-            supervisor.tasks.live(shim.clone());
-            watch_shim(supervisor.clone(), shim.clone());
-            match state {
-                Ok(state) => announce_missed_exit(supervisor, &shim, state),
-                Err(error) => warn!(ns = namespace, id, %error, "shim is kept, though it does not tell its state"),
-            }
+        Err(error) if has_no_task(&error) => give_up(supervisor, &shim, &error).await,
+        Err(error) => {
+            warn!(ns = namespace, id, %error, "shim is kept, though it does not tell its state");
+            live(supervisor, &shim);
+            tokio::spawn(ask_again(supervisor.clone(), shim));
+        }
+    }
+}
+
+async fn state(shim: &Shim) -> Result<StateResponse, CallError> {
+    let asked = StateRequest { id: shim.id().to_owned(), exec_id: String::new() };
+    shim.client.state(&asked, Some(LOAD_TIMEOUT)).await
+}
+
+fn live(supervisor: &Arc<Supervisor>, shim: &Arc<Shim>) {
+    supervisor.tasks.live(shim.clone());
+    watch_shim(supervisor.clone(), shim.clone());
+}
+
+/// A shim that was reached and has no task: what it was started for never came to be, or is over.
+async fn give_up(supervisor: &Arc<Supervisor>, shim: &Arc<Shim>, error: &CallError) {
+    info!(ns = shim.namespace(), id = shim.id(), %error, "shim has no task");
+    if let Err(error) = shim.shut_down().await {
+        warn!(ns = shim.namespace(), id = shim.id(), %error, "shim without a task is left");
+    }
+    settle_unreachable(supervisor, shim.bundle(), Some(shim.binary())).await;
+    supervisor.tasks.forget(shim.namespace(), shim.id());
+}
+
+/// Goes on asking a mute shim, for as long as it is connected; its answer decides.
+async fn ask_again(supervisor: Arc<Supervisor>, shim: Arc<Shim>) {
+    while !shim.client.is_closed() {
+        tokio::time::sleep(LOAD_TIMEOUT).await;
+        match state(&shim).await {
+            Ok(state) => return announce_missed_exit(&supervisor, &shim, state),
+            Err(error) if error.is_not_found() => return give_up(&supervisor, &shim, &error).await,
+            // Closed: whoever watches the connection settles it.
+            Err(_) => {}
         }
     }
 }

@@ -218,7 +218,7 @@ pub(super) fn pass_on_log(bundle: &Bundle) -> Result<LogPipe> {
                 Ok(0) => break,
                 Ok(_) => {
                     let text = String::from_utf8_lossy(&buffer);
-                    text.lines().for_each(|line| tracing::info!(ns = namespace, id, line, "shim"));
+                    text.lines().for_each(|line| pass_on(&namespace, &id, line));
                 }
                 Err(error) => {
                     warn!(ns = namespace, id, %error, "the shim's log is not read any more");
@@ -228,4 +228,15 @@ pub(super) fn pass_on_log(bundle: &Bundle) -> Result<LogPipe> {
         }
     });
     Ok(LogPipe(reading))
+}
+
+/// A line of a shim's log at its own level, as far as it tells; Go's shims are talkative at `info`.
+fn pass_on(namespace: &str, id: &str, line: &str) {
+    let is_bad =
+        ["level=warn", "level=error", "level=fatal", " WARN ", " ERROR "].iter().any(|mark| line.contains(mark));
+    if is_bad {
+        warn!(ns = namespace, id, line, "shim");
+    } else {
+        tracing::debug!(ns = namespace, id, line, "shim");
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Renames the active snapshot `key` to `name` and freezes it. Its files are on disk before the
-/// record says so.
+/// record is: both by the next durable commit, which an image's record is.
 ///
 /// # Errors
 /// `AlreadyExists` when the name is taken, `NotFound` without the key, `FailedPrecondition` when it
@@ -47,6 +47,7 @@ pub(super) async fn commit(
     })
     .await?;
 
+    let boot = supervisor.snapshots.boot.clone();
     let change = move |c: &Connection| {
         let mut snapshot = committable(c, &caller, &snapshotter, &key, &name)?;
         if snapshot.number != number {
@@ -60,9 +61,12 @@ pub(super) async fn commit(
         let info = &mut snapshot.info;
         (info.name, info.kind, info.labels) = (name, Kind::Committed.to_wire().into(), labels);
         (info.created_at, info.updated_at) = (now, now);
-        records::replace(c, &snapshot)
+        records::replace(c, &snapshot)?;
+        records::await_sync(c, number, &boot)
     };
-    supervisor.metadata.write(Durability::Relaxed, change).await
+    supervisor.metadata.write(Durability::Relaxed, change).await?;
+    supervisor.metadata.files_await_sync();
+    Ok(())
 }
 
 fn committable(connection: &Connection, caller: &Caller, snapshotter: &str, key: &str, name: &str) -> Result<Snapshot> {

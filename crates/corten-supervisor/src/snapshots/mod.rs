@@ -20,12 +20,13 @@ use std::{
 use corten_proto::containerd::types::Mount;
 use corten_snapshots::{Overlay, OverlayError};
 use rusqlite::Connection;
+use tracing::{info, warn};
 
 pub use self::service::SnapshotsService;
 pub(crate) use self::{records::Kind, remove::remove_directories};
 use crate::{
     error::{Error, Result},
-    metadata::Database,
+    metadata::{Database, Durability},
 };
 
 /// The one snapshotter offered so far.
@@ -36,6 +37,8 @@ pub const OVERLAYFS: &str = "overlayfs";
 pub struct Snapshots {
     overlay: Overlay,
     next: AtomicU64,
+    /// Of this boot of the machine.
+    boot: String,
 }
 
 impl Snapshots {
@@ -44,7 +47,7 @@ impl Snapshots {
     ///
     /// # Errors
     /// The kernel's, or the database's.
-    pub fn open(root: &Path, metadata: &Database) -> Result<Self> {
+    pub async fn open(root: &Path, metadata: &Database) -> Result<Self> {
         let overlay = Overlay::new(root).map_err(|error| refused(&error))?;
         let listed = numbers(overlay.root());
         let on_disk =
@@ -53,7 +56,13 @@ impl Snapshots {
             Ok(c.query_row("SELECT coalesce(max(number), 0) FROM snapshots", [], |row| row.get::<_, i64>(0))?)
         })?;
         let next = on_disk.unwrap_or(0).max(recorded.unsigned_abs()) + 1;
-        Ok(Self { overlay, next: AtomicU64::new(next) })
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        let boot = boot.map_err(|error| Error::io("read the boot id", &error))?.trim().to_owned();
+        let snapshots = Self { overlay, next: AtomicU64::new(next), boot };
+        snapshots.recover(metadata).await?;
+        let synced = snapshots.overlay.clone();
+        metadata.sync_files_with(move || synced.sync().map_err(|error| refused(&error)));
+        Ok(snapshots)
     }
 
     /// Refuses what is no snapshotter of ours, in containerd's words.
@@ -68,6 +77,38 @@ impl Snapshots {
     /// Where the snapshotter keeps its directories.
     pub fn root(&self) -> &Path {
         self.overlay.root()
+    }
+
+    /// After a power cut: forgets committed snapshots whose files were not on disk, and makes the
+    /// directories again of those to be written that were not.
+    async fn recover(&self, metadata: &Database) -> Result<()> {
+        let boot = self.boot.clone();
+        let change = move |c: &Connection| records::forget_unsynced(c, &boot);
+        let (forgotten, waiting) = metadata.write(Durability::Relaxed, change).await?;
+        if forgotten > 0 {
+            warn!(forgotten, "snapshots were not on disk when the machine went down: unpack their images again");
+        }
+        if waiting {
+            metadata.files_await_sync();
+        }
+        let mut missing = Vec::new();
+        metadata.read(|c| {
+            records::each_everywhere(c, |_, _, snapshot| {
+                if snapshot.kind != Kind::Committed && !self.overlay.layer(snapshot.number).is_dir() {
+                    missing.push(snapshot);
+                }
+            })
+        })?;
+        for snapshot in missing {
+            let parents = metadata.read(|c| records::chain(c, snapshot.parent))?;
+            let made = self.overlay.prepare(snapshot.number, &parents, snapshot.kind.of_directories());
+            let (key, number) = (snapshot.info.name, snapshot.number);
+            match made {
+                Ok(()) => warn!(key, number, "the directories of a snapshot were lost and made again, empty"),
+                Err(error) => warn!(key, number, %error, "the directories of a snapshot are lost"),
+            }
+        }
+        Ok(())
     }
 
     fn next_number(&self) -> u64 {
@@ -125,7 +166,7 @@ pub(crate) fn remove_orphans(supervisor: &crate::Supervisor) -> Result<()> {
     let removed =
         supervisor.snapshots.overlay.tidy(|number| known.contains(&number)).map_err(|error| refused(&error))?;
     if removed > 0 {
-        tracing::info!(removed, "removed snapshot directories no record names");
+        info!(removed, "removed snapshot directories no record names");
     }
     Ok(())
 }

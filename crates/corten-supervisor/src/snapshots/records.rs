@@ -107,6 +107,29 @@ pub(super) fn insert(connection: &Connection, namespace: &str, snapshotter: &str
     Ok(added == 1)
 }
 
+/// The snapshot's files may not be on disk yet; should the machine go down before they are, they are
+/// not to be believed.
+pub(super) fn await_sync(connection: &Connection, number: u64, boot: &str) -> Result<()> {
+    connection
+        .prepare_cached("UPDATE snapshots SET unsynced_since_boot = ?2 WHERE number = ?1")?
+        .execute(params![signed(number), boot])?;
+    Ok(())
+}
+
+/// Forgets the snapshots whose files were not synced when the machine went down, and what stands on
+/// them. Answers how many, and whether any still waits for its sync in this boot.
+pub(super) fn forget_unsynced(connection: &Connection, boot: &str) -> Result<(usize, bool)> {
+    let forgotten = connection.execute(
+        "WITH RECURSIVE lost (number) AS (
+             SELECT number FROM snapshots WHERE unsynced_since_boot <> ?1
+             UNION SELECT s.number FROM snapshots s JOIN lost ON s.parent = lost.number
+         ) DELETE FROM snapshots WHERE number IN (SELECT number FROM lost)",
+        [boot],
+    )?;
+    let waiting = connection.prepare("SELECT 1 FROM snapshots WHERE unsynced_since_boot IS NOT NULL")?.exists([])?;
+    Ok((forgotten, waiting))
+}
+
 /// Writes over the record of the same number; its key may change.
 pub(super) fn replace(connection: &Connection, snapshot: &Snapshot) -> Result<()> {
     connection
