@@ -126,15 +126,18 @@ fn make_cpuset(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         result => result?,
     }
-    let Some(parent) = path.parent() else { return Ok(()) };
-    for name in CPUSET_FILES {
-        let file = path.join(name);
-        if fs::read_to_string(&file)?.trim().is_empty() {
-            let above = fs::read_to_string(parent.join(name))?;
-            OpenOptions::new().write(true).open(&file).and_then(|file| write_once(&file, above.trim()))?;
-        }
-    }
-    Ok(())
+    CPUSET_FILES.iter().try_for_each(|name| fill(path, name).map(drop))
+}
+
+/// The set of `path`, taken from the level above where it is empty; that one may be empty, too, when its maker was
+/// killed.
+fn fill(path: &Path, name: &str) -> io::Result<String> {
+    let file = path.join(name);
+    let own = fs::read_to_string(&file)?.trim().to_owned();
+    let Some(parent) = path.parent().filter(|_| own.is_empty()) else { return Ok(own) };
+    let above = fill(parent, name)?;
+    OpenOptions::new().write(true).open(&file).and_then(|file| write_once(&file, &above))?;
+    Ok(above)
 }
 
 fn write_once(file: &File, value: &str) -> io::Result<()> {

@@ -25,12 +25,19 @@ impl Cgroup {
 
     /// Every process in the cgroup and below it, by its id in the caller's pid namespace; none when it is gone.
     ///
+    /// On a hybrid machine the v2 directory is asked, too: clone3 puts a process there before it joins the others.
+    ///
     /// # Errors
     /// [`CgroupError::Read`].
     pub fn processes(&self) -> Result<Vec<i32>, CgroupError> {
         let mut found = Vec::new();
         if let Some(path) = self.main_directory() {
             collect(path, &mut found)?;
+        }
+        if let Some(path) = self.unified().filter(|_| !self.is_v2()) {
+            collect(path, &mut found)?;
+            found.sort_unstable();
+            found.dedup();
         }
         Ok(found)
     }

@@ -12,6 +12,7 @@ use corten_runtime_api::{console, pid_file, texts};
 use corten_sys::{descriptors, files, syscall::HERE};
 
 use crate::clock;
+use crate::home;
 use crate::hooks::{self, HookError};
 use crate::init::spawn::Options;
 use crate::init::{Init, InitError, spawn};
@@ -130,7 +131,8 @@ pub(crate) fn make(
 ) -> Result<Made, CreateError> {
     check_descriptors(arguments.preserve_fds)?;
     let bundle = absolute(arguments.bundle.as_deref().unwrap_or(Path::new(".")))?;
-    let spec = Spec::load(&bundle)?;
+    let mut spec = Spec::load(&bundle)?;
+    set_home(&mut spec, &bundle);
     let host = Host::detect()?;
     let cgroup = host.place(Some(&spec.linux.cgroups_path), &arguments.id);
     let mut plan = Plan::from_spec(&spec, &bundle, &cgroup)?;
@@ -165,6 +167,14 @@ pub(crate) fn make(
     directory.save(&record)?;
     announce(arguments, &init)?;
     Ok(Made { directory, record, init, plan, cgroup })
+}
+
+/// A root that cannot be opened is reported when it is mounted.
+fn set_home(spec: &mut Spec, bundle: &Path) {
+    let root = spec.root.as_ref().and_then(|root| std::fs::File::open(bundle.join(&root.path)).ok());
+    if let (Some(root), Some(process)) = (root, &mut spec.process) {
+        home::complete(process, root.as_fd());
+    }
 }
 
 fn check_descriptors(preserve_fds: u32) -> Result<(), CreateError> {

@@ -13,7 +13,7 @@ use corten_types::Signal;
 use crate::container::{Container, Status};
 use crate::hooks;
 use crate::report::warn;
-use crate::state_dir::{StateDir, StateError};
+use crate::state_dir::{self, StateDir, StateError};
 
 /// Why a container could not be removed.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ fn without_record(root: &Path, arguments: &Delete) -> Result<(), DeleteError> {
     let found = StateDir::open(root, &arguments.id);
     let result = match found {
         Ok(directory) => directory.remove(),
-        Err(StateError::NotFound) if arguments.force => return Ok(()),
+        Err(StateError::NotFound) if arguments.force => return Ok(state_dir::sweep(root, &arguments.id)?),
         Err(error) => Err(error),
     };
     result?;

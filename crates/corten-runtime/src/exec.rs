@@ -13,6 +13,7 @@ use corten_sys::{descriptors, pidfd::PidFd};
 
 use crate::container::{Container, Status};
 use crate::foreground::{self, Relay};
+use crate::home;
 use crate::init::{ExecKit, Init, InitError, spawn_exec};
 use crate::plan::{self, Extra, KINDS, ProcessPlan, StandardStreams};
 use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
@@ -123,10 +124,13 @@ fn plan(arguments: &Exec, record: &Record) -> Result<ProcessPlan, ExecError> {
     if let Some(number) = missing {
         return Err(ExecError::Preserve(number));
     }
-    let process = match &arguments.process {
+    let mut process = match &arguments.process {
         Some(path) => from_file(path)?,
         None => from_flags(arguments, record)?,
     };
+    if let Ok(root) = std::fs::File::open(format!("/proc/{}/root", record.init_process_pid)) {
+        home::complete(&mut process, root.as_fd());
+    }
     let extra = Extra { capabilities: &arguments.caps };
     let mut plan = plan::exec_process(&process, &extra)?;
     plan.preserve_fds = arguments.preserve_fds;

@@ -14,6 +14,7 @@ pub mod delete;
 pub mod exec;
 pub mod features;
 mod foreground;
+mod home;
 pub mod hooks;
 pub mod init;
 pub mod kill;

@@ -251,9 +251,7 @@ fn path_of(root: &Path, id: &str) -> Result<PathBuf, StateError> {
 
 fn remove(path: &Path) -> Result<(), StateError> {
     let fail = |source| StateError::Remove { path: path.to_owned(), source };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // A name no id can have, for an id may hold every letter that the prefix has.
-    let doomed = path.with_file_name(format!(".{name}~deleted"));
+    let doomed = doomed(path);
     match fs::rename(path, &doomed) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         // A removal that was killed left one behind.
@@ -263,6 +261,24 @@ fn remove(path: &Path) -> Result<(), StateError> {
         result => result.map_err(fail)?,
     }
     fs::remove_dir_all(&doomed).map_err(fail)
+}
+
+/// A name no id can have: an id may hold every letter of it but the tilde.
+fn doomed(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}~deleted"))
+}
+
+/// Removes what a removal of `id` left that was killed after the id was given back.
+///
+/// # Errors
+/// [`StateError::InvalidId`], [`StateError::Remove`].
+pub fn sweep(root: &Path, id: &str) -> Result<(), StateError> {
+    let path = doomed(&path_of(root, id)?);
+    match fs::remove_dir_all(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::Remove { path, source: error }),
+        _ => Ok(()),
+    }
 }
 
 impl Record {

@@ -22,7 +22,6 @@ const SETUP_FAILED: i32 = 255;
 /// Becomes the container's program; never returns.
 pub(super) fn run(plan: &Plan, mut kit: Kit) -> ! {
     bump::forbid();
-    kit.parent_socket = None;
     let Err(fault) = set_up(plan, &mut kit);
     let reported = send(kit.socket.as_fd(), &Report::Failed(fault));
     if fault.stage == Stage::Execute && (kit.is_released || reported.is_err()) {

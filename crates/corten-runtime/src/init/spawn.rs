@@ -107,7 +107,6 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Kit {
     pub(super) socket: OwnedFd,
-    pub(super) parent_socket: Option<OwnedFd>,
     pub(super) join_files: Vec<OwnedFd>,
     pub(super) join_namespaces: Vec<Option<OwnedFd>>,
     pub(super) tree: OwnedFd,
@@ -260,11 +259,15 @@ pub fn spawn(
     let (socket, child_socket) = descriptors::packet_pair().map_err(spawn_error("make a socket pair"))?;
     let namespaces = open_namespaces(plan)?;
     let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
-    let kit = prepare(plan, cgroup, options, namespaces, child_socket, &socket)?;
+    let kit = prepare(plan, cgroup, options, namespaces, child_socket)?;
     let mut kit = enter_before_clone(plan, kit)?;
     let cloned = clone_child(plan, unified.as_ref())?;
     let (pid, pidfd) = match cloned {
-        Cloned::Child => run::run(plan, kit),
+        Cloned::Child => {
+            // The parent's end must be nobody else's: its closing tells the child that the parent is gone.
+            drop(socket);
+            run::run(plan, kit)
+        }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
     kit.binds.clear();
@@ -303,12 +306,9 @@ fn prepare(
     options: Options,
     join_namespaces: Vec<Option<OwnedFd>>,
     socket: OwnedFd,
-    parent_socket: &OwnedFd,
 ) -> Result<Kit, InitError> {
-    let parent_socket = parent_socket.try_clone().map_err(spawn_error("copy a descriptor"))?;
     Ok(Kit {
         socket,
-        parent_socket: Some(parent_socket),
         join_files: cgroup.join_files().map_err(InitError::Cgroup)?,
         join_namespaces,
         tree: root_tree(plan)?,

@@ -87,7 +87,11 @@ impl Plan {
             root_propagation,
             bind_propagation,
             steps: mounts::plan(&spec.mounts, bundle, cgroup, &namespaces)?,
-            devices: if binds_dev { None } else { Some(devices::plan(&spec.linux.devices, namespaces.is_user_new())?) },
+            devices: if binds_dev {
+                None
+            } else {
+                Some(devices::plan(&spec.linux.devices, namespaces.has_own_users())?)
+            },
             masked: in_rootfs("linux.maskedPaths", &spec.linux.masked_paths)?,
             readonly: in_rootfs("linux.readonlyPaths", &spec.linux.readonly_paths)?,
             sysctls: sysctls(spec, &namespaces)?,

@@ -1,0 +1,117 @@
+//! Limits: what is written, what holds, what update changes.
+
+use std::{fs, io::Write, path::PathBuf, process::Stdio};
+
+use serde_json::json;
+
+use crate::{Host, text};
+
+/// The file of a limit: `v1` is controller/file, `v2` the file.
+fn limit(host: &Host, v1: &str, v2: &str) -> String {
+    let cgroup = format!("{}/web", host.root.name());
+    let is_v2 = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    let path = if is_v2 {
+        PathBuf::from(format!("/sys/fs/cgroup/{cgroup}/{v2}"))
+    } else {
+        let (controller, file) = v1.split_once('/').expect("controller/file");
+        PathBuf::from(format!("/sys/fs/cgroup/{controller}/{cgroup}/{file}"))
+    };
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).trim().to_owned()
+}
+
+#[test]
+fn limits_are_written_and_changed_by_update() {
+    let host = Host::new();
+    let _ = host.sleeping("web", |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20, "swap": 128 << 20});
+        config["linux"]["resources"]["cpu"] = json!({"quota": 50000, "period": 100000});
+        config["linux"]["resources"]["pids"] = json!({"limit": 50});
+    });
+    assert_eq!(limit(&host, "memory/memory.limit_in_bytes", "memory.max"), "67108864");
+    assert_eq!(limit(&host, "pids/pids.max", "pids.max"), "50");
+    assert!(["50000", "50000 100000"].contains(&limit(&host, "cpu/cpu.cfs_quota_us", "cpu.max").as_str()));
+
+    // Above the old sum of memory and swap: the two must be written the other way round.
+    let _ = host.run(&["update", "--memory", "256M", "--memory-swap", "512M", "--pids-limit", "20", "web"]).ok();
+    assert_eq!(limit(&host, "memory/memory.limit_in_bytes", "memory.max"), "268435456");
+    assert_eq!(limit(&host, "pids/pids.max", "pids.max"), "20");
+
+    let mut command = host.command(&["update", "--resources", "-", "web"]);
+    let mut update = command.stdin(Stdio::piped()).spawn().expect("it starts");
+    let resources = json!({"memory": {"limit": 32 << 20}, "cpu": {"quota": 20000}, "devices": null});
+    update.stdin.take().expect("piped").write_all(resources.to_string().as_bytes()).expect("it reads");
+    assert!(update.wait().expect("the child is ours").success());
+    assert_eq!(limit(&host, "memory/memory.limit_in_bytes", "memory.max"), "33554432");
+    assert!(["20000", "20000 100000"].contains(&limit(&host, "cpu/cpu.cfs_quota_us", "cpu.max").as_str()));
+    let _ = host.run(&["delete", "-f", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn more_processes_than_allowed_cannot_be_made() {
+    let host = Host::new();
+    let script = "i=0; while [ $i -lt 20 ]; do i=$((i+1)); sleep 30 & done; wait";
+    let ran = host.run_script("web", script, |config| {
+        config["linux"]["resources"]["pids"] = json!({"limit": 5});
+    });
+    assert!(ran.stderr.contains("can't fork"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn a_process_beyond_its_memory_is_killed() {
+    let host = Host::new();
+    let ran = host.run_script("web", "dd if=/dev/zero of=/dev/null bs=64M count=1", |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 16 << 20, "swap": 16 << 20});
+    });
+    assert!(ran.code == 137 || ran.stderr.contains("Killed"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn a_limit_too_small_to_start_in_is_named() {
+    let host = Host::new();
+    let ran = host.run_script("web", "true", |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 4096, "swap": 4096});
+    });
+    assert_ne!(ran.code, 0, "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn cgroups_are_seen_inside_read_only() {
+    let host = Host::new();
+    for namespace in [None, Some(json!({"type": "cgroup"}))] {
+        let name = if namespace.is_some() { "own" } else { "hosts" };
+        let script = "cat /proc/self/cgroup | head -1; ls /sys/fs/cgroup | grep -qE 'memory' && echo controllers; \
+                      mkdir /sys/fs/cgroup/x /sys/fs/cgroup/memory/x";
+        let ran = host.run_script(name, script, |config| {
+            crate::push(
+                config,
+                "/mounts",
+                json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                "options": ["ro", "nosuid", "noexec", "nodev"]}),
+            );
+            if let Some(namespace) = &namespace {
+                crate::push(config, "/linux/namespaces", namespace.clone());
+            }
+        });
+        assert!(ran.stdout.contains("controllers"), "{ran:?}");
+        assert_eq!(ran.stdout.contains(host.root.name()), namespace.is_none(), "{ran:?}");
+        assert!(ran.stderr.contains("/sys/fs/cgroup/x': Read-only file system"), "{ran:?}");
+        host.assert_clean();
+    }
+}
+
+#[test]
+fn a_cgroup_with_others_processes_is_not_taken() {
+    let host = Host::new();
+    let bundle = host.sleeping("web", |_| {});
+    // The same cgroup under another id.
+    let ran = host.run(&["create", "--bundle", text(&bundle), "other"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("container's cgroup is not empty: 1 process(es) found"), "{ran:?}");
+    assert_eq!(host.status("web"), "running", "the first container is not touched");
+    let _ = host.run(&["delete", "-f", "web"]).ok();
+    host.assert_clean();
+}

@@ -1,0 +1,72 @@
+//! Hooks: when they run, what they are told, and what a failing one does.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::Host;
+
+/// A hook that appends its name and what it was told to a file.
+fn noting(host: &Host, name: &str) -> Value {
+    let file = host.root.join("notes");
+    let script = format!("echo {name} $(cat) >> {}", file.display());
+    json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}])
+}
+
+#[test]
+fn each_hook_runs_at_its_time_and_is_told_the_state() {
+    let host = Host::new();
+    let names = ["prestart", "createRuntime", "poststart", "poststop"];
+    let ran = host.run_script("web", "true", |config| {
+        config["annotations"] = json!({"org.example": "yes"});
+        for name in names {
+            config["hooks"][name] = noting(&host, name);
+        }
+    });
+    let _ = ran.ok();
+    let notes = fs::read_to_string(host.root.join("notes")).expect("the hooks ran");
+    let found: Vec<(&str, Value)> = notes
+        .lines()
+        .map(|line| {
+            let (name, state) = line.split_once(' ').expect("a name and a state");
+            (name, serde_json::from_str(state).expect("JSON"))
+        })
+        .collect();
+    assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+    for ((_, state), status) in found.iter().zip(["creating", "creating", "running", "stopped"]) {
+        assert_eq!((&state["status"], &state["id"]), (&json!(status), &json!("web")));
+        assert_eq!(state["annotations"]["org.example"], "yes");
+        assert_eq!(state["pid"].as_i64().is_some_and(|pid| pid > 1), status != "stopped");
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn a_hook_that_fails_or_takes_too_long_undoes_the_container() {
+    let host = Host::new();
+    for (name, script, timeout, said) in [
+        ("createRuntime", "echo no good >&2; exit 3", 5, "stderr: no good"),
+        ("prestart", "exec sleep 100", 1, "hook ran past specified timeout of 1 s"),
+        ("poststart", "exit 1", 5, "error running poststart hook #0 /bin/sh"),
+    ] {
+        let ran = host.run_script(name, "sleep 1000", |config| {
+            config["hooks"][name] = json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin"], "timeout": timeout}]);
+        });
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stderr.contains(said), "{ran:?}");
+        host.assert_clean();
+    }
+}
+
+#[test]
+fn a_hook_sees_the_containers_namespaces_by_its_pid() {
+    let host = Host::new();
+    let file = host.root.join("net");
+    let script =
+        format!("pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); readlink /proc/$pid/ns/net > {}", file.display());
+    let ran = host.run_script("web", "readlink /proc/self/ns/net", |config| {
+        config["hooks"]["prestart"] =
+            json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]);
+    });
+    assert_eq!(ran.ok().stdout, fs::read_to_string(&file).expect("the hook ran"));
+}

@@ -1,0 +1,159 @@
+//! Namespaces: own, joined by path, user namespaces with mappings, time offsets.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::{Host, push, set};
+
+fn namespaces(config: &mut Value, kinds: &[&str]) {
+    set(config, "/linux/namespaces", kinds.iter().map(|kind| json!({"type": kind})).collect());
+}
+
+#[test]
+fn a_container_joins_the_namespaces_of_another() {
+    let host = Host::new();
+    let _ = host.sleeping("first", |_| {});
+    let pid = host.state_of("first")["pid"].to_string();
+    let of = |kind: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).expect("it runs").display().to_string();
+    let script = "for n in net ipc uts pid; do readlink /proc/self/ns/$n; done; hostname";
+    let ran = host.run_script("second", script, |config| {
+        namespaces(config, &["mount"]);
+        config["hostname"] = json!("");
+        for (kind, file) in [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid")] {
+            push(config, "/linux/namespaces", json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")}));
+        }
+    });
+    let expected = format!("{}\n{}\n{}\n{}\nbundle\n", of("net"), of("ipc"), of("uts"), of("pid"));
+    assert_eq!(ran.ok().stdout, expected);
+    assert_eq!(host.status("first"), "running");
+    let _ = host.run(&["delete", "-f", "first"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_named() {
+    let host = Host::new();
+    let ran = host.run_script("web", "true", |config| {
+        namespaces(config, &["mount", "uts"]);
+        push(config, "/linux/namespaces", json!({"type": "network", "path": "/nope"}));
+    });
+    assert!(ran.stderr.contains("network namespace /nope: no such file or directory"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn without_a_pid_namespace_kill_reaches_every_process() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["sh", "-c", "sleep 1000 & sleep 1000; true"], |config| {
+        namespaces(config, &["mount", "uts", "ipc", "network"]);
+    });
+    host.create("web", &bundle);
+    let _ = host.run(&["start", "web"]).ok();
+    let pids = || host.run(&["ps", "-f", "json", "web"]).ok().stdout.matches(',').count() + 1;
+    integration_tests::wait_for("three processes", integration_tests::DEADLINE, || pids() == 3);
+    let _ = host.run(&["kill", "web", "KILL"]).ok();
+    host.wait_for_status("web", "stopped");
+    let _ = host.run(&["delete", "web"]).ok();
+    host.assert_clean();
+}
+
+/// A configuration in a user namespace whose ids lie at 100000 on the host.
+fn in_user_namespace(config: &mut Value) {
+    push(config, "/linux/namespaces", json!({"type": "user"}));
+    let mapping = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    config["linux"]["uidMappings"] = mapping.clone();
+    config["linux"]["gidMappings"] = mapping;
+}
+
+#[test]
+fn root_of_a_user_namespace_is_nobody_outside() {
+    let host = Host::new();
+    let data = host.root.make("data");
+    let script = "id -u; cat /proc/self/uid_map | tr -s ' '; touch /tmp/mine && stat -c %u /tmp/mine; echo x > /dev/null && echo null; \
+                  touch /data/x; mount -t tmpfs tmpfs /home && echo mounted; hostname renamed && hostname";
+    let bundle = host.bundle("web", &["sh", "-c", script], |config| {
+        in_user_namespace(config);
+        let caps = config["process"]["capabilities"].clone();
+        for set in ["bounding", "effective", "permitted"] {
+            let mut list = caps[set].clone();
+            list.as_array_mut().expect("an array").push(json!("CAP_SYS_ADMIN"));
+            config["process"]["capabilities"][set] = list;
+        }
+        push(
+            config,
+            "/mounts",
+            json!({"destination": "/data", "type": "bind", "source": data.display().to_string(), "options": ["bind"]}),
+        );
+    });
+    // The rootfs belongs to the host's root: nothing can be made in it from inside.
+    fs::create_dir(bundle.join("rootfs/data")).expect("the bundle is ours");
+    let ran = host.run(&["run", "--bundle", crate::text(&bundle), "web"]);
+    assert_eq!(ran.stdout, "0\n 0 100000 65536\n0\nnull\nmounted\nrenamed\n", "{ran:?}");
+    assert!(ran.stderr.contains("/data/x: Permission denied"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn exec_enters_a_user_namespace() {
+    let host = Host::new();
+    let _ = host.sleeping("web", in_user_namespace);
+    let pid = host.state_of("web")["pid"].to_string();
+    assert!(fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs").contains("Uid:\t100000"));
+    let ran = host.run(&["exec", "web", "sh", "-c", "id -u; readlink /proc/self/ns/user"]).ok();
+    let user = fs::read_link(format!("/proc/{pid}/ns/user")).expect("it runs");
+    assert_eq!(ran.stdout, format!("0\n{}\n", user.display()));
+    let _ = host.run(&["delete", "-f", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_user_namespace_is_joined_by_path() {
+    let host = Host::new();
+    let _ = host.sleeping("first", in_user_namespace);
+    let pid = host.state_of("first")["pid"].to_string();
+    let ran =
+        host.run_script("second", "id -u; readlink /proc/self/ns/user; touch /dev/shm/x && echo wrote", |config| {
+            push(config, "/linux/namespaces", json!({"type": "user", "path": format!("/proc/{pid}/ns/user")}));
+        });
+    let user = fs::read_link(format!("/proc/{pid}/ns/user")).expect("it runs");
+    assert_eq!(ran.stdout, format!("0\n{}\nwrote\n", user.display()), "{ran:?}");
+    let _ = host.run(&["delete", "-f", "first"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn clocks_of_a_time_namespace_are_offset() {
+    let host = Host::new();
+    let ran = host.run_script("web", "cut -d. -f1 /proc/uptime", |config| {
+        push(config, "/linux/namespaces", json!({"type": "time"}));
+        config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1_000_000_000, "nanosecs": 0}});
+    });
+    assert!(ran.ok().out().parse::<u64>().expect("a number") > 1_000_000_000);
+    host.assert_clean();
+}
+
+#[test]
+fn events_travel_as_the_propagation_says() {
+    let host = Host::new();
+    let data = host.root.make("data");
+    let ran = host.run_script("web", "grep -E ' /(p|s) ' /proc/self/mountinfo", |config| {
+        let source = data.display().to_string();
+        push(
+            config,
+            "/mounts",
+            json!({"destination": "/p", "type": "bind", "source": source, "options": ["rbind", "rprivate"]}),
+        );
+        push(
+            config,
+            "/mounts",
+            json!({"destination": "/s", "type": "bind", "source": source, "options": ["rbind", "rshared"]}),
+        );
+    });
+    let out = ran.ok().stdout;
+    let line =
+        |target: &str| out.lines().find(|line| line.contains(&format!(" {target} "))).expect("mounted").to_owned();
+    assert!(!line("/p").contains("shared:") && !line("/p").contains("master:"), "{out}");
+    assert!(line("/s").contains("shared:"), "{out}");
+    host.assert_clean();
+}

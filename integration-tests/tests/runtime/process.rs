@@ -1,0 +1,114 @@
+//! What a process finds itself to be: capabilities, user, limits, directory, descriptors, environment.
+
+use serde_json::json;
+
+use crate::{Host, set};
+
+#[test]
+fn capabilities_are_those_of_the_spec_in_all_five_sets() {
+    let host = Host::new();
+    let ran = host.run_script("web", "grep Cap /proc/self/status", |config| {
+        let (two, one) = (json!(["CAP_KILL", "CAP_CHOWN"]), json!(["CAP_CHOWN"]));
+        let sets = json!({"bounding": two, "effective": one, "permitted": two, "inheritable": one, "ambient": one});
+        set(config, "/process/capabilities", sets);
+    });
+    let expected = "CapInh:\t0000000000000001\nCapPrm:\t0000000000000021\nCapEff:\t0000000000000021\n\
+                    CapBnd:\t0000000000000021\nCapAmb:\t0000000000000001\n";
+    // Root's execve raises permitted and effective to the bounding set, unless root is nothing special.
+    assert_eq!(ran.ok().stdout, expected);
+}
+
+#[test]
+fn an_ordinary_user_keeps_ambient_capabilities_only() {
+    let host = Host::new();
+    let ran = host.run_script("web", "id; grep -E 'Cap(Prm|Eff|Amb)|NoNewPrivs|Groups' /proc/self/status", |config| {
+        set(config, "/process/user", json!({"uid": 1000, "gid": 1001, "additionalGids": [5, 6]}));
+        let (both, ambient) = (json!(["CAP_KILL", "CAP_NET_BIND_SERVICE"]), json!(["CAP_NET_BIND_SERVICE"]));
+        let sets =
+            json!({"bounding": both, "effective": both, "permitted": both, "inheritable": both, "ambient": ambient});
+        set(config, "/process/capabilities", sets);
+    });
+    let out = ran.ok().stdout;
+    assert!(out.starts_with("uid=1000 gid=1001 groups=5,6"), "{out}");
+    for line in
+        ["CapPrm:\t0000000000000400", "CapEff:\t0000000000000400", "CapAmb:\t0000000000000400", "NoNewPrivs:\t1"]
+    {
+        assert!(out.contains(line), "{line} in {out}");
+    }
+}
+
+#[test]
+fn limits_umask_and_oom_score_are_set() {
+    let host = Host::new();
+    let ran = host.run_script("web", "ulimit -n; ulimit -H -n; umask; cat /proc/self/oom_score_adj", |config| {
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]);
+        config["process"]["oomScoreAdj"] = json!(321);
+        config["process"]["user"]["umask"] = json!(0o27);
+    });
+    assert_eq!(ran.ok().stdout, "100\n200\n0027\n321\n");
+}
+
+#[test]
+fn the_directory_is_entered_and_a_missing_one_is_an_error() {
+    let host = Host::new();
+    assert_eq!(host.run_script("web", "pwd", |config| set(config, "/process/cwd", json!("/root"))).ok().out(), "/root");
+    let ran = host.run_script("other", "pwd", |config| set(config, "/process/cwd", json!("/nope")));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("chdir to cwd (\\\"/nope\\\")"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn no_descriptor_of_the_runtime_is_left_open() {
+    let host = Host::new();
+    // The fourth is the directory that ls itself reads.
+    assert_eq!(host.run_script("web", "ls /proc/self/fd | wc -l", |_| {}).ok().out(), "4");
+}
+
+#[test]
+fn preserved_descriptors_are_inherited_and_missing_ones_refused() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["sh", "-c", "cat <&3"], |_| {});
+    let runtime = integration_tests::programs::path("corten-runtime");
+    let line = format!(
+        "echo passed > {root}/three; exec {runtime} --root {state} run --preserve-fds \"$1\" --bundle {bundle} web 3<{root}/three",
+        root = host.root.path().display(),
+        runtime = runtime.display(),
+        state = host.state().display(),
+        bundle = bundle.display(),
+    );
+    let with =
+        |count: &str| integration_tests::Ran::of(std::process::Command::new("sh").args(["-c", &line, "sh", count]));
+    assert_eq!(with("1").ok().out(), "passed");
+    let missing = with("40");
+    assert_eq!(missing.code, 1);
+    assert!(missing.stderr.contains("--preserve-fds: descriptor"), "{missing:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn home_is_the_users_directory() {
+    let host = Host::new();
+    assert_eq!(host.run_script("web", "echo $HOME", |_| {}).ok().out(), "/root");
+    let with_home = |config: &mut serde_json::Value| config["process"]["env"] = json!(["PATH=/bin", "HOME=/given"]);
+    assert_eq!(host.run_script("two", "echo $HOME", with_home).ok().out(), "/given");
+}
+
+#[test]
+fn what_is_not_built_yet_is_refused_by_name_and_leaves_nothing() {
+    let host = Host::new();
+    for (pointer, key, value, said) in [
+        ("/linux", "seccomp", json!({"defaultAction": "SCMP_ACT_ERRNO"}), "linux.seccomp: not supported yet"),
+        ("/linux", "intelRdt", json!({"closID": "a"}), "linux.intelRdt: not supported yet"),
+        ("/process", "apparmorProfile", json!("docker-default"), "process.apparmorProfile: not supported yet"),
+        ("/process", "scheduler", json!({"policy": "SCHED_OTHER"}), "process.scheduler: not supported yet"),
+    ] {
+        let ran = host.run_script(key, "true", |config| {
+            let object = config.pointer_mut(pointer).and_then(serde_json::Value::as_object_mut);
+            object.expect("an object").insert(key.to_owned(), value);
+        });
+        assert_eq!(ran.code, 1, "{key}");
+        assert!(ran.stderr.contains(said), "{key}: {ran:?}");
+        host.assert_clean();
+    }
+}

@@ -1,0 +1,30 @@
+//! The command line: help, version, features, wrong use.
+
+use crate::Host;
+
+#[test]
+fn wrong_use_prints_the_help_and_fails() {
+    let host = Host::new();
+    let ran = host.run(&["state"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.starts_with("Incorrect Usage.\n\nNAME:\n"), "{ran:?}");
+    assert!(ran.stderr.contains("\\\"state\\\" requires exactly 1 argument(s)"), "{ran:?}");
+    let ran = host.run(&["--systemd-cgroup", "list"]);
+    assert!(ran.stderr.contains("--systemd-cgroup: not supported yet"), "{ran:?}");
+    let ran = host.run(&["checkpoint", "web"]);
+    assert!(ran.stderr.contains("checkpoint: not supported yet"), "{ran:?}");
+    let ran = host.run(&["--log-format", "xml", "list"]);
+    assert!(ran.stderr.contains("invalid log-format: xml"), "{ran:?}");
+}
+
+#[test]
+fn version_help_and_features_are_printed() {
+    let host = Host::new();
+    for flag in ["--version", "-v"] {
+        assert!(host.run(&[flag]).ok().stdout.starts_with("corten-runtime version "));
+    }
+    assert!(host.run(&["--help"]).ok().stdout.contains("COMMANDS:\n"));
+    assert!(host.run(&["exec", "--help"]).ok().stdout.contains("--ignore-paused"));
+    let features: serde_json::Value = serde_json::from_str(&host.run(&["features"]).ok().stdout).expect("JSON");
+    assert_eq!(features["linux"]["cgroup"]["v1"], true);
+}
