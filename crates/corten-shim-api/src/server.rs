@@ -143,7 +143,7 @@ fn accept(frame: Frame, last_stream: u32) -> Result<Request, Option<Status>> {
         Kind::Request => {}
         Kind::Response | Kind::Data | Kind::Unknown(_) => return Err(None),
     }
-    if stream % 2 == 0 {
+    if stream.is_multiple_of(2) {
         return Err(Some(status(code::INVALID_ARGUMENT, "StreamID must be odd for client initiated streams")));
     }
     if stream <= last_stream {

@@ -1,5 +1,7 @@
 //! Client and server over one socket.
 
+#![allow(clippy::unwrap_used, reason = "a test says by panicking")]
+
 use std::{sync::Arc, time::Duration};
 
 use corten_proto::{

@@ -72,6 +72,8 @@ impl Reaper {
     /// # Errors
     /// Those of spawning it.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
+        // The shim blocks the signals it reads from a descriptor; its children must not.
+        wait::unblock_signals_in_child(command);
         let pid = command.spawn()?.id();
         self.adopt(pid)
     }

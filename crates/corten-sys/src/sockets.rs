@@ -68,6 +68,16 @@ pub fn listen_replacing_dead(path: &Path) -> io::Result<UnixListener> {
     }
 }
 
+/// Listens again on a listening socket: from now on those who connect see this process as their peer
+/// (SO_PEERCRED), not the one that listened first and has forked.
+///
+/// # Errors
+/// As listen(2).
+pub fn listen_again(listener: impl std::os::fd::AsFd) -> io::Result<()> {
+    // SAFETY: listen takes two integers.
+    cvt_int(unsafe { libc::listen(listener.as_fd().as_raw_fd(), 128) }).map(drop)
+}
+
 /// Connects to the stream socket at `path`, of any length.
 ///
 /// # Errors

@@ -146,6 +146,15 @@ pub fn unblock_all_signals() -> io::Result<()> {
     cvt_int(unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) }).map(drop)
 }
 
+/// Makes the program that `command` starts begin with no signal blocked: a signal mask survives exec, and
+/// std leaves it as it is.
+pub fn unblock_signals_in_child(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure runs in the forked child and makes two async-signal-safe calls
+    // (signal-safety(7)); it allocates nothing.
+    unsafe { command.pre_exec(unblock_all_signals) };
+}
+
 fn signal_set(signals: &[Signal]) -> libc::sigset_t {
     // SAFETY: an all-zero sigset_t is valid storage for sigemptyset.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };

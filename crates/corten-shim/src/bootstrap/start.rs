@@ -3,7 +3,7 @@
 
 use std::{
     env, fs, io,
-    io::Write,
+    io::{PipeWriter, Read, Write},
     os::unix::{
         fs::{DirBuilderExt, PermissionsExt},
         net::UnixListener,
@@ -58,18 +58,24 @@ pub(super) fn start(invocation: &Invocation) -> Result<(), BootstrapError> {
         .map_err(failed(format!("write {}", bundle.join("address").display())))?;
     let Some(listener) = listener else { return print(&answer) };
     let options = input.runc_options().map_err(BootstrapError::Input)?.unwrap_or_default();
+    let (mut ready, say_ready) = io::pipe().map_err(failed("make a pipe"))?;
     match daemon::fork_single_threaded().map_err(failed("fork the daemon"))? {
         Forked::Child => {
-            let served = become_daemon(&listener).and_then(|()| serve::serve(invocation, listener, &bundle, &socket));
+            drop(ready);
+            let served =
+                become_daemon(&listener, say_ready).and_then(|()| serve::serve(invocation, listener, &bundle, &socket));
             if let Err(error) = served {
                 tracing::error!(error = corten_types::error::chain(&error), "the shim cannot serve");
             }
             Ok(())
         }
         Forked::Parent(pid) => {
+            drop(say_ready);
             if !options.shim_cgroup.is_empty() {
                 join(pid, &options.shim_cgroup)?;
             }
+            // Whoever connects from now on sees the daemon as its peer.
+            ready.read_exact(&mut [0]).map_err(failed("wait for the daemon"))?;
             print(&answer)
         }
     }
@@ -97,7 +103,10 @@ fn listen(socket: &Path) -> io::Result<Option<UnixListener>> {
 }
 
 /// Leaves the caller: its session, its pipes, which it reads to their end, and its kill score.
-fn become_daemon(listener: &UnixListener) -> Result<(), BootstrapError> {
+fn become_daemon(listener: &UnixListener, mut say_ready: PipeWriter) -> Result<(), BootstrapError> {
+    sockets::listen_again(listener).map_err(failed("listen"))?;
+    say_ready.write_all(&[1]).map_err(failed("tell the caller"))?;
+    drop(say_ready);
     daemon::close_all_but(listener).map_err(failed("close what the caller left open"))?;
     daemon::new_session().map_err(failed("leave the session"))?;
     let null = fs::File::options().read(true).write(true).open("/dev/null").map_err(failed("open /dev/null"))?;

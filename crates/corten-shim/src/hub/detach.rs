@@ -54,6 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of pieces, what passes, and whether it detaches")]
     fn keys_are_found_however_they_arrive() {
         let cases: [(&[&[u8]], &[u8], bool); 6] = [
             (&[b"abc"], b"abc", false),
