@@ -1,3 +1,7 @@
 //! The debug client of the supervisor (ctr).
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    corten_ctr::main()
+}
