@@ -22,6 +22,9 @@ use crate::errors::{EngineError, Result};
 use crate::http;
 use crate::store;
 
+/// Time the first answers wait for the link; then readers get what the files say, and changes wait on.
+const SETTLE_PATIENCE: Duration = Duration::from_millis(300);
+
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -35,14 +38,12 @@ pub async fn serve(config: Config) -> Result<()> {
         fs::create_dir_all(directory)
             .map_err(|error| EngineError::internal(format!("make {}", directory.display())).caused_by(error))?;
     }
+    let _data_root = store::lock(&config.data_root)?;
     let _pidfile = Pidfile::claim(&config.pidfile)?;
     let engine = Arc::new(Engine::open(config, programs)?);
 
-    // Serve first: readers get answers from the files while the link comes up; changes wait for it.
-    let mut servers = Vec::new();
-    for socket in &engine.config.hosts {
-        servers.push(tokio::spawn(http::server::serve(listen(socket)?, Arc::clone(&engine))));
-    }
+    // The sockets are there first: clients connect, and are answered as soon as the link is there.
+    let listeners = engine.config.hosts.iter().map(|socket| listen(socket)).collect::<Result<Vec<_>>>()?;
     let (stop, stopped) = watch::channel(false);
     let supervisor = match engine.config.containerd {
         Some(_) => None,
@@ -51,6 +52,10 @@ pub async fn serve(config: Config) -> Result<()> {
     let link = tokio::spawn(link::keep(Arc::clone(&engine)));
     let data_root = engine.config.data_root.clone();
     tokio::task::spawn_blocking(move || store::sweep(&data_root));
+    // A first answer shows what is, not what was written down before a crash; but nobody waits long.
+    let _ = tokio::time::timeout(SETTLE_PATIENCE, engine.containerd.linked()).await;
+    let serve = |listener| tokio::spawn(http::server::serve(listener, Arc::clone(&engine)));
+    let servers: Vec<_> = listeners.into_iter().map(serve).collect();
     info!(id = engine.id, "engine serves");
 
     tokio::select! {

@@ -5,11 +5,13 @@
 
 mod identity;
 mod load;
+mod lock;
 mod remove;
 mod save;
 
 pub use identity::{Identity, identity};
 pub use load::{Loaded, load};
+pub use lock::lock;
 pub use remove::{remove, sweep};
 pub use save::{save, save_record, save_state};
 
