@@ -132,9 +132,11 @@ impl StringList {
     }
 }
 
-/// Replaces the program of this process; returns only on failure (execve(2)).
+/// Replaces the program of this process; returns only on failure (execve(2)). Signals have their
+/// default effect in the new program, whatever this one does with them.
 #[must_use]
 pub fn execute(path: &CStr, arguments: &StringList, environment: &StringList) -> io::Error {
+    crate::wait::reset_signals();
     // SAFETY: `path` and every string of both lists are NUL-terminated, and both lists end with NULL.
     unsafe { libc::execve(path.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
     io::Error::last_os_error()

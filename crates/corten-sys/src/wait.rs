@@ -155,6 +155,19 @@ pub fn unblock_signals_in_child(command: &mut std::process::Command) {
     unsafe { command.pre_exec(unblock_all_signals) };
 }
 
+/// Gives every signal its default effect and unblocks all, for a program about to be executed: both
+/// outlive an execve. What a daemon or Rust's own start-up ignores (SIGPIPE) must not reach a container.
+///
+/// It allocates nothing, so that a cloned child may call it.
+pub fn reset_signals() {
+    for number in 1..=64 {
+        // SAFETY: SIG_DFL installs no code of ours. SIGKILL, SIGSTOP and the C library's own are refused.
+        let _ = unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    // It cannot fail with these arguments (pthread_sigmask(3)).
+    let _ = unblock_all_signals();
+}
+
 fn signal_set(signals: &[Signal]) -> libc::sigset_t {
     // SAFETY: an all-zero sigset_t is valid storage for sigemptyset.
     let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };

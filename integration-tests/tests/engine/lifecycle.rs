@@ -60,11 +60,18 @@ fn a_container_lives_through_every_verb_and_leaves_nothing() {
 #[test]
 fn a_signal_ends_a_container_as_it_says() {
     let stack = engine();
-    let body = busybox(&["sh", "-c", "trap 'exit 7' TERM; while true; do sleep 0.1; done"]);
+    let body = busybox(&["sh", "-c", "trap 'exit 7' TERM; echo ready; while true; do sleep 0.1; done"]);
     let id = start(&stack, "traps", &body);
+    let ready = |times: usize| {
+        wait_for("the signal to be trapped", DEADLINE, || {
+            get(&stack, "/containers/traps/logs?stdout=1").text().matches("ready").count() == times
+        });
+    };
+    ready(1);
     expect(post(&stack, "/containers/traps/stop", &Value::Null), 204);
     assert_eq!(state(&stack, &id)["ExitCode"], 7);
     expect(post(&stack, "/containers/traps/start", &Value::Null), 204);
+    ready(2);
     expect(post(&stack, "/containers/traps/kill?signal=TERM", &Value::Null), 204);
     assert_eq!(wait_for_exit(&stack, &id), 7);
     expect(post(&stack, "/containers/traps/start", &Value::Null), 204);

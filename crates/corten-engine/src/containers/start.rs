@@ -213,6 +213,7 @@ fn host(engine: &Engine) -> Host {
         hostname: crate::system::info::host_name(),
         cgroup_parent: engine.config.cgroup_parent.clone(),
         has_unprivileged_ports: has("net/ipv4/ip_unprivileged_port_start"),
+        has_mqueue: Path::new("/dev/mqueue").exists(),
         has_ping_group_range: has("net/ipv4/ping_group_range"),
     }
 }

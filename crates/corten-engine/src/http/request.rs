@@ -102,7 +102,11 @@ impl Request {
         if !bytes.is_empty() {
             self.check_json_type()?;
         }
-        Ok(bytes)
+        // A list would be read as an object's fields in their order.
+        match bytes.trim_ascii_start().first() {
+            Some(b'[') => Err(EngineError::invalid("invalid JSON: a list, expected an object")),
+            _ => Ok(bytes),
+        }
     }
 
     /// The body as one JSON document.

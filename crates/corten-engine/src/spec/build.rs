@@ -28,6 +28,8 @@ pub struct Host {
     pub cgroup_parent: String,
     /// Whether the sysctl `net.ipv4.ip_unprivileged_port_start` exists.
     pub has_unprivileged_ports: bool,
+    /// Whether it has a /dev/mqueue to share.
+    pub has_mqueue: bool,
     /// Whether the sysctl `net.ipv4.ping_group_range` exists.
     pub has_ping_group_range: bool,
 }
@@ -77,6 +79,7 @@ pub fn build(input: &Input<'_>) -> Result<Spec> {
     let fixed = Fixed {
         shm_size_bytes: record.host_config.shm_size,
         host_ipc: is_host(&record.host_config.ipc_mode),
+        host_has_mqueue: input.host.has_mqueue,
         has_shm: record.host_config.ipc_mode != "none",
         cgroup_writable: false,
     };

@@ -177,6 +177,7 @@ pub fn sort(mounts: &mut [UserMount]) {
 pub(super) struct Fixed {
     pub shm_size_bytes: i64,
     pub host_ipc: bool,
+    pub host_has_mqueue: bool,
     pub has_shm: bool,
     pub cgroup_writable: bool,
 }
@@ -194,7 +195,9 @@ pub(super) fn mounts(fixed: &Fixed, user: &[UserMount]) -> Vec<Mount> {
         mount("cgroup", "cgroup", "/sys/fs/cgroup", owned(&[cgroup_mode, "nosuid", "noexec", "nodev"])),
     ];
     if fixed.host_ipc {
-        all.push(mount("bind", "/dev/mqueue", "/dev/mqueue", owned(&["rbind", "rprivate"])));
+        if fixed.host_has_mqueue {
+            all.push(mount("bind", "/dev/mqueue", "/dev/mqueue", owned(&["rbind", "rprivate"])));
+        }
         all.push(mount("bind", "/dev/shm", "/dev/shm", owned(&["rbind", "rprivate"])));
     } else {
         all.push(mount("mqueue", "mqueue", "/dev/mqueue", owned(&["nosuid", "noexec", "nodev"])));
@@ -247,7 +250,8 @@ mod tests {
     #[test]
     fn a_mount_of_the_user_replaces_docker_s() {
         let user = [parse_bind("/x:/dev/shm").unwrap()];
-        let fixed = Fixed { shm_size_bytes: 1, host_ipc: false, has_shm: true, cgroup_writable: false };
+        let fixed =
+            Fixed { shm_size_bytes: 1, host_ipc: false, host_has_mqueue: true, has_shm: true, cgroup_writable: false };
         let all = mounts(&fixed, &user);
         let shm: Vec<_> = all.iter().filter(|mount| mount.destination().ends_with("shm")).collect();
         assert_eq!(shm.len(), 1);
