@@ -1,8 +1,8 @@
 //! The engine through its API and through both docker CLIs.
 
-mod crash;
 #![allow(clippy::unwrap_used)]
 
+mod crash;
 mod create;
 mod events;
 mod http;
