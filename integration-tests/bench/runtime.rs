@@ -29,6 +29,7 @@ pub fn measure(report: &mut Report) {
     show_the_same_work(&root, &ours, &crun);
     for (other, label, after_rest, in_loop) in [(&crun, "crun", 0.6, 0.7), (&runc, "runc", 0.35, 0.35)] {
         let rested = |runtime: &Runtime| {
+            #[expect(clippy::disallowed_methods, reason = "the rest is part of what is measured")]
             thread::sleep(REST);
             runtime.run();
         };
