@@ -16,6 +16,6 @@ pub fn run(demo: &Demo) {
     let limited =
         demo.shell.corten(&["run", "--rm", "--memory", "64m", "--pids-limit", "32", "--hostname", "box", "hello"]);
     show::check("a memory limit of 64 MiB, 32 processes and the host name reached it", {
-        ["67108864", "32", "box"].iter().all(|word| limited.stdout.contains(word))
+        ["memory 64 MiB", "pids 32", "box"].iter().all(|word| limited.stdout.contains(word))
     });
 }

@@ -95,7 +95,8 @@ fn quote(argument: &str) -> String {
 }
 
 fn shown(ran: &Ran) {
-    let text = format!("{}{}", ran.stdout, ran.stderr);
+    // What went wrong or was done first is said on standard error, before the answer.
+    let text = format!("{}{}", ran.stderr, ran.stdout);
     let lines: Vec<&str> = text.lines().collect();
     for line in lines.iter().take(SHOWN_LINES) {
         print(&format!("  {}\n", line.trim_end_matches('\r')));

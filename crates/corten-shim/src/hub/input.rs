@@ -8,7 +8,10 @@ use std::{
 };
 
 use corten_sys::fifo;
-use tokio::{io::unix::AsyncFd, sync::Mutex};
+use tokio::{
+    io::unix::AsyncFd,
+    sync::{Mutex, Notify},
+};
 
 /// Where input is written: the process's pipe, or its terminal.
 pub(super) struct Input {
@@ -16,29 +19,33 @@ pub(super) struct Input {
     turn: Mutex<()>,
     end: RefCell<Option<Rc<AsyncFd<OwnedFd>>>>,
     closed: Cell<bool>,
+    /// Told when the input is connected or closed.
+    changed: Notify,
 }
 
 impl Input {
     /// Input that is connected later, by [`Input::connect`].
     pub(super) fn new() -> Self {
-        Self { turn: Mutex::new(()), end: RefCell::new(None), closed: Cell::new(false) }
+        Self { turn: Mutex::new(()), end: RefCell::new(None), closed: Cell::new(false), changed: Notify::new() }
     }
 
     /// Says where input goes.
     pub(super) fn connect(&self, end: Rc<AsyncFd<OwnedFd>>) {
         if !self.closed.get() {
             self.end.replace(Some(end));
+            self.changed.notify_waiters();
         }
     }
 
-    /// Writes `bytes`; waits while the process does not read.
+    /// Writes `bytes`; waits while the process does not read, and for a terminal that is still being made: what a
+    /// client types before the process has started is its first input.
     ///
     /// # Errors
     /// `BrokenPipe` when the process reads no more.
     pub(super) async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         let _turn = self.turn.lock().await;
         while !bytes.is_empty() {
-            let end = self.end.borrow().clone().ok_or(io::ErrorKind::BrokenPipe)?;
+            let end = self.connected().await?;
             let mut ready = end.writable().await?;
             match fifo::write(end.get_ref(), bytes) {
                 Ok(count) => bytes = &bytes[count..],
@@ -47,6 +54,18 @@ impl Input {
             }
         }
         Ok(())
+    }
+
+    async fn connected(&self) -> io::Result<Rc<AsyncFd<OwnedFd>>> {
+        loop {
+            if let Some(end) = self.end.borrow().clone() {
+                return Ok(end);
+            }
+            if self.closed.get() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.changed.notified().await;
+        }
     }
 
     /// Ends the input after what is being written. A terminal stays: there it is the process's output too.
@@ -59,6 +78,7 @@ impl Input {
     pub(super) fn close_now(&self) {
         self.closed.set(true);
         self.end.replace(None);
+        self.changed.notify_waiters();
     }
 }
 
