@@ -42,7 +42,7 @@ pub fn run(demo: &mut Demo) {
 fn is_the_demos_own(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.starts_with("busybox-")
-        || name == "followed"
+        || ["followed", "killed"].contains(&name)
         || name == "log"
         || path.contains("/gate")
         || name.contains(".db")

@@ -77,5 +77,13 @@ fn exit_codes(demo: &Demo) {
     shell.corten_exits(125, &["run", "--rm", "--no-such-flag", "busybox"]);
     shell.corten_exits(126, &["run", "--rm", "busybox", "/etc/passwd"]);
     shell.corten_exits(127, &["run", "--rm", "busybox", "no-such-program"]);
-    shell.corten_exits(137, &["run", "--rm", "busybox", "sh", "-c", "kill -9 $$"]);
+    let attached = ["run", "--rm", "--name", "killed", "busybox", "sleep", "1000"];
+    let mut client = shell.in_background(&attached, &demo.root.join("killed"));
+    wait_for("the container to run", DEADLINE, || {
+        let listed = shell.quietly(&["ps", "-q", "--filter", "name=killed", "--filter", "status=running"]);
+        !listed.out().is_empty()
+    });
+    shell.corten(&["kill", "killed"]);
+    let code = client.wait().ok().and_then(|status| status.code());
+    show::check("the client of a killed container exits with 137", code == Some(137));
 }

@@ -67,14 +67,13 @@ impl Reaper {
         Creation(self.clone())
     }
 
-    /// Spawns `command` as a child that is waited for.
+    /// Spawns `command` as a child that is waited for, with default signals: the shim blocks some for itself.
     ///
     /// # Errors
     /// Those of spawning it.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         // The shim blocks the signals it reads from a descriptor; its children must not.
-        wait::unblock_signals_in_child(command);
-        let pid = command.spawn()?.id();
+        let pid = wait::with_default_signals(command).spawn()?.id();
         self.adopt(pid)
     }
 

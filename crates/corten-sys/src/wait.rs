@@ -136,23 +136,34 @@ impl AsRawFd for SignalFd {
     }
 }
 
-/// Unblocks every signal in this thread: before an exec, so that the program starts with a clean mask.
-///
-/// # Errors
-/// None are known.
-pub fn unblock_all_signals() -> io::Result<()> {
-    let set = signal_set(&[]);
-    // SAFETY: set is an initialised sigset_t; the old mask is not asked for.
-    cvt_int(unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut()) }).map(drop)
+/// Gives every signal its default effect and blocks none: before an exec, which keeps what the caller ignored or
+/// blocked, so that a program starts as if at boot. Also those signals that a C library keeps for itself.
+pub fn reset_signals() {
+    /// `struct sigaction` as the kernel takes it: handler (0 is SIG_DFL), flags, restorer, mask.
+    type Action = [u64; 4];
+    const SIGNALS: i32 = 64;
+    let default: Action = [0; 4];
+    let old = std::ptr::null_mut::<Action>();
+    for signal in 1..=SIGNALS {
+        // SAFETY: the action is read only, of the size the kernel takes on a 64-bit machine; the old one is not asked
+        // for. SIGKILL and SIGSTOP answer EINVAL, which is right: nobody can change them.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, old, size_of::<u64>()) };
+    }
+    let none: u64 = 0;
+    let old = std::ptr::null_mut::<u64>();
+    // SAFETY: the mask is one u64, read only; the old one is not asked for. It cannot fail with these arguments.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, size_of::<u64>()) };
 }
 
-/// Makes the program that `command` starts begin with no signal blocked: a signal mask survives exec, and
-/// std leaves it as it is.
-pub fn unblock_signals_in_child(command: &mut std::process::Command) {
+/// Has `command` start its program with [default signals](reset_signals), whatever this process blocks for itself.
+pub fn with_default_signals(command: &mut std::process::Command) -> &mut std::process::Command {
     use std::os::unix::process::CommandExt;
-    // SAFETY: the closure runs in the forked child and makes two async-signal-safe calls
-    // (signal-safety(7)); it allocates nothing.
-    unsafe { command.pre_exec(unblock_all_signals) };
+    let reset = || {
+        reset_signals();
+        Ok(())
+    };
+    // SAFETY: the closure runs between fork and exec and makes only system calls that are safe there.
+    unsafe { command.pre_exec(reset) }
 }
 
 /// Gives every signal its default effect and unblocks all, for a program about to be executed: both
