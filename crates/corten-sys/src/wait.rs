@@ -137,7 +137,8 @@ impl AsRawFd for SignalFd {
 }
 
 /// Gives every signal its default effect and blocks none: before an exec, which keeps what the caller ignored or
-/// blocked, so that a program starts as if at boot. Also those signals that a C library keeps for itself.
+/// blocked, so that a program starts as if at boot. Also those signals that a C library keeps for itself, and SIGPIPE, which
+/// Rust's start-up ignores. It allocates nothing, so that a cloned child may call it.
 pub fn reset_signals() {
     /// `struct sigaction` as the kernel takes it: handler (0 is SIG_DFL), flags, restorer, mask.
     type Action = [u64; 4];
@@ -164,19 +165,6 @@ pub fn with_default_signals(command: &mut std::process::Command) -> &mut std::pr
     };
     // SAFETY: the closure runs between fork and exec and makes only system calls that are safe there.
     unsafe { command.pre_exec(reset) }
-}
-
-/// Gives every signal its default effect and unblocks all, for a program about to be executed: both
-/// outlive an execve. What a daemon or Rust's own start-up ignores (SIGPIPE) must not reach a container.
-///
-/// It allocates nothing, so that a cloned child may call it.
-pub fn reset_signals() {
-    for number in 1..=64 {
-        // SAFETY: SIG_DFL installs no code of ours. SIGKILL, SIGSTOP and the C library's own are refused.
-        let _ = unsafe { libc::signal(number, libc::SIG_DFL) };
-    }
-    // It cannot fail with these arguments (pthread_sigmask(3)).
-    let _ = unblock_all_signals();
 }
 
 fn signal_set(signals: &[Signal]) -> libc::sigset_t {
