@@ -2,7 +2,9 @@
 
 use std::io;
 
-use integration_tests::{Answer, EngineApi, ImageFiles, busybox, docker_archive, random_id};
+use integration_tests::{
+    Answer, DEADLINE, EngineApi, ImageFiles, busybox, child_processes, docker_archive, random_id, wait_for,
+};
 use serde_json::{Value, json};
 
 /// What is going on when the victim dies.
@@ -40,6 +42,10 @@ impl Subject {
                 subject.create(api);
                 let path = format!("/containers/{}/start", subject.name);
                 expect("start", api.post(&path, &Value::Null));
+                let inspected = expect("inspect", api.get(&format!("/containers/{}/json", subject.name))).json();
+                let pid = inspected["State"]["Pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+                // Before its trap is set the shell, process 1, is deaf to SIGTERM.
+                wait_for("the container's shell to wait for its sleep", DEADLINE, || !child_processes(pid).is_empty());
             }
         }
         subject

@@ -35,11 +35,11 @@ impl Before {
 
     /// What is more than it was.
     pub fn compare(&self, stack: &Stack) -> Vec<String> {
-        let same = || {
+        let no_more = || {
             let now = Before::look(stack);
-            now.mounts == self.mounts && now.snapshots == self.snapshots && now.containers == self.containers
+            now.mounts <= self.mounts && now.snapshots <= self.snapshots && now.containers <= self.containers
         };
-        if try_for(SETTLE, same) {
+        if try_for(SETTLE, no_more) {
             return Vec::new();
         }
         let now = Before::look(stack);

@@ -1,6 +1,6 @@
 //! Who dies, and how it is found.
 
-use integration_tests::{Process, Stack, processes, send_signal};
+use integration_tests::{Process, Stack, process, processes, send_signal};
 
 use crate::operation::Subject;
 
@@ -49,9 +49,15 @@ impl Victim {
         let says = |word: &str| arguments.iter().any(|argument| argument == word);
         let is_shim = says("-id") || says("--id");
         match self {
-            Victim::Shim => is_shim && says(id) && !says("start") && !says("delete"),
+            // The one that stays, not the call that starts it: that is still the daemon's child.
+            Victim::Shim => is_shim && says(id) && !says("delete") && !is_daemons_child(process),
             Victim::Runtime => !is_shim && says(id) && (says("--log") || says("--root")),
             Victim::Engine | Victim::Supervisor => false,
         }
     }
+}
+
+fn is_daemons_child(child: &Process) -> bool {
+    process(child.parent)
+        .is_some_and(|parent| parent.name.starts_with("containerd") || parent.name.starts_with("corten-super"))
 }
