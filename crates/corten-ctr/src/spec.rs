@@ -261,8 +261,10 @@ fn process(session: &Session, spec: &mut Value) -> Result<(), Failure> {
     if let Some(cwd) = session.given("cwd") {
         spec["process"]["cwd"] = cwd.into();
     }
-    if session.is_set("allow-new-privs") {
-        spec["process"]["noNewPrivileges"] = false.into();
+    if session.is_set("allow-new-privs")
+        && let Some(process) = spec["process"].as_object_mut()
+    {
+        process.remove("noNewPrivileges");
     }
     if session.is_set("read-only") {
         spec["root"]["readonly"] = true.into();
@@ -307,12 +309,10 @@ fn parse_mount(text: &str) -> Result<Value, Failure> {
 fn privileges(session: &Session, spec: &mut Value) -> Result<(), Failure> {
     let mut capabilities: Vec<String> = CAPABILITIES.map(str::to_owned).to_vec();
     if session.is_set("privileged") {
-        // Those the kernel of this machine has.
-        let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
-        let count = last.trim().parse::<usize>().map_or(ALL_CAPABILITIES.len(), |last| last + 1);
-        capabilities = ALL_CAPABILITIES.iter().take(count).map(ToString::to_string).collect();
-        spec["linux"]["maskedPaths"] = Value::Array(Vec::new());
-        spec["linux"]["readonlyPaths"] = Value::Array(Vec::new());
+        capabilities = own_capabilities();
+        if let Some(linux) = spec["linux"].as_object_mut() {
+            linux.retain(|key, _| key != "maskedPaths" && key != "readonlyPaths");
+        }
         for mount in list(spec, "/mounts").iter_mut().filter(|mount| mount["type"] == "sysfs") {
             mount["options"] = json!(["nosuid", "noexec", "nodev", "rw"]);
         }
@@ -347,6 +347,15 @@ fn privileges(session: &Session, spec: &mut Value) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The capabilities this process has: no container can be given more.
+fn own_capabilities() -> Vec<String> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
+    let held = ALL_CAPABILITIES.iter().enumerate().filter(|(number, _)| effective & (1 << number) != 0);
+    held.map(|(_, name)| (*name).to_owned()).collect()
 }
 
 /// A device of the host, none when it is something else.
@@ -446,4 +455,41 @@ fn namespaces(session: &Session, spec: &mut Value) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The order in which Go writes the fields of a specification: what other programs wrote and what we write is then
+/// shown alike by everybody.
+const FIELDS: &str = "ociVersion process root hostname mounts annotations linux terminal user args env cwd \
+    capabilities rlimits noNewPrivileges bounding effective permitted destination allow path type source options \
+    major minor access fileMode uid gid additionalGids hard soft readonly resources cgroupsPath namespaces devices \
+    memory cpu limit shares quota period rootfsPropagation maskedPaths readonlyPaths";
+
+/// A specification as JSON text, in Go's order and with Go's escapes.
+pub fn text(spec: &Value) -> String {
+    // These three only occur in strings; Go escapes them for HTML.
+    ordered(spec, false).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
+fn ordered(value: &Value, is_map: bool) -> String {
+    match value {
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(|item| ordered(item, false)).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(fields) => {
+            let place = |key: &str| match (key, is_map) {
+                (_, true) => usize::MAX,
+                // A namespace says its type first, a device its path.
+                ("type", _) if fields.len() == 2 && fields.contains_key("path") => 0,
+                _ => FIELDS.split_whitespace().position(|known| known == key).unwrap_or(usize::MAX),
+            };
+            let mut keys: Vec<&String> = fields.keys().collect();
+            keys.sort_by_key(|key| (place(key), key.as_str()));
+            let field = |key: &&String| {
+                format!("{}:{}", Value::from(key.as_str()), ordered(&fields[*key], *key == "annotations"))
+            };
+            format!("{{{}}}", keys.iter().map(field).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
 }

@@ -465,7 +465,11 @@ pub const NOUNS: &[Noun] = &[
 /// # Errors
 /// [`Failure`].
 pub fn run(program: &str, arguments: Vec<String>) -> Outcome {
-    let matches = match root().try_get_matches_from(normalised(arguments)) {
+    let arguments = normalised(arguments);
+    if let Some(flag) = unknown_flag(&arguments) {
+        return Err(Failure::Help(format!("{program}: flag provided but not defined: -{flag}\n")));
+    }
+    let matches = match root().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => {
             print!("{error}");
@@ -623,17 +627,13 @@ fn normalised(arguments: Vec<String>) -> Vec<String> {
     arguments.into_iter().map(normalise).chain(rest).collect()
 }
 
+/// The commands whose last words belong to a container.
+const WITH_WORDS: [&str; 3] = ["run", "exec", "create"];
+
 /// Where the words begin that are never flags of ours: behind the first word of `run` or `exec` that is no flag.
 fn own_words_end(arguments: &[String]) -> usize {
-    let Some(start) = arguments.iter().position(|word| matches!(word.as_str(), "run" | "exec" | "create")) else {
+    let Some(start) = arguments.iter().position(|word| WITH_WORDS.contains(&word.as_str())) else {
         return arguments.len();
-    };
-    let takes_value = |name: &str| {
-        NOUNS.iter().flat_map(|noun| noun.verbs).flat_map(|verb| verb.flags.iter().copied().flatten()).any(|flag| {
-            let is_named =
-                flag.long == name || flag.short.is_some_and(|short| name.len() == 1 && name.starts_with(short));
-            is_named && !matches!(flag.takes, Takes::Nothing)
-        })
     };
     let mut index = start + 1;
     while let Some(word) = arguments.get(index) {
@@ -642,6 +642,38 @@ fn own_words_end(arguments: &[String]) -> usize {
         index += if !name.contains('=') && takes_value(name) { 2 } else { 1 };
     }
     arguments.len()
+}
+
+fn named(name: &str) -> impl Iterator<Item = &'static Flag> {
+    let flags = NOUNS.iter().flat_map(|noun| noun.verbs).flat_map(|verb| verb.flags.iter().copied().flatten());
+    flags.filter(move |flag| {
+        flag.long == name || flag.short.is_some_and(|short| name.len() == 1 && name.starts_with(short))
+    })
+}
+
+fn takes_value(name: &str) -> bool {
+    named(name).any(|flag| !matches!(flag.takes, Takes::Nothing))
+}
+
+/// A flag of `run` or `exec` that is none: clap would take it for the container's first word.
+fn unknown_flag(arguments: &[String]) -> Option<String> {
+    let start = arguments.iter().position(|word| WITH_WORDS.contains(&word.as_str()))? + 1;
+    let mut words = arguments[start..own_words_end(arguments)].iter();
+    while let Some(word) = words.next() {
+        let name = word.trim_start_matches('-').split('=').next().unwrap_or_default();
+        if name.is_empty() {
+            return None;
+        }
+        let is_long = word.starts_with("--");
+        let letters_known = || name.chars().all(|letter| named(&letter.to_string()).next().is_some() || letter == 'h');
+        if name != "help" && named(name).next().is_none() && (is_long || !letters_known()) {
+            return Some(name.to_owned());
+        }
+        if !word.contains('=') && takes_value(name) {
+            words.next();
+        }
+    }
+    None
 }
 
 #[cfg(test)]

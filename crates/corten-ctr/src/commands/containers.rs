@@ -165,7 +165,7 @@ async fn register(session: &Session, mut record: wire::Container, spec: &Value) 
     }
     let options = (is_asked || name == "io.containerd.runc.v2").then(|| any::pack(&options));
     record.runtime = Some(containerd::services::containers::v1::container::Runtime { name, options });
-    record.spec = Some(any::pack_json(any::SPEC, spec.to_string().into_bytes()));
+    record.spec = Some(any::pack_json(any::SPEC, spec::text(spec).into_bytes()));
     let request = wire::CreateContainerRequest { container: Some(record) };
     let made = session.client.containers().create(request).await.map_err(api)?.into_inner();
     Ok(made.container.unwrap_or_default())
