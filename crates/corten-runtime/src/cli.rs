@@ -12,6 +12,7 @@ use corten_runtime_api::help;
 use corten_runtime_api::parse::{Failure, UsageError, parse};
 use corten_sys::{credentials, descriptors, executable};
 
+use crate::administrator;
 use crate::{
     create, delete, exec, features, kill, list, pause, ps, report, resume, run, spec_template, start, state, update,
 };
@@ -95,7 +96,7 @@ fn default_root() -> PathBuf {
 
 fn call(root: &Path, global: &Global, command: &Command) -> u8 {
     if matches!(command, Command::Create(_) | Command::Run(_) | Command::Exec(_))
-        && let Err(error) = executable::seal_self()
+        && let Err(error) = executable::seal_self(administrator::of(root, command))
     {
         report::error(&format!("protect the runtime's executable: {error}"));
         return if matches!(command, Command::Exec(_)) { EXEC_FAILED } else { FAILED };

@@ -14,11 +14,11 @@ use corten_sys::{descriptors, files, syscall::HERE};
 use crate::clock;
 use crate::home;
 use crate::hooks::{self, HookError};
-use crate::init::spawn::Options;
+use crate::init::spawn::{Options, ParentHooks};
 use crate::init::{Init, InitError, spawn};
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
-use crate::spec::{Spec, SpecError};
+use crate::spec::{Hooks, Spec, SpecError};
 use crate::state_dir::{Phase, Record, RecordConfig, StateDir, StateError};
 
 /// Why a container could not be made. Nothing of it is left.
@@ -157,16 +157,31 @@ pub(crate) fn make(
         fifo: if attachment == Attachment::WaitForStart { Some(make_fifo(&directory)?) } else { None },
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
     };
-    let init = spawn(&plan, &cgroup.cgroup, options, |pid| {
-        let state = hooks::State { status: "creating", pid, record: &record };
-        hooks::run(&spec.hooks.prestart, "prestart", &state)?;
-        hooks::run(&spec.hooks.create_runtime, "createRuntime", &state).map_err(InitError::from)
-    })?;
+    let init = spawn(&plan, &cgroup.cgroup, options, &SpecHooks { hooks: &spec.hooks, record: &record })?;
     init.limit(&plan.process)?;
     complete(&mut record, &init, &plan);
     directory.save(&record)?;
     announce(arguments, &init)?;
     Ok(Made { directory, record, init, plan, cgroup })
+}
+
+/// Hooks of the spec, run while the process waits.
+struct SpecHooks<'a> {
+    hooks: &'a Hooks,
+    record: &'a Record,
+}
+
+impl ParentHooks for SpecHooks<'_> {
+    fn run(&self, pid: i32) -> Result<(), InitError> {
+        let state = hooks::State { status: "creating", pid, record: self.record };
+        hooks::run(&self.hooks.prestart, "prestart", &state)?;
+        Ok(hooks::run(&self.hooks.create_runtime, "createRuntime", &state)?)
+    }
+
+    fn state(&self, pid: i32, status: &'static str) -> Result<Vec<u8>, InitError> {
+        let json = hooks::json(&hooks::State { status, pid, record: self.record });
+        json.map_err(|source| InitError::Spawn { what: "write the state for hooks", source })
+    }
 }
 
 /// A root that cannot be opened is reported when it is mounted.
@@ -222,9 +237,18 @@ fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &
         bundle: bundle.to_owned(),
         has_own_pids: plan.namespaces.has_own_pid(),
         has_own_users: plan.namespaces.has_own_users(),
+        strong_capabilities: strong_capabilities(plan),
         hooks: spec.hooks.clone(),
         ..Record::default()
     }
+}
+
+/// What [`crate::administrator`] looks for when another process enters.
+fn strong_capabilities(plan: &Plan) -> Vec<String> {
+    let sets = &plan.process.capabilities;
+    let held = sets.bounding | sets.permitted | sets.effective;
+    let is_admin = held & caps::Capability::CAP_SYS_ADMIN.bitmask() != 0;
+    if is_admin { vec![caps::Capability::CAP_SYS_ADMIN.to_string()] } else { Vec::new() }
 }
 
 fn complete(record: &mut Record, init: &Init, plan: &Plan) {

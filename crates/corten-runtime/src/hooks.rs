@@ -134,7 +134,11 @@ fn start(hook: &Hook) -> io::Result<Child> {
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
 }
 
-fn json(state: &State<'_>) -> io::Result<Vec<u8>> {
+/// What a hook reads from its standard input.
+///
+/// # Errors
+/// None in practice: everything in it can be written as JSON.
+pub fn json(state: &State<'_>) -> io::Result<Vec<u8>> {
     let record = state.record;
     let json = StateJson {
         oci_version: &record.oci_version,

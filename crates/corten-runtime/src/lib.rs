@@ -6,6 +6,7 @@
 //! One thread and one clone: the program starts no thread, ever, and between clone and exec the child allocates
 //! nothing.
 
+mod administrator;
 pub mod cli;
 pub mod clock;
 pub mod container;

@@ -54,6 +54,9 @@ pub struct Record {
     pub has_own_pids: bool,
     /// Whether it was made in a user namespace of its own.
     pub has_own_users: bool,
+    /// Capabilities of the first process that matter to those who enter later: `CAP_SYS_ADMIN`.
+    #[serde(default)]
+    pub strong_capabilities: Vec<String>,
     /// Hooks that run later.
     #[serde(default)]
     pub hooks: Hooks,

@@ -109,6 +109,21 @@ pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((first, second))
 }
 
+/// A pipe: the end to read from and the end to write to, close-on-exec.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut pair = [-1; 2];
+    // SAFETY: pipe2 writes two integers.
+    cvt_int(unsafe { libc::pipe2(pair.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: the kernel just made the first descriptor.
+    let read = unsafe { OwnedFd::from_raw_fd(pair[0]) };
+    // SAFETY: the kernel just made the second descriptor.
+    let write = unsafe { OwnedFd::from_raw_fd(pair[1]) };
+    Ok((read, write))
+}
+
 /// A NULL-terminated list of strings as execve(2) takes it, prepared before a clone so that nothing is allocated after.
 #[derive(Debug)]
 pub struct StringList {

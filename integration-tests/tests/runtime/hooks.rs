@@ -59,6 +59,55 @@ fn a_hook_that_fails_or_takes_too_long_undoes_the_container() {
 }
 
 #[test]
+fn hooks_of_the_container_run_in_it_before_and_after_its_root_is_changed() {
+    let host = Host::new();
+    let file = host.root.join("early");
+    // The first still sees the host's files, from the container's namespaces; the second only what is inside.
+    let early = format!("{{ hostname; readlink /proc/self/ns/uts; cat; }} > {}", file.display());
+    let late = "{ cat; ls /; } > /tmp/late";
+    let bundle = host.bundle("web", &["sh", "-c", "readlink /proc/self/ns/uts; cat /tmp/late"], |config| {
+        let hook =
+            |script: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]);
+        config["hooks"] = json!({"createContainer": hook(&early), "startContainer": hook(late)});
+    });
+    let log = host.root.join("log");
+    let out = fs::File::create(&log).expect("the root is writable");
+    let mut create = host.command(&["create", "--bundle", crate::text(&bundle), "web"]);
+    assert!(create.stdout(out.try_clone().expect("a descriptor")).stderr(out).status().expect("it starts").success());
+    let _ = host.run(&["start", "web"]).ok();
+    host.wait_for_status("web", "stopped");
+    let (early, inside) = (fs::read_to_string(&file).expect("it ran"), fs::read_to_string(&log).expect("it is there"));
+    let (uts, rest) = inside.split_once('\n').expect("a namespace");
+    assert!(early.starts_with(&format!("bundle\n{uts}\n")) && early.contains("\"creating\""), "{early} {inside}");
+    assert!(rest.contains("\"created\"") && rest.contains("bin") && !rest.contains("boot"), "{inside}");
+    let _ = host.run(&["delete", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_failing_hook_of_the_container_is_named() {
+    let host = Host::new();
+    for (name, hook, said) in [
+        (
+            "one",
+            json!([{"path": "/bin/sh", "args": ["sh", "-c", "exit 3"]}]),
+            "createContainer hook #0 /bin/sh: it ended with a failure",
+        ),
+        ("two", json!([{"path": "/nope"}]), "createContainer hook #0 /nope: exit status 127"),
+        (
+            "three",
+            json!([{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]),
+            "ran past specified timeout",
+        ),
+    ] {
+        let ran = host.run_script(name, "true", |config| config["hooks"] = json!({"createContainer": hook}));
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stderr.contains(said), "{ran:?}");
+        host.assert_clean();
+    }
+}
+
+#[test]
 fn a_hook_sees_the_containers_namespaces_by_its_pid() {
     let host = Host::new();
     let file = host.root.join("net");

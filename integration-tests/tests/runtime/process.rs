@@ -112,3 +112,29 @@ fn what_is_not_built_yet_is_refused_by_name_and_leaves_nothing() {
         host.assert_clean();
     }
 }
+
+#[test]
+fn no_signal_is_blocked_and_a_broken_pipe_is_not_ignored() {
+    let host = Host::new();
+    let inside = host.run_script("web", "grep -E 'Sig(Blk|Ign)' /proc/self/status", |_| {}).ok().stdout;
+    let mask = |name: &str| {
+        let line = inside.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+        u64::from_str_radix(line.trim(), 16).expect("a mask")
+    };
+    // Every Rust program ignores SIGPIPE itself, and an execve keeps what is ignored.
+    let sigpipe = 1 << 12;
+    assert_eq!((mask("SigBlk:"), mask("SigIgn:") & sigpipe), (0, 0), "{inside}");
+}
+
+#[test]
+fn an_administrators_runtime_is_protected_too() {
+    let host = Host::new();
+    let script = "for p in /proc/[0-9]*; do readlink $p/exe; done; echo x > /proc/1/exe || echo refused";
+    let ran = host.run_script("web", script, |config| {
+        for name in ["bounding", "effective", "permitted"] {
+            crate::push(config, &format!("/process/capabilities/{name}"), json!("CAP_SYS_ADMIN"));
+        }
+    });
+    assert!(ran.stdout.contains("refused"), "{ran:?}");
+    host.assert_clean();
+}

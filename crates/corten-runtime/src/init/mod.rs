@@ -7,6 +7,7 @@
 mod console;
 mod dev;
 mod exec;
+mod hooks;
 mod mounts;
 mod paths;
 mod process;

@@ -210,7 +210,8 @@ pub enum Report {
     MapIds,
     /// The namespaces and mounts are there: host hooks may run.
     HostHooks,
-    /// It is about to run hooks itself and needs the container's state as text.
+    /// It will run hooks itself and needs the container's state as text: first as it is before the root is changed,
+    /// then as it is after start was asked for.
     StateForHooks,
     /// It waits to be told to go on.
     Ready,

@@ -13,7 +13,7 @@ use corten_sys::{bump, credentials, descriptors, files, loopback, prctl};
 
 use super::report::{At, Fault, Operation, Report, Stage, send};
 use super::spawn::{Kit, Root};
-use super::{console, dev, mounts, paths, process};
+use super::{console, dev, hooks, mounts, paths, process};
 use crate::plan::{NamespacePlan, Plan};
 
 /// The status of a first process that could not become its program (runc's).
@@ -24,7 +24,8 @@ pub(super) fn run(plan: &Plan, mut kit: Kit) -> ! {
     bump::forbid();
     let Err(fault) = set_up(plan, &mut kit);
     let reported = send(kit.socket.as_fd(), &Report::Failed(fault));
-    if fault.stage == Stage::Execute && (kit.is_released || reported.is_err()) {
+    let is_late = matches!(fault.stage, Stage::Execute | Stage::Hook);
+    if is_late && (kit.is_released || reported.is_err()) {
         say_on_stderr(plan, &fault);
     }
     descriptors::exit_now(SETUP_FAILED)
@@ -45,6 +46,7 @@ fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
     root_file_system(plan, kit)?;
     let program = finish(plan, kit)?;
     wait_for_start(kit)?;
+    hooks::run(&plan.start_container, Operation::It, &kit.hook_states[1])?;
     let error = descriptors::execute(program, &plan.process.arguments, &plan.process.environment);
     Err(Fault::new(Stage::Execute, Operation::It, 0, &error))
 }
@@ -137,6 +139,8 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     if kit.has_host_hooks {
         ask(kit, &Report::HostHooks)?;
     }
+    ask_for_states(kit)?;
+    hooks::run(&plan.create_container, Operation::Create, &kit.hook_states[0])?;
     let terminal = match (&kit.console, plan.process.terminal) {
         (Some(receiver), true) => {
             let slave = console::open(kit.tree.as_fd(), &kit.console_paths, receiver.as_fd(), &plan.process)?;
@@ -202,8 +206,25 @@ fn ask(kit: &Kit, report: &Report) -> Result<(), Fault> {
     if answered { Ok(()) } else { descriptors::exit_now(SETUP_FAILED) }
 }
 
+/// The parent knows the state, and may be gone when the second one is needed.
+fn ask_for_states(kit: &mut Kit) -> Result<(), Fault> {
+    let socket = kit.socket.as_fd();
+    for state in kit.hook_states.iter_mut().filter(|state| !state.is_empty()) {
+        let answer = send(socket, &Report::StateForHooks).and_then(|()| files::read(socket, state));
+        match answer {
+            Ok(0) | Err(_) => descriptors::exit_now(SETUP_FAILED),
+            Ok(length) => state.truncate(length),
+        }
+    }
+    Ok(())
+}
+
 /// After start nobody reads the socket: what remains is the container's own standard error.
 fn say_on_stderr(plan: &Plan, fault: &Fault) {
+    if fault.stage == Stage::Hook {
+        let _ = files::write(descriptors::STANDARD_STREAMS[2], b"startContainer hook failed\n"); // as below
+        return;
+    }
     let name = plan.process.program.name.as_bytes();
     let why: &[u8] = match fault.errno {
         8 => b": exec format error\n",

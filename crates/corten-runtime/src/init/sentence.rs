@@ -41,9 +41,21 @@ pub(super) fn about_init(plan: &Plan, fault: &Fault) -> String {
         Stage::Readonly => {
             format!("can't make {:?} read-only", plan.readonly.get(index).map(inside).unwrap_or_default())
         }
+        Stage::Hook => return about_hook(plan, fault),
         _ => return about_process(&plan.process, fault),
     };
     format!("{what}: {why}")
+}
+
+fn about_hook(plan: &Plan, fault: &Fault) -> String {
+    let (kind, hooks) = match fault.operation {
+        Operation::Create => ("createContainer", &plan.create_container),
+        _ => ("startContainer", &plan.start_container),
+    };
+    let path = hooks.get(fault.index as usize).map(|hook| hook.path.to_string_lossy()).unwrap_or_default();
+    let said = fault.message();
+    let why = if said.is_empty() { errno_text(&fault.error()) } else { said };
+    format!("error running {kind} hook #{} {path}: {why}", fault.index)
 }
 
 fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
@@ -90,7 +102,7 @@ pub(super) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
         Stage::Cwd => {
             return format!("chdir to cwd ({:?}) set in config.json failed: {why}", process.cwd.to_string_lossy());
         }
-        Stage::Capabilities => "set capabilities",
+        Stage::Capabilities => "unable to apply caps",
         Stage::Identity => "set user and groups",
         Stage::NoNewPrivileges => "set no_new_privs",
         Stage::Wait => "wait for start",

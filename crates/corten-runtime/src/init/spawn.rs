@@ -121,12 +121,38 @@ pub struct Kit {
     pub(super) no_pivot: bool,
     pub(super) has_host_hooks: bool,
     pub(super) is_released: bool,
+    /// What hooks in the child are told: before the root is changed, and after start.
+    pub(super) hook_states: [Vec<u8>; 2],
 }
 
 /// The root tree in the child.
 pub(super) struct Root<'k> {
     pub tree: &'k OwnedFd,
     pub dev: &'k InRootfs,
+}
+
+/// What the parent does about hooks while the child waits.
+pub trait ParentHooks {
+    /// Runs those of the host that come before the root is changed.
+    ///
+    /// # Errors
+    /// [`InitError::Hook`].
+    fn run(&self, pid: i32) -> Result<(), InitError>;
+
+    /// The state as JSON, for hooks that the child runs.
+    ///
+    /// # Errors
+    /// [`InitError::Hook`].
+    fn state(&self, pid: i32, status: &'static str) -> Result<Vec<u8>, InitError>;
+}
+
+/// The largest state a hook in the child can be told: one packet.
+pub(super) const HOOK_STATE_BYTES: usize = 64 * 1024;
+
+fn hook_buffers(plan: &Plan) -> [Vec<u8>; 2] {
+    let needed = !plan.create_container.is_empty() || !plan.start_container.is_empty();
+    let size = if needed { HOOK_STATE_BYTES } else { 0 };
+    [vec![0; size], vec![0; size]]
 }
 
 /// A child that waits to be released; killed when dropped.
@@ -178,8 +204,12 @@ impl Init {
 
     /// Lets the child go on from where it asked.
     pub(super) fn answer(&self) -> Result<(), InitError> {
+        self.answer_with(b"0")
+    }
+
+    fn answer_with(&self, bytes: &[u8]) -> Result<(), InitError> {
         let socket = self.socket.as_ref().ok_or_else(|| InitError::Died("it was released".to_owned()))?;
-        files::write(socket.as_fd(), b"0").map_err(spawn_error("answer the process"))
+        files::write(socket.as_fd(), bytes).map_err(spawn_error("answer the process"))
     }
 
     /// Sets the limits of the process plan: the parent may raise them, the child in a user namespace may not.
@@ -250,12 +280,7 @@ impl Drop for Init {
 ///
 /// # Errors
 /// [`InitError`]; no process is left.
-pub fn spawn(
-    plan: &Plan,
-    cgroup: &Cgroup,
-    options: Options,
-    mut host_hooks: impl FnMut(i32) -> Result<(), InitError>,
-) -> Result<Init, InitError> {
+pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentHooks) -> Result<Init, InitError> {
     let (socket, child_socket) = descriptors::packet_pair().map_err(spawn_error("make a socket pair"))?;
     let namespaces = open_namespaces(plan)?;
     let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
@@ -273,12 +298,17 @@ pub fn spawn(
     kit.binds.clear();
     drop(kit);
     let init = Init::new(pid, pidfd, socket);
+    let mut states = ["creating", "created"].into_iter();
     loop {
         match init.next(|fault| about_init(plan, fault))? {
             Report::MapIds => map_ids(plan, pid)?,
-            Report::HostHooks => host_hooks(pid)?,
+            Report::HostHooks => hooks.run(pid)?,
+            Report::StateForHooks => {
+                init.answer_with(&hooks.state(pid, states.next().unwrap_or("created"))?)?;
+                continue;
+            }
             Report::Ready => return Ok(init),
-            Report::StateForHooks | Report::Failed(_) => {}
+            Report::Failed(_) => {}
         }
         init.answer()?;
     }
@@ -323,6 +353,7 @@ fn prepare(
         no_pivot: options.no_pivot,
         has_host_hooks: options.has_host_hooks,
         is_released: false,
+        hook_states: hook_buffers(plan),
     })
 }
 

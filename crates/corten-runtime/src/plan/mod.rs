@@ -6,6 +6,7 @@
 
 mod cgroup;
 mod devices;
+mod hooks;
 mod mounts;
 mod namespaces;
 mod process;
@@ -21,6 +22,7 @@ use crate::spec::{Spec, SpecError};
 
 pub use cgroup::limits;
 pub use devices::{Device, DevicePlan, LINKS};
+pub use hooks::ContainerHook;
 pub use mounts::{MountStep, Source, Step};
 pub use namespaces::{Joined, KINDS, NamespacePlan};
 pub use process::{Extra, ProcessPlan, Program, Rlimit, StandardStreams};
@@ -56,6 +58,10 @@ pub struct Plan {
     pub process: ProcessPlan,
     /// The cgroup's limits.
     pub limits: Limits,
+    /// Hooks in the container's namespaces, before the root is changed.
+    pub create_container: Vec<ContainerHook>,
+    /// Hooks in the container, after start was asked for.
+    pub start_container: Vec<ContainerHook>,
 }
 
 /// A kernel parameter.
@@ -99,6 +105,8 @@ impl Plan {
             domainname: name("domainname", &spec.domainname, &namespaces)?,
             process: process::plan(process, &Extra::default())?,
             limits: cgroup::limits(&spec.linux.resources)?,
+            create_container: hooks::plan("createContainer", &spec.hooks.create_container)?,
+            start_container: hooks::plan("startContainer", &spec.hooks.start_container)?,
             namespaces,
         })
     }

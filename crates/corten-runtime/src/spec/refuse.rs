@@ -18,8 +18,6 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
     let memory = &resources.memory;
     let is_given = |limit: Option<i64>| limit.is_some_and(|limit| limit > 0);
     first(&[
-        ("hooks.createContainer", !spec.hooks.create_container.is_empty()),
-        ("hooks.startContainer", !spec.hooks.start_container.is_empty()),
         ("linux.seccomp", linux.seccomp.is_given),
         ("linux.mountLabel", linux.mount_label.is_given),
         ("linux.intelRdt", linux.intel_rdt.is_given),

@@ -1,0 +1,52 @@
+//! Whether a container will be administrator of the host's namespaces, asked before anything is parsed: it decides
+//! how this program protects its own executable.
+//!
+//! The texts are searched for the capability's name. One that is found without being given only costs time.
+
+use std::fs;
+use std::path::Path;
+
+use corten_runtime_api::arguments::Command;
+use corten_sys::executable::Container;
+
+const NAME: &[u8] = b"CAP_SYS_ADMIN";
+
+/// What `command` will start.
+pub(crate) fn of(root: &Path, command: &Command) -> Container {
+    let named = match command {
+        Command::Create(create) => names_it(&bundle(create.bundle.as_deref())),
+        Command::Run(run) => names_it(&bundle(run.create.bundle.as_deref())),
+        // The container's own processes reach the entering one: what they hold counts, and is in their configuration.
+        Command::Exec(exec) => {
+            exec.caps.iter().any(|capability| capability.as_bytes() == NAME)
+                || exec.process.as_deref().is_some_and(names_it)
+                || names_it(&root.join(&exec.id).join("state.json"))
+        }
+        _ => false,
+    };
+    if named { Container::Administrator } else { Container::Ordinary }
+}
+
+fn bundle(directory: Option<&Path>) -> std::path::PathBuf {
+    directory.unwrap_or(Path::new(".")).join("config.json")
+}
+
+/// A file that cannot be read is reported by whoever needs it.
+fn names_it(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|text| text.windows(NAME.len()).any(|window| window == NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use corten_runtime_api::arguments::Create;
+
+    #[test]
+    fn the_capability_is_found_in_the_configuration() {
+        let bundle = tempfile::tempdir().expect("a temporary directory");
+        let create = Command::Create(Create { bundle: Some(bundle.path().to_owned()), ..Create::default() });
+        assert_eq!(of(Path::new("/nope"), &create), Container::Ordinary);
+        fs::write(bundle.path().join("config.json"), r#"{"a":["CAP_SYS_ADMIN"]}"#).expect("writes");
+        assert_eq!(of(Path::new("/nope"), &create), Container::Administrator);
+    }
+}

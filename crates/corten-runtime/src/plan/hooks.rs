@@ -1,0 +1,41 @@
+//! Hooks that the child runs itself, prepared so that it allocates nothing.
+
+use std::ffi::CString;
+
+use corten_sys::descriptors::StringList;
+
+use super::{c_string, invalid};
+use crate::spec::{Hook, SpecError};
+
+/// One program to run.
+#[derive(Debug)]
+pub struct ContainerHook {
+    /// The program, absolute.
+    pub path: CString,
+    /// Its arguments.
+    pub arguments: StringList,
+    /// Its whole environment.
+    pub environment: StringList,
+    /// How long it may take in milliseconds.
+    pub timeout_ms: Option<i32>,
+}
+
+pub(super) fn plan(kind: &str, hooks: &[Hook]) -> Result<Vec<ContainerHook>, SpecError> {
+    hooks.iter().enumerate().map(|(index, hook)| one(&format!("hooks.{kind}[{index}]"), hook)).collect()
+}
+
+fn one(key: &str, hook: &Hook) -> Result<ContainerHook, SpecError> {
+    if !hook.path.starts_with('/') {
+        return Err(invalid(key, format!("{:?} is not an absolute path", hook.path)));
+    }
+    let list = |texts: &[String]| texts.iter().map(|text| c_string(key, text.as_str())).collect::<Result<Vec<_>, _>>();
+    let path = c_string(key, hook.path.as_str())?;
+    let arguments = if hook.args.is_empty() { vec![path.clone()] } else { list(&hook.args)? };
+    let timeout = hook.timeout.filter(|seconds| *seconds > 0);
+    Ok(ContainerHook {
+        path,
+        arguments: StringList::new(arguments),
+        environment: StringList::new(list(&hook.env)?),
+        timeout_ms: timeout.map(|seconds| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX)),
+    })
+}
