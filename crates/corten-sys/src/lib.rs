@@ -31,7 +31,6 @@ pub mod pty;
 pub mod rlimit;
 pub mod rootfs;
 pub mod scm;
-pub mod signals;
 pub mod sockets;
 pub mod syscall;
 pub mod termios;

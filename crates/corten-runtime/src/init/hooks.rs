@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use corten_sys::clone::{self, Cloned, Namespaces};
 use corten_sys::pidfd::PidFd;
-use corten_sys::{descriptors, files, signals};
+use corten_sys::{descriptors, files};
 use corten_types::Signal;
 
 use super::report::{At, Fault, Operation, Stage};
@@ -33,7 +33,6 @@ fn one(hook: &ContainerHook, state: &[u8]) -> io::Result<Option<&'static [u8]>> 
         Cloned::Child => {
             drop(writer);
             let _ = descriptors::replace_standard_stream(0, reader.as_fd()); // it need not read its input
-            let _ = signals::restore_for_program(); // it runs with what there is
             let _ = descriptors::execute(&hook.path, &hook.arguments, &hook.environment);
             descriptors::exit_now(NOT_EXECUTED)
         }

@@ -8,7 +8,7 @@ use std::io;
 use corten_sys::credentials::{self, CapabilitySets};
 use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
 use corten_sys::syscall::HERE;
-use corten_sys::{descriptors, prctl, signals};
+use corten_sys::{descriptors, prctl};
 
 use super::report::{At, Fault, Operation, Stage};
 use crate::plan::{ProcessPlan, StandardStreams};
@@ -18,7 +18,6 @@ const CAPABILITIES: u8 = 64;
 
 /// Becomes what the plan says; the path to execute.
 pub(super) fn become_process(process: &ProcessPlan) -> Result<&CStr, Fault> {
-    signals::restore_for_program().at(Stage::Session)?;
     streams(process).at(Stage::Streams)?;
     if let Some(mask) = process.umask {
         credentials::set_umask(mask);
