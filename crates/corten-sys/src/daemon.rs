@@ -1,4 +1,4 @@
-//! Becoming a daemon: fork(2) without exec, setsid(2), dup2(2) over the standard streams.
+//! Becoming a daemon: fork(2) without exec, setpgid(2), dup2(2) over the standard streams.
 
 use std::{
     fs, io,
@@ -32,13 +32,16 @@ pub fn fork_single_threaded() -> io::Result<Forked> {
     }
 }
 
-/// Leaves the session and process group of the caller, and its terminal.
+/// Leaves the process group of the caller for one of its own, and with it the signals of its terminal.
+///
+/// Not setsid(2): a new session gets a scheduling group of its own (sched(7), "autogroup"), which costs a
+/// millisecond, and up to ten, before the process runs again.
 ///
 /// # Errors
-/// `EPERM` for a process group leader.
-pub fn new_session() -> io::Result<()> {
-    // SAFETY: setsid takes nothing.
-    cvt_int(unsafe { libc::setsid() }).map(drop)
+/// `EPERM` for a session leader.
+pub fn new_process_group() -> io::Result<()> {
+    // SAFETY: setpgid takes two integers.
+    cvt_int(unsafe { libc::setpgid(0, 0) }).map(drop)
 }
 
 /// Makes standard input, output and error refer to what `fd` refers to.

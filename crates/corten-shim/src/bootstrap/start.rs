@@ -102,15 +102,15 @@ fn listen(socket: &Path) -> io::Result<Option<UnixListener>> {
     Ok(Some(listener))
 }
 
-/// Leaves the caller: its session, its pipes, which it reads to their end, and its kill score.
+/// Leaves the caller: its pipes, which it reads to their end, its process group, and its kill score.
 fn become_daemon(listener: &UnixListener, mut say_ready: PipeWriter) -> Result<(), BootstrapError> {
+    let null = fs::File::options().read(true).write(true).open("/dev/null").map_err(failed("open /dev/null"))?;
     sockets::listen_again(listener).map_err(failed("listen"))?;
     say_ready.write_all(&[1]).map_err(failed("tell the caller"))?;
-    drop(say_ready);
-    daemon::close_all_but(listener).map_err(failed("close what the caller left open"))?;
-    daemon::new_session().map_err(failed("leave the session"))?;
-    let null = fs::File::options().read(true).write(true).open("/dev/null").map_err(failed("open /dev/null"))?;
     daemon::redirect_standard_streams(&null).map_err(failed("leave the standard streams"))?;
+    drop((null, say_ready));
+    daemon::close_all_but(listener).map_err(failed("close what the caller left open"))?;
+    daemon::new_process_group().map_err(failed("leave the process group"))?;
     // One above the caller's, so that the kernel takes a shim before its supervisor. Not allowed to
     // everybody, and no reason to fail.
     if let Ok(score) = fs::read_to_string(OOM_SCORE)
