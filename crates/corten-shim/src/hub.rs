@@ -18,6 +18,7 @@ mod input;
 mod listener;
 mod open;
 mod pump;
+mod serving;
 mod sink;
 mod streams;
 

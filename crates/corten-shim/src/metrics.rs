@@ -1,7 +1,7 @@
 //! A container's statistics as containerd's messages have them: version 1 on machines with v1
 //! controllers, version 2 on the others.
 
-use corten_cgroups::Stats;
+use corten_cgroups::{Memory, Stats};
 use corten_proto::{
     any,
     io::containerd::cgroups::{v1, v2},
@@ -15,7 +15,6 @@ pub fn pack(stats: &Stats, is_v2: bool) -> Any {
 
 fn version_1(stats: &Stats) -> v1::Metrics {
     let (cpu, memory) = (&stats.cpu, &stats.memory);
-    let detail = |name: &str| memory.detail(name);
     let entry = |major: u64, minor: u64, op: &str, value: u64| v1::BlkIoEntry {
         op: op.to_owned(),
         device: String::new(),
@@ -50,52 +49,7 @@ fn version_1(stats: &Stats) -> v1::Metrics {
                 throttled_time: cpu.throttled_ns,
             }),
         }),
-        memory: Some(v1::MemoryStat {
-            cache: detail("cache"),
-            rss: detail("rss"),
-            rss_huge: detail("rss_huge"),
-            mapped_file: detail("mapped_file"),
-            dirty: detail("dirty"),
-            writeback: detail("writeback"),
-            pg_pg_in: detail("pgpgin"),
-            pg_pg_out: detail("pgpgout"),
-            pg_fault: detail("pgfault"),
-            pg_maj_fault: detail("pgmajfault"),
-            inactive_anon: detail("inactive_anon"),
-            active_anon: detail("active_anon"),
-            inactive_file: detail("inactive_file"),
-            active_file: detail("active_file"),
-            unevictable: detail("unevictable"),
-            hierarchical_memory_limit: detail("hierarchical_memory_limit"),
-            hierarchical_swap_limit: detail("hierarchical_memsw_limit"),
-            total_cache: detail("total_cache"),
-            total_rss: detail("total_rss"),
-            total_rss_huge: detail("total_rss_huge"),
-            total_mapped_file: detail("total_mapped_file"),
-            total_dirty: detail("total_dirty"),
-            total_writeback: detail("total_writeback"),
-            total_pg_pg_in: detail("total_pgpgin"),
-            total_pg_pg_out: detail("total_pgpgout"),
-            total_pg_fault: detail("total_pgfault"),
-            total_pg_maj_fault: detail("total_pgmajfault"),
-            total_inactive_anon: detail("total_inactive_anon"),
-            total_active_anon: detail("total_active_anon"),
-            total_inactive_file: detail("total_inactive_file"),
-            total_active_file: detail("total_active_file"),
-            total_unevictable: detail("total_unevictable"),
-            usage: Some(v1::MemoryEntry {
-                limit: memory.limit_bytes,
-                usage: memory.usage_bytes,
-                max: memory.max_usage_bytes,
-                failcnt: memory.failures,
-            }),
-            swap: Some(v1::MemoryEntry {
-                limit: memory.swap_limit_bytes,
-                usage: memory.swap_usage_bytes,
-                ..v1::MemoryEntry::default()
-            }),
-            ..v1::MemoryStat::default()
-        }),
+        memory: Some(memory_1(&stats.memory)),
         blkio: Some(v1::BlkIoStat {
             io_service_bytes_recursive: bytes.collect(),
             io_serviced_recursive: operations.collect(),
@@ -106,6 +60,56 @@ fn version_1(stats: &Stats) -> v1::Metrics {
             ..v1::MemoryOomControl::default()
         }),
         ..v1::Metrics::default()
+    }
+}
+
+fn memory_1(memory: &Memory) -> v1::MemoryStat {
+    let detail = |name: &str| memory.detail(name);
+    v1::MemoryStat {
+        cache: detail("cache"),
+        rss: detail("rss"),
+        rss_huge: detail("rss_huge"),
+        mapped_file: detail("mapped_file"),
+        dirty: detail("dirty"),
+        writeback: detail("writeback"),
+        pg_pg_in: detail("pgpgin"),
+        pg_pg_out: detail("pgpgout"),
+        pg_fault: detail("pgfault"),
+        pg_maj_fault: detail("pgmajfault"),
+        inactive_anon: detail("inactive_anon"),
+        active_anon: detail("active_anon"),
+        inactive_file: detail("inactive_file"),
+        active_file: detail("active_file"),
+        unevictable: detail("unevictable"),
+        hierarchical_memory_limit: detail("hierarchical_memory_limit"),
+        hierarchical_swap_limit: detail("hierarchical_memsw_limit"),
+        total_cache: detail("total_cache"),
+        total_rss: detail("total_rss"),
+        total_rss_huge: detail("total_rss_huge"),
+        total_mapped_file: detail("total_mapped_file"),
+        total_dirty: detail("total_dirty"),
+        total_writeback: detail("total_writeback"),
+        total_pg_pg_in: detail("total_pgpgin"),
+        total_pg_pg_out: detail("total_pgpgout"),
+        total_pg_fault: detail("total_pgfault"),
+        total_pg_maj_fault: detail("total_pgmajfault"),
+        total_inactive_anon: detail("total_inactive_anon"),
+        total_active_anon: detail("total_active_anon"),
+        total_inactive_file: detail("total_inactive_file"),
+        total_active_file: detail("total_active_file"),
+        total_unevictable: detail("total_unevictable"),
+        usage: Some(v1::MemoryEntry {
+            limit: memory.limit_bytes,
+            usage: memory.usage_bytes,
+            max: memory.max_usage_bytes,
+            failcnt: memory.failures,
+        }),
+        swap: Some(v1::MemoryEntry {
+            limit: memory.swap_limit_bytes,
+            usage: memory.swap_usage_bytes,
+            ..v1::MemoryEntry::default()
+        }),
+        ..v1::MemoryStat::default()
     }
 }
 

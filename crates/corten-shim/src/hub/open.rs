@@ -15,7 +15,7 @@ use corten_stdio::{Driver, Limits, LogWriter, StdinMode, StdioFile, stdio_file};
 use corten_sys::{fifo, sockets};
 use tokio::sync::{mpsc, watch};
 
-use super::{Hub, Streams, pump};
+use super::{Hub, Streams, serving};
 use crate::error::TaskError;
 
 /// The names in a create or exec request.
@@ -153,7 +153,7 @@ pub fn open(hub: &Hub, names: &StdioNames, owner: Owner, hold: Hold) -> Result<O
         say_drained.send_replace(true);
     } else {
         let terminal = names.terminal;
-        hub.run(move || pump::serve(target, ends, terminal, hold, received, say_drained));
+        hub.run(move || serving::serve(target, ends, terminal, hold, received, say_drained));
     }
     Ok(Opened { child, streams: Streams { commands, drained } })
 }
