@@ -1,6 +1,6 @@
 //! Images, content and snapshots: the same archive looks the same as in containerd.
 
-use integration_tests::{Containerd, Ctr, DEADLINE, Supervisor, TempRoot, busybox, wait_for};
+use integration_tests::{Containerd, Ctr, DEADLINE, Ran, Supervisor, TempRoot, busybox, wait_for};
 
 use crate::{IMAGE, ctr, names, supervisor_with_image, text};
 
@@ -74,12 +74,28 @@ fn a_removed_image_takes_its_content_and_snapshots_with_it() {
 }
 
 #[test]
+fn the_difference_of_a_container_is_what_it_wrote() {
+    let root = TempRoot::new();
+    let supervisor = supervisor_with_image(&root);
+    let ran = supervisor.ctr().run(&["run", IMAGE, "one", "sh", "-c", "echo new > /etc/new; rm /bin/sleep"]);
+    let _ = ran.ok();
+    let layer = root.join("layer.tar.gz");
+    let command = format!("{} snapshots diff one > {}", shell(&supervisor), layer.display());
+    let status = std::process::Command::new("sh").args(["-c", &command]).status().expect("sh is there");
+    assert!(status.success());
+    let listed = Ran::of(std::process::Command::new("tar").args(["tzf", text(&layer)])).ok();
+    let mut names: Vec<&str> = listed.stdout.lines().filter(|name| !name.ends_with('/')).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["bin/.wh.sleep", "etc/new"]);
+}
+
+#[test]
 fn ingested_content_is_checked_against_its_digest() {
     let root = TempRoot::new();
     let supervisor = Supervisor::start(&root);
     let ingest = |arguments: &[&str], input: &[u8]| {
         let mut command = supervisor.ctr().command(&["content", "ingest"]);
-        integration_tests::Ran::with_input(command.args(arguments), input)
+        Ran::with_input(command.args(arguments), input)
     };
     let digest = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     let wrong = ingest(&["--expected-digest", digest, "wrong"], b"not abc");

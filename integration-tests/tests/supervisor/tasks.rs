@@ -1,6 +1,6 @@
 //! Tasks through Debian's shim and runc.
 
-use integration_tests::{Leaks, TempRoot};
+use integration_tests::{DEADLINE, Leaks, TempRoot, programs, wait_for};
 
 use crate::{IMAGE, ctr, names, supervisor_with_image, task, wait_for_status};
 
@@ -85,4 +85,31 @@ fn twenty_containers_run_at_once() {
         }
     });
     assert_eq!(ctr(&supervisor, "containers ls -q").ok().out(), "");
+}
+
+#[test]
+fn our_shim_is_the_runtime_named_corten_and_is_adopted_as_well() {
+    let root = TempRoot::new();
+    let mut supervisor = supervisor_with_image(&root);
+    let _ = programs::path("corten-shim");
+    let runtime = "--runtime io.containerd.corten.v2";
+    assert_eq!(ctr(&supervisor, &format!("run --rm {runtime} {IMAGE} one echo hi")).ok().out(), "hi");
+    assert_eq!(
+        supervisor
+            .ctr()
+            .run(&["run", "--rm", "--runtime", "io.containerd.corten.v2", IMAGE, "two", "sh", "-c", "exit 42"])
+            .code,
+        42
+    );
+    let _ = ctr(&supervisor, &format!("run -d {runtime} {IMAGE} three sleep 1000")).ok();
+    let before = task(&supervisor, "three");
+    supervisor.daemon().kill();
+    supervisor.restart(&root);
+    assert_eq!(task(&supervisor, "three"), before);
+    assert_eq!(ctr(&supervisor, "tasks exec --exec-id e1 three echo again").ok().out(), "again");
+    let _ = ctr(&supervisor, "tasks kill -s KILL three").ok();
+    wait_for_status(&supervisor, "three", "STOPPED");
+    assert!(ctr(&supervisor, "tasks rm three").stderr.contains("exit with non-zero exit code 137"));
+    let bundles = supervisor.state().join("io.containerd.runtime.v2.task").join(root.name());
+    wait_for("its bundle to be gone", DEADLINE, || names(&bundles).is_empty());
 }
