@@ -33,3 +33,6 @@ pub mod start;
 pub mod state;
 pub mod state_dir;
 pub mod update;
+
+/// The allocator of the program: it lives for milliseconds and never gives memory back.
+pub use corten_sys::bump::Bump as Memory;
