@@ -151,3 +151,21 @@ fn expect(client: &mut UnixStream, text: &str) {
         seen.push_str(&String::from_utf8_lossy(&piece[..count]));
     }
 }
+
+#[test]
+fn a_client_of_an_exec_is_let_go_although_a_child_holds_the_output() {
+    let supervisor = Supervisor::new();
+    let shim = supervisor.shim("web", "sleep 1000");
+    shim.run(&crate::driver::Streams::default());
+    let mut file = shim.stdio_file(StdinMode::Closed);
+    (file.driver, file.log_path) = (corten_stdio::Driver::None, std::path::PathBuf::new());
+    let streams = crate::driver::Streams::ours(&shim.bundle.join("exec.json"), &file);
+    shim.exec("e1", "sleep 1000 & echo done", &streams).unwrap();
+    let client = attach(&shim, &request(false, Framing::Multiplexed), b"");
+    shim.start("e1").unwrap();
+    assert_eq!(shim.wait("e1"), 0);
+    assert_eq!(demultiplex(&read_to_end(client)).0, b"done\n");
+    shim.delete("e1").unwrap();
+    shim.kill("", 9).unwrap();
+    assert_eq!(shim.wait(""), 137);
+}

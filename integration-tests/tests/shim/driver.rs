@@ -105,20 +105,20 @@ impl Supervisor {
     /// The same, with a changed config.json.
     pub fn shim_with(&self, id: &str, script: &str, change: impl FnOnce(&mut Value)) -> Shim<'_> {
         let bundle = busybox::bundle(&self.root, id, &["/bin/sh", "-c", script], change);
-        let socket = self.root.join(format!("{id}.sock"));
-        let mut command = self.command(id, &bundle, "start");
-        command.arg("-socket").arg(&socket);
-        // Flags stand before the action.
-        let mut arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-        let action = arguments.iter().position(|argument| argument == "start").unwrap();
-        let action = arguments.remove(action);
-        arguments.push(action);
-        let mut start = Command::new(command.get_program());
-        start.args(arguments).current_dir(&bundle).stdin(Stdio::null());
-        for (name, value) in command.get_envs() {
-            start.env(name, value.unwrap());
-        }
-        let output = start.output().unwrap();
+        let command = self.command(id, &bundle, "start");
+        self.start_shim(id, bundle, command)
+    }
+
+    /// The same, told another binary to publish with and another ttrpc address.
+    pub fn shim_told(&self, id: &str, script: &str, publisher: &Path, ttrpc: &str) -> Shim<'_> {
+        let bundle = busybox::bundle(&self.root, id, &["/bin/sh", "-c", script], |_| {});
+        let mut command = self.command_told(id, &bundle, "start", publisher);
+        command.env("TTRPC_ADDRESS", ttrpc);
+        self.start_shim(id, bundle, command)
+    }
+
+    fn start_shim(&self, id: &str, bundle: PathBuf, mut command: Command) -> Shim<'_> {
+        let output = command.stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let address = parse_answer(&output.stdout).unwrap();
         let client = self.block_on(Client::connect(address.path())).unwrap();
@@ -126,21 +126,31 @@ impl Supervisor {
     }
 
     fn command(&self, id: &str, bundle: &Path, action: &str) -> Command {
-        let publish = programs::path("corten-shim");
+        self.command_told(id, bundle, action, &programs::path("corten-shim"))
+    }
+
+    fn command_told(&self, id: &str, bundle: &Path, action: &str, publisher: &Path) -> Command {
         let events = self.events_socket();
         let spawn = SpawnArgs {
             namespace: self.root.name(),
             id,
             address: "/nowhere",
             ttrpc_address: events.to_str().unwrap(),
-            publish_binary: &publish,
+            publish_binary: publisher,
             bundle,
             debug: true,
         };
-        let mut command = Command::new(&publish);
-        command.args(if action == "start" { spawn.start() } else { spawn.delete() });
+        let mut command = Command::new(programs::path("corten-shim"));
+        // A socket of the test's own; those of one group share it.
+        let socket = self.root.join(format!("{}.sock", self.group(bundle).unwrap_or_else(|| id.to_owned())));
+        command.arg("-socket").arg(socket).args(if action == "start" { spawn.start() } else { spawn.delete() });
         command.envs(spawn.environment()).env("CORTEN_TEST_ROOT", self.root.name()).current_dir(bundle);
         command
+    }
+
+    fn group(&self, bundle: &Path) -> Option<String> {
+        let config: Value = serde_json::from_slice(&fs::read(bundle.join("config.json")).unwrap()).unwrap();
+        config["annotations"]["io.containerd.runc.v2.group"].as_str().map(str::to_owned)
     }
 }
 

@@ -147,3 +147,41 @@ fn a_created_container_can_be_deleted() {
     shim.shutdown();
     assert_eq!(supervisor.topics(), ["/tasks/create web", "/tasks/exit web", "/tasks/delete web"]);
 }
+
+#[test]
+fn containers_of_one_group_share_a_shim_and_end_apart() {
+    let supervisor = Supervisor::new();
+    let grouped = |config: &mut serde_json::Value| {
+        config["annotations"] = serde_json::json!({"io.containerd.runc.v2.group": "pod"});
+    };
+    let first = supervisor.shim_with("one", "sleep 1000", grouped);
+    let second = supervisor.shim_with("two", "exit 2", grouped);
+    assert_eq!(first.pid(), second.pid());
+    first.run(&Streams::default());
+    second.run(&Streams::default());
+    assert_eq!(second.wait(""), 2);
+    second.delete("").unwrap();
+    // One is left, so the shim stays.
+    supervisor.block_on(second.client.shutdown(&Default::default(), None)).unwrap();
+    assert_eq!(first.state("").unwrap().status, Status::Running as i32);
+    first.kill("", 9).unwrap();
+    assert_eq!(first.wait(""), 137);
+    first.delete("").unwrap();
+    first.shutdown();
+}
+
+#[test]
+fn sigterm_ends_a_shim_only_when_it_holds_nothing() {
+    let supervisor = Supervisor::new();
+    let shim = supervisor.shim("web", "sleep 1000");
+    shim.run(&Streams::default());
+    assert!(integration_tests::send_signal(shim.pid(), "TERM"));
+    assert_eq!(shim.state("").unwrap().status, Status::Running as i32);
+    shim.kill("", 9).unwrap();
+    shim.wait("");
+    shim.delete("").unwrap();
+    assert!(integration_tests::send_signal(shim.pid(), "TERM"));
+    supervisor.block_on(async {
+        tokio::time::timeout(DEADLINE, shim.client.closed()).await.expect("the shim ends on SIGTERM");
+    });
+}

@@ -2,7 +2,7 @@
 //! let go.
 //!
 //! ```text
-//! held ──Started──> flowing ──Ended──> draining ──(all outputs ended, or 10 s)──> over
+//! held ──Started──> flowing ──Ended──> draining ──(all outputs ended, or 2 to 10 s)──> over
 //! ```
 //! A terminal begins to flow when its master end arrives. Dropping the handle ends everything at once.
 
@@ -26,8 +26,12 @@ use super::{
 };
 use crate::readiness;
 
-/// How long after its end the outputs of a process are still read, when another process holds them open.
+/// How long after its end the outputs of a process are still read, when another process holds them open:
+/// containerd's time.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// The same where attached clients wait for the end, as after `docker exec web sh -c 'sleep 100 &'`:
+/// dockerd's time. What the process itself wrote was in the pipe when it ended.
+const DRAIN_FOR_CLIENTS_WITHIN: Duration = Duration::from_secs(2);
 
 /// An output that is to be pumped.
 type Output = (Rc<AsyncFd<OwnedFd>>, Sink, Stream);
@@ -43,6 +47,7 @@ struct Serving {
     /// The write end of the input fifo that keeps it from ending.
     keeper: Option<fs::File>,
     copying: Option<JoinHandle<()>>,
+    drain_within: Duration,
     /// When draining is given up; set by the end of the process.
     deadline: Option<Instant>,
 }
@@ -69,6 +74,9 @@ pub(super) async fn serve(
     let process = Rc::new(Process::new(log, stdin_mode, terminal));
     let listening = listener.map(|listener| tokio::task::spawn_local(listener::serve(listener, Rc::clone(&process))));
     let mut serving = Serving::new(process, is_held);
+    if attach_socket.is_some() {
+        serving.drain_within = DRAIN_FOR_CLIENTS_WITHIN;
+    }
     if let Some(StdinSource::Fifo { reader, keeper }) = stdin {
         serving.keeper = keeper;
         serving.stdin = readiness::register(reader).ok();
@@ -98,6 +106,7 @@ impl Serving {
             stdin: None,
             keeper: None,
             copying: None,
+            drain_within: DRAIN_WITHIN,
             deadline: None,
         }
     }
@@ -180,7 +189,7 @@ impl Serving {
     fn end(&mut self) {
         // One that never started has said nothing: what is there is the runtime's.
         self.held.clear();
-        self.deadline.get_or_insert_with(|| Instant::now() + DRAIN_WITHIN);
+        self.deadline.get_or_insert_with(|| Instant::now() + self.drain_within);
     }
 
     async fn drain(&mut self) {
