@@ -126,15 +126,16 @@ impl Cgroup {
     }
 
     fn limit_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
+        let no_controller = || CgroupError::NoController {
+            limit: "linux.resources.devices".to_owned(),
+            controller: "devices".to_owned(),
+        };
         if self.is_v2() {
-            let Some(path) = self.unified() else { return Ok(()) };
+            let path = self.unified().ok_or_else(no_controller)?;
             return devices::attach_filter(path, rules)
                 .map_err(|source| CgroupError::DeviceFilter { path: path.to_owned(), source });
         }
-        let directory = self.v1("devices").ok_or_else(|| CgroupError::NoController {
-            limit: "linux.resources.devices".to_owned(),
-            controller: "devices".to_owned(),
-        })?;
+        let directory = self.v1("devices").ok_or_else(no_controller)?;
         for (file, line) in devices::v1_lines(rules) {
             let path = directory.join(file);
             write_file(&path, &line).map_err(|source| CgroupError::Write { path, value: line, source })?;

@@ -1,4 +1,8 @@
 //! The table of flags per command, and the reader that follows Go's rules: `--flag v`, `--flag=v`, `-flag v`.
+//!
+//! No clap here: building and running the parser of `run` alone takes 0.11 ms of a static program's start (measured,
+//! 300 interleaved starts), twice because the runtime executes itself again, which is 4 to 7 % of a whole `run true`;
+//! and the same table writes the command line for the shim ([`crate::argv`]) and the help.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -92,3 +92,23 @@ fn exec_has_a_terminal_of_its_own() {
     let _ = host.run(&["delete", "-f", "web"]).ok();
     host.assert_clean();
 }
+
+#[test]
+fn the_pidfd_socket_gets_a_handle_on_the_process() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["sleep", "1000"], |_| {});
+    let socket = host.root.join("pidfd.sock");
+    let listener = UnixListener::bind(&socket).expect("the root is writable");
+    let mut create = host.command(&["create", "--bundle", text(&bundle), "--pidfd-socket", text(&socket), "web"]);
+    let mut create =
+        create.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    let (stream, _) = listener.accept().expect("it connected");
+    let (_, mut received) = corten_sys::scm::receive(&stream, &mut [0; 64]).expect("a message");
+    assert!(create.wait().expect("the child is ours").success());
+    let process = corten_sys::pidfd::PidFd::from_owned(received.remove(0));
+    assert!(process.exists());
+    process.send(corten_types::Signal::KILL).expect("it runs");
+    host.wait_for_status("web", "stopped");
+    let _ = host.run(&["delete", "web"]).ok();
+    host.assert_clean();
+}

@@ -181,3 +181,48 @@ fn state_json_has_the_keys_others_read() {
     assert_eq!(record["config"]["labels"][0], format!("bundle={}", bundle.display()));
     let _ = host.run(&["delete", "-f", "web"]).ok();
 }
+
+#[test]
+fn signals_to_a_foreground_run_reach_the_process() {
+    let host = Host::new();
+    let script = "trap 'echo terminated; exit 33' TERM; echo ready; while true; do sleep 1; done";
+    let bundle = host.bundle("web", &["sh", "-c", script], |_| {});
+    let out = host.root.join("out");
+    let log = fs::File::create(&out).expect("the root is writable");
+    let mut run = host.command(&["run", "--bundle", text(&bundle), "web"]).stdout(log).spawn().expect("it starts");
+    let said = |what: &str| fs::read_to_string(&out).is_ok_and(|text| text.contains(what));
+    integration_tests::wait_for("the trap to be set", integration_tests::DEADLINE, || said("ready"));
+    assert!(integration_tests::send_signal(run.id(), "TERM"));
+    assert_eq!(run.wait().expect("the child is ours").code(), Some(33));
+    assert!(said("terminated"));
+    host.assert_clean();
+}
+
+#[test]
+fn two_starts_at_once_start_it_once() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["sleep", "1000"], |_| {});
+    host.create("web", &bundle);
+    let quiet = || std::process::Stdio::null();
+    let start = || host.command(&["start", "web"]).stdout(quiet()).stderr(quiet()).spawn().expect("it starts");
+    let codes: Vec<_> = [start(), start()].iter_mut().map(|start| start.wait().expect("ours").success()).collect();
+    assert!(codes.contains(&true), "{codes:?}");
+    assert_eq!(host.status("web"), "running");
+    let _ = host.run(&["delete", "--force", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn many_containers_are_made_at_once() {
+    let host = Host::new();
+    let bundles: Vec<_> = (0..12).map(|n| host.bundle(&format!("web{n}"), &["sh", "-c", "exit 3"], |_| {})).collect();
+    let mut runs: Vec<_> = bundles
+        .iter()
+        .enumerate()
+        .map(|(n, bundle)| {
+            host.command(&["run", "--bundle", text(bundle), &format!("web{n}")]).spawn().expect("it starts")
+        })
+        .collect();
+    assert!(runs.iter_mut().all(|run| run.wait().expect("ours").code() == Some(3)));
+    host.assert_clean();
+}
