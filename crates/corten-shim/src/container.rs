@@ -112,6 +112,14 @@ impl Container {
         self.bundle.join("log.json")
     }
 
+    /// The runtime, with a log of its own for one call: execs are started side by side, and the error of
+    /// one must not be told for another's.
+    pub fn runtime_logging_to(&self, log: &Path) -> Runtime {
+        let mut runtime = self.runtime.clone();
+        runtime.global.log = Some(log.to_owned());
+        runtime
+    }
+
     /// The process of an exec; init's for the empty id.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! Running the runtime, and learning why it failed.
 
 use std::{
-    io::{self, Read, Write},
+    fs,
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     process::{Command, Stdio},
 };
@@ -21,10 +22,11 @@ const MAX_LOG_BYTES: u64 = 1 << 20;
 /// # Errors
 /// [`TaskError::Runtime`] with the last error of `log` when it fails.
 pub async fn run(reaper: &Reaper, verb: &'static str, mut command: Command, log: &Path) -> Result<(), TaskError> {
+    let log = Log::at_its_end(log);
     let status = spawn_and_wait(reaper, verb, &mut command).await?;
     // Closes our copies of the process's ends.
     drop(command);
-    if status.code() == 0 { Ok(()) } else { Err(failure(verb, status, log, "")) }
+    if status.code() == 0 { Ok(()) } else { Err(failure(verb, status, &log, "")) }
 }
 
 /// Runs `command` with `input` on its standard input and its output thrown away.
@@ -53,6 +55,7 @@ pub async fn run_quietly(
         Ok(reader)
     };
     let mut reader = pipes().map_err(failed)?;
+    let log = Log::at_its_end(log);
     let status = spawn_and_wait(reaper, verb, &mut command).await?;
     drop(command);
     if status.code() == 0 {
@@ -61,7 +64,7 @@ pub async fn run_quietly(
     let mut said = vec![0; MAX_STDERR_BYTES];
     // Everything it said is in the pipe: it has ended.
     let count = reader.read(&mut said).unwrap_or(0);
-    Err(failure(verb, status, log, &String::from_utf8_lossy(&said[..count])))
+    Err(failure(verb, status, &log, &String::from_utf8_lossy(&said[..count])))
 }
 
 async fn spawn_and_wait(reaper: &Reaper, verb: &'static str, command: &mut Command) -> Result<ExitStatus, TaskError> {
@@ -72,13 +75,29 @@ async fn spawn_and_wait(reaper: &Reaper, verb: &'static str, command: &mut Comma
     Ok(reaper.wait(&child).await)
 }
 
-fn failure(verb: &'static str, status: ExitStatus, log: &Path, said: &str) -> TaskError {
-    let mut text = String::new();
-    if let Ok(file) = std::fs::File::open(log) {
-        // A log that is no text has no error to tell.
-        let _ = file.take(MAX_LOG_BYTES).read_to_string(&mut text);
+/// A runtime's log from where it ended before a call: what stands there is of earlier ones.
+struct Log<'a> {
+    path: &'a Path,
+    start_bytes: u64,
+}
+
+impl<'a> Log<'a> {
+    fn at_its_end(path: &'a Path) -> Self {
+        Self { path, start_bytes: fs::metadata(path).map_or(0, |metadata| metadata.len()) }
     }
-    let message = last_error(&text)
+
+    fn read(&self) -> io::Result<String> {
+        let mut file = fs::File::open(self.path)?;
+        file.seek(SeekFrom::Start(self.start_bytes))?;
+        let mut text = String::new();
+        file.take(MAX_LOG_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    }
+}
+
+fn failure(verb: &'static str, status: ExitStatus, log: &Log<'_>, said: &str) -> TaskError {
+    // A log that is not there, or no text, has no error to tell.
+    let message = last_error(&log.read().unwrap_or_default())
         .or_else(|| said.lines().next_back().map(str::to_owned))
         .filter(|message| !message.is_empty())
         .unwrap_or_else(|| format!("the runtime exited with status {} and told no error", status.code()));

@@ -23,7 +23,7 @@ fn an_exec_runs_to_its_exit_code_under_runc_and_under_ours() {
         assert_eq!((deleted.exit_status, deleted.pid), (9, pid));
         assert_eq!(std::fs::read_to_string(output).unwrap(), "inside\n");
         assert!(shim.state("e1").unwrap_err().is_not_found());
-        let left = ["e1.pid", "e1.exit", "e1.process.json"];
+        let left = ["e1.pid", "e1.exit", "e1.process.json", "e1.log.json"];
         assert!(left.iter().all(|file| !shim.bundle.join(file).exists()));
         shim.kill("", 9).unwrap();
         assert_eq!(shim.wait(""), 137);
@@ -127,4 +127,32 @@ fn fast_exits_are_announced_after_their_starts() {
     }
     shim.kill("", 9).unwrap();
     shim.wait("");
+}
+
+#[test]
+fn execs_that_fail_side_by_side_each_tell_their_own_error() {
+    let supervisor = Supervisor::new();
+    let shim = supervisor.shim("web", "sleep 1000");
+    shim.run(&Streams::default());
+    for number in 0..8 {
+        let process = format!(r#"{{"args":["/no/such/program{number}"],"cwd":"/","user":{{"uid":0,"gid":0}}}}"#);
+        let request = ExecProcessRequest {
+            id: "web".into(),
+            exec_id: format!("e{number}"),
+            spec: Some(prost_types::Any { type_url: corten_proto::any::PROCESS.into(), value: process.into_bytes() }),
+            ..Default::default()
+        };
+        supervisor.block_on(shim.client.exec(&request, None)).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let shim = &shim;
+            scope.spawn(move || {
+                let error = shim.start(&format!("e{number}")).unwrap_err().to_string();
+                assert!(error.contains(&format!("/no/such/program{number}")), "{number}: {error}");
+            });
+        }
+    });
+    shim.kill("", 9).unwrap();
+    assert_eq!(shim.wait(""), 137);
 }

@@ -20,6 +20,7 @@ use crate::{
     console::Console,
     container::{Config, Container},
     error::TaskError,
+    exit_file,
     hub::{self, ChildEnds, Hold, Owner, StdioNames},
     invoke, oom, options,
     process::Process,
@@ -41,6 +42,8 @@ pub async fn create(shim: &Arc<Shim>, request: CreateTaskRequest) -> Result<u32,
     let runtime = options::runtime(&options, &shim.namespace, &bundle);
     let config = Config::load(&bundle).map_err(TaskError::io("read", bundle.join("config.json")))?;
     options::save(&bundle, &options, &runtime).map_err(TaskError::io("write the options in", &bundle))?;
+    // One left by an earlier try would be told for this container's exit.
+    let _ = std::fs::remove_file(exit_file::path(&bundle, "init"));
     let names = StdioNames {
         stdin: request.stdin.clone(),
         stdout: request.stdout.clone(),

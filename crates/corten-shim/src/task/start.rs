@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use corten_proto::containerd::events::{TaskExecStarted, TaskStart};
 use corten_runtime_api::{arguments::Exec, pid_file};
+use corten_sys::atomic_file::{self, Durability};
 use corten_types::TaskStatus;
 
 use crate::{
@@ -68,9 +69,11 @@ async fn spawn_exec(shim: &Shim, container: &Container, process: &Process) -> Re
     let exec_id = &process.id;
     let bundle = &container.bundle;
     let console = process.stdio.terminal.then(|| Console::listen(bundle, exec_id)).transpose()?;
-    let spec = SpecFile::write(bundle.join(format!("{exec_id}.process.json")), &process.spec)?;
+    let spec = ForOneCall(bundle.join(format!("{exec_id}.process.json")));
+    atomic_file::replace(&spec.0, &process.spec, Durability::Process).map_err(TaskError::io("write", &spec.0))?;
+    let log = ForOneCall(bundle.join(format!("{exec_id}.log.json")));
     let pid_path = bundle.join(format!("{exec_id}.pid"));
-    let mut command = container.runtime.exec(Exec {
+    let mut command = container.runtime_logging_to(&log.0).exec(Exec {
         id: container.id.clone(),
         console_socket: console.as_ref().map(Console::path),
         process: Some(spec.0.clone()),
@@ -83,7 +86,7 @@ async fn spawn_exec(shim: &Shim, container: &Container, process: &Process) -> Re
     command.current_dir(bundle).stdin(stdin).stdout(stdout).stderr(stderr);
 
     let creation = shim.reaper.creation();
-    invoke::run(&shim.reaper, "exec", command, &container.runtime_log()).await?;
+    invoke::run(&shim.reaper, "exec", command, &log.0).await?;
     let pid = pid_file::read(&pid_path).map_err(TaskError::io("read", &pid_path))?;
     let child = shim.reaper.adopt(pid.unsigned_abs()).map_err(TaskError::io("watch the process of", &pid_path))?;
     drop(creation);
@@ -99,20 +102,13 @@ async fn spawn_exec(shim: &Shim, container: &Container, process: &Process) -> Re
     Ok(child)
 }
 
-/// The file a runtime reads the process from; removed when dropped. It may hold secrets.
-struct SpecFile(PathBuf);
+/// A file for one call of the runtime, removed when dropped: the process to run, which may hold secrets,
+/// and the log.
+struct ForOneCall(PathBuf);
 
-impl SpecFile {
-    fn write(path: PathBuf, spec: &[u8]) -> Result<Self, TaskError> {
-        use corten_sys::atomic_file::{Durability, replace};
-        replace(&path, spec, Durability::Process).map_err(TaskError::io("write", &path))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for SpecFile {
+impl Drop for ForOneCall {
     fn drop(&mut self) {
-        // The runtime has read it; the bundle goes with the container.
+        // The runtime has ended; the bundle goes with the container.
         let _ = std::fs::remove_file(&self.0);
     }
 }
