@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod create;
+pub mod doctor;
 pub mod events;
 pub mod exec;
 pub mod images;

@@ -147,8 +147,8 @@ fn host_config(matches: &Matches, outside: &dyn Outside) -> Result<HostConfig, S
         volume_driver: text("volume-driver"),
         volumes_from: list("volumes-from"),
         annotations: Some(environment::map(matches.list("annotation"))).filter(|map| !map.is_empty()),
-        cap_add: list("cap-add"),
-        cap_drop: list("cap-drop"),
+        cap_add: capabilities(matches.list("cap-add")),
+        cap_drop: capabilities(matches.list("cap-drop")),
         cgroupns_mode: mode(matches, "cgroupns", "CGROUP", &["host", "private"], false)?,
         dns: always_list("dns"),
         dns_options: always_list("dns-option"),
@@ -183,6 +183,20 @@ fn host_config(matches: &Matches, outside: &dyn Outside) -> Result<HostConfig, S
     limits::fill(&mut host, matches)?;
     devices::fill(&mut host, matches)?;
     Ok(host)
+}
+
+/// Capabilities by their full names, each once, in order; `ALL` stands for itself.
+fn capabilities(given: &[String]) -> Option<Vec<String>> {
+    let mut names: Vec<String> = given.iter().map(|name| name.trim().to_ascii_uppercase()).collect();
+    if names.iter().any(|name| name == "ALL") {
+        return Some(vec!["ALL".to_owned()]);
+    }
+    for name in names.iter_mut().filter(|name| !name.starts_with("CAP_")) {
+        name.insert_str(0, "CAP_");
+    }
+    names.sort();
+    names.dedup();
+    (!names.is_empty()).then_some(names)
 }
 
 /// A namespace mode: empty, one of `known`, or another container's where that can be.
@@ -291,28 +305,46 @@ fn healthcheck(matches: &Matches) -> Result<Option<Healthcheck>, String> {
     }))
 }
 
-/// Whether `os[/arch[/variant]]` can be one; which platforms there are is the daemon's to know.
+/// Operating systems a platform may name first; any other word alone is an architecture.
+const SYSTEMS: [&str; 4] = ["linux", "windows", "darwin", "freebsd"];
+
+/// Reads `os[/arch[/variant]]` and writes it in full; which platforms there are is the daemon's to know.
 ///
 /// # Errors
 /// containerd's words.
-pub fn check_platform(text: &str) -> Result<(), String> {
+pub fn platform(text: &str) -> Result<String, String> {
     if text.is_empty() {
-        return Ok(());
+        return Ok(String::new());
     }
+    let quote = crate::flags::quote;
     let is_word = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     };
-    if text.split('/').count() > 3 {
-        return Err(format!("{}: cannot parse platform specifier: invalid argument", crate::flags::quote(text)));
+    let parts: Vec<&str> = text.split('/').collect();
+    if parts.len() > 3 {
+        return Err(format!("{}: cannot parse platform specifier: invalid argument", quote(text)));
     }
-    match text.split('/').find(|part| !is_word(part)) {
-        Some(part) => Err(format!(
+    if let Some(part) = parts.iter().find(|part| !is_word(part)) {
+        return Err(format!(
             "{} is an invalid component of {}: platform specifier component must match \"^[A-Za-z0-9_.-]+$\": invalid argument",
-            crate::flags::quote(part),
-            crate::flags::quote(text)
-        )),
-        None => Ok(()),
+            quote(part),
+            quote(text)
+        ));
     }
+    let architecture = |name: &str| match name.to_ascii_lowercase().as_str() {
+        "x86_64" | "x86-64" => "amd64".to_owned(),
+        "aarch64" => "arm64".to_owned(),
+        other => other.to_owned(),
+    };
+    Ok(match parts.as_slice() {
+        [system] if SYSTEMS.contains(system) => format!("{system}/{}", architecture(std::env::consts::ARCH)),
+        [only] => format!("linux/{}", architecture(only)),
+        [system, kind, rest @ ..] => {
+            let variant: String = rest.iter().map(|variant| format!("/{variant}")).collect();
+            format!("{}/{}{variant}", system.to_ascii_lowercase(), architecture(kind))
+        }
+        [] => String::new(),
+    })
 }
 
 /// A map as the API has it.

@@ -69,6 +69,7 @@ const fn also(place: Place, aliases: &'static [&'static str]) -> Place {
 pub const PLACES: &[Place] = &[
     at("", "attach", &commands::attach::VERB),
     at("", "create", &commands::create::VERB),
+    at("", "doctor", &commands::doctor::VERB),
     at("", "events", &commands::events::VERB),
     at("", "exec", &commands::exec::VERB),
     at("", "images", &commands::images::VERB),

@@ -14,13 +14,8 @@ use corten_docker_api::containers::{ContainerInspect, WaitResponse};
 use std::pin::Pin;
 
 /// The command.
-pub const VERB: Verb = verb!(
-    attach,
-    "[OPTIONS] CONTAINER",
-    "Attach local standard input, output, and error streams to a running container",
-    Arity::Exactly(1),
-    FLAGS
-);
+pub const VERB: Verb =
+    verb!(attach, "[OPTIONS] CONTAINER", "Attach this terminal to a running container", Arity::Exactly(1), FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::text("detach-keys", "Keys that detach from the container"),

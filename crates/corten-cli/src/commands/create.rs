@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub const VERB: Verb = verb!(
     create,
     "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-    "Create a new container",
+    "Make a container without starting it",
     Arity::AtLeast(1),
     CREATE_FLAGS,
     Order::FlagsFirst
@@ -58,15 +58,18 @@ pub async fn create_container(cli: &Cli, matches: &Matches, body: &mut Container
         host.console_size = [u32::from(size.rows), u32::from(size.columns)];
     }
     let policy = matches.text("pull");
-    let platform = matches.text("platform");
-    request::check_platform(platform)
+    let platform = request::platform(matches.text("platform"))
         .map_err(|error| Failure::new(format!("error parsing specified platform: {error}")))?;
+    // Since then each network has its own, and a daemon warns of this one.
+    if cli.client.version_at_least("1.44") {
+        body.config.mac_address.clear();
+    }
     if policy == "always" {
         pull(cli, matches, &reference).await?;
     }
     let bytes = corten_docker_api::json::encode(body)
         .map_err(|error| Failure::new(format!("write the create body: {error}")))?;
-    let mut created = cli.client.container_create(matches.text("name"), platform, bytes.clone()).await;
+    let mut created = cli.client.container_create(matches.text("name"), &platform, bytes.clone()).await;
     if let Err(error) = &created
         && error.is_not_found()
         && policy == "missing"
@@ -80,7 +83,7 @@ pub async fn create_container(cli: &Cli, matches: &Matches, body: &mut Container
         } else {
             pull(cli, matches, &reference).await?;
         }
-        created = cli.client.container_create(matches.text("name"), platform, bytes).await;
+        created = cli.client.container_create(matches.text("name"), &platform, bytes).await;
     }
     let created = created?;
     for warning in created.warnings.iter().map(String::as_str).chain(local_dns_warning(body).as_deref()) {

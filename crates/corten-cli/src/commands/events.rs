@@ -13,7 +13,7 @@ use corten_docker_api::events::Event;
 use std::fmt::Write;
 
 /// The command.
-pub const VERB: Verb = verb!(events, "[OPTIONS]", "Get real time events from the server", Arity::None, FLAGS);
+pub const VERB: Verb = verb!(events, "[OPTIONS]", "Show what happens in the engine, as it happens", Arity::None, FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::filter(),

@@ -16,7 +16,7 @@ use serde::Serialize;
 pub const VERB: Verb = verb!(
     exec,
     "[OPTIONS] CONTAINER COMMAND [ARG...]",
-    "Execute a command in a running container",
+    "Run a command in a running container",
     Arity::AtLeast(2),
     FLAGS,
     Order::FlagsFirst

@@ -16,7 +16,8 @@ use corten_types::Reference;
 use std::collections::BTreeMap;
 
 /// The command.
-pub const VERB: Verb = verb!(images, "[OPTIONS] [REPOSITORY[:TAG]]", "List images", Arity::AtMost(1), FLAGS);
+pub const VERB: Verb =
+    verb!(images, "[OPTIONS] [REPOSITORY[:TAG]]", "List images by name and tag", Arity::AtMost(1), FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::bool("all", "Show intermediate images too").short('a'),

@@ -16,7 +16,7 @@ use std::fs::File;
 pub const VERB: Verb = verb!(
     import,
     "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
-    "Import the contents from a tarball to create a filesystem image",
+    "Make an image from the archive of a root file system",
     Arity::AtLeast(1),
     FLAGS
 );

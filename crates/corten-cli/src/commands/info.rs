@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 /// The command.
-pub const VERB: Verb = verb!(info, "[OPTIONS]", "Display system-wide information", Arity::None, FLAGS);
+pub const VERB: Verb = verb!(info, "[OPTIONS]", "Show the state of the engine as a whole", Arity::None, FLAGS);
 
 const FLAGS: &[Flag] = &[Flag::text("format", crate::commands::INSPECT_FORMAT_HELP).short('f')];
 

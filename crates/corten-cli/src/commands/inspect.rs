@@ -10,21 +10,17 @@ use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{ClientError, encode_path, encode_segment};
 use corten_docker_api::containers::ContainerInspect;
 use corten_docker_api::images::ImageInspect;
+use std::rc::Rc;
 
 /// The command for objects of any kind.
-pub const VERB: Verb = verb!(
-    inspect,
-    "[OPTIONS] NAME|ID [NAME|ID...]",
-    "Return low-level information on objects",
-    Arity::AtLeast(1),
-    FLAGS
-);
+pub const VERB: Verb =
+    verb!(inspect, "[OPTIONS] NAME|ID [NAME|ID...]", "Show all that is known of an object", Arity::AtLeast(1), FLAGS);
 
 /// The command for containers.
 pub const CONTAINER_VERB: Verb = verb!(
     inspect_containers,
     "[OPTIONS] CONTAINER [CONTAINER...]",
-    "Display detailed information on one or more containers",
+    "Show all that is known of containers",
     Arity::AtLeast(1),
     CONTAINER_FLAGS
 );
@@ -33,7 +29,7 @@ pub const CONTAINER_VERB: Verb = verb!(
 pub const IMAGE_VERB: Verb = verb!(
     inspect_images,
     "[OPTIONS] IMAGE [IMAGE...]",
-    "Display detailed information on one or more images",
+    "Show all that is known of images",
     Arity::AtLeast(1),
     IMAGE_FLAGS
 );
@@ -157,7 +153,7 @@ fn render(template: &Template, kind: &str, document: &str) -> Result<String, Str
     let data = Json::parse(document.as_bytes()).map_err(|error| format!("unable to read inspect data: {error}"))?;
     let mut text = String::new();
     template
-        .execute(&mut text, &data, FunctionSet::Values, MissingKey::Error)
+        .execute(&mut text, &data.untyped(), FunctionSet::Values, MissingKey::Error)
         .map_err(|error| format!("template parsing error: {error}"))?;
     Ok(text)
 }
@@ -169,9 +165,35 @@ fn typed(kind: &str, document: &str) -> Option<Value> {
         Json::parse(&corten_docker_api::json::encode(&object).ok()?).ok()
     }
     match kind {
-        "container" => through::<ContainerInspect>(document),
+        "container" => through::<ContainerInspect>(document).map(with_omitted),
         "image" => through::<ImageInspect>(document),
         _ => None,
+    }
+}
+
+/// Puts back the fields of states and mounts that JSON leaves out, where Go has and prints them.
+fn with_omitted(mut container: Value) -> Value {
+    let Value::Struct(fields) = &mut container else { return container };
+    for (name, value) in Rc::make_mut(fields) {
+        match (name.as_str(), value) {
+            ("State", Value::Struct(state)) => put(Rc::make_mut(state), usize::MAX, "Health", Value::Nil),
+            ("Mounts", Value::List(mounts)) => {
+                for mount in Rc::make_mut(mounts) {
+                    let Value::Struct(mount) = mount else { continue };
+                    // Type Name Source Destination Driver Mode RW Propagation
+                    put(Rc::make_mut(mount), 1, "Name", Value::from(""));
+                    put(Rc::make_mut(mount), 4, "Driver", Value::from(""));
+                }
+            }
+            _ => {}
+        }
+    }
+    container
+}
+
+fn put(fields: &mut Vec<(String, Value)>, at: usize, name: &str, value: Value) {
+    if !fields.iter().any(|(known, _)| known == name) {
+        fields.insert(at.min(fields.len()), (name.to_owned(), Value::Omitted(Rc::new(value))));
     }
 }
 
@@ -255,8 +277,8 @@ mod tests {
         errors: String,
     }
 
-    /// What cannot be told from the document: Go prints empty fields that JSON leaves out, and addresses.
-    const NOT_TOLD: [&str; 2] = ["{{.Mounts}}", "{{.Config}}"];
+    /// What cannot be told from the document: Go prints the addresses of what it points to.
+    const NOT_TOLD: [&str; 1] = ["{{.Config}}"];
 
     #[test]
     fn ninety_templates_answer_as_docker_answers() {

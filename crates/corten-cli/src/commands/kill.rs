@@ -9,8 +9,13 @@ use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{Query, encode_segment};
 
 /// The command.
-pub const VERB: Verb =
-    verb!(kill, "[OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers", Arity::AtLeast(1), FLAGS);
+pub const VERB: Verb = verb!(
+    kill,
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Send a signal to containers, KILL unless told",
+    Arity::AtLeast(1),
+    FLAGS
+);
 
 const FLAGS: &[Flag] = &[Flag::text("signal", "Signal to send").short('s')];
 

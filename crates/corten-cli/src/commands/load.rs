@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::Read;
 
 /// The command.
-pub const VERB: Verb = verb!(load, "[OPTIONS]", "Load an image from a tar archive or STDIN", Arity::None, FLAGS);
+pub const VERB: Verb = verb!(load, "[OPTIONS]", "Load images from an archive", Arity::None, FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::text("input", "Read this file instead of standard input").short('i'),

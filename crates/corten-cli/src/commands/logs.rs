@@ -12,7 +12,8 @@ use corten_docker_api::containers::ContainerInspect;
 use std::io::{self, Write};
 
 /// The command.
-pub const VERB: Verb = verb!(logs, "[OPTIONS] CONTAINER", "Fetch the logs of a container", Arity::Exactly(1), FLAGS);
+pub const VERB: Verb =
+    verb!(logs, "[OPTIONS] CONTAINER", "Show what a container has written", Arity::Exactly(1), FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::bool("details", "Show what the log driver was told to add"),

@@ -8,13 +8,8 @@ use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::encode_segment;
 
 /// The command.
-pub const VERB: Verb = verb!(
-    pause,
-    "CONTAINER [CONTAINER...]",
-    "Pause all processes within one or more containers",
-    Arity::AtLeast(1),
-    &[]
-);
+pub const VERB: Verb =
+    verb!(pause, "CONTAINER [CONTAINER...]", "Make all processes of containers stand still", Arity::AtLeast(1), &[]);
 
 /// Pauses containers.
 pub async fn pause(cli: &Cli, matches: &Matches) -> Outcome {

@@ -16,7 +16,7 @@ use corten_terminal::units::human_size_with_precision;
 use std::rc::Rc;
 
 /// The command.
-pub const VERB: Verb = verb!(ps, "[OPTIONS]", "List containers", Arity::None, FLAGS);
+pub const VERB: Verb = verb!(ps, "[OPTIONS]", "List containers, newest first", Arity::None, FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::bool("all", "Show stopped containers too").short('a'),

@@ -7,7 +7,7 @@ use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{Query, encode_segment};
 
 /// The command.
-pub const VERB: Verb = verb!(rename, "CONTAINER NEW_NAME", "Rename a container", Arity::Exactly(2), &[]);
+pub const VERB: Verb = verb!(rename, "CONTAINER NEW_NAME", "Give a container another name", Arity::Exactly(2), &[]);
 
 /// Renames a container.
 pub async fn rename(cli: &Cli, matches: &Matches) -> Outcome {

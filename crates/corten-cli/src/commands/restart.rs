@@ -11,7 +11,7 @@ use corten_docker_api::client::encode_segment;
 pub const VERB: Verb = verb!(
     restart,
     "[OPTIONS] CONTAINER [CONTAINER...]",
-    "Restart one or more containers",
+    "Stop containers and start them again",
     Arity::AtLeast(1),
     stop::FLAGS
 );

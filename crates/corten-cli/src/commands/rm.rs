@@ -7,8 +7,7 @@ use crate::flags::Flag;
 use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{Method, Payload, Query, encode_segment};
 /// The command.
-pub const VERB: Verb =
-    verb!(rm, "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers", Arity::AtLeast(1), FLAGS);
+pub const VERB: Verb = verb!(rm, "[OPTIONS] CONTAINER [CONTAINER...]", "Remove containers", Arity::AtLeast(1), FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::bool("force", "Kill a running container first").short('f'),

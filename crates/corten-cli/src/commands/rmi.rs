@@ -9,7 +9,8 @@ use corten_docker_api::client::{Method, Payload, Query, encode_path};
 use corten_docker_api::images::ImageDeleted;
 
 /// The command.
-pub const VERB: Verb = verb!(rmi, "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", Arity::AtLeast(1), FLAGS);
+pub const VERB: Verb =
+    verb!(rmi, "[OPTIONS] IMAGE [IMAGE...]", "Remove images and their names", Arity::AtLeast(1), FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::bool("force", "Remove it though containers refer to it").short('f'),

@@ -17,7 +17,7 @@ use corten_docker_api::containers::WaitResponse;
 pub const VERB: Verb = verb!(
     run,
     "[OPTIONS] IMAGE [COMMAND] [ARG...]",
-    "Create and run a new container from an image",
+    "Run a command in a new container",
     Arity::AtLeast(1),
     FLAGS,
     Order::FlagsFirst

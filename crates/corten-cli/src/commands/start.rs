@@ -14,13 +14,8 @@ use corten_docker_api::containers::ContainerInspect;
 use std::pin::Pin;
 
 /// The command.
-pub const VERB: Verb = verb!(
-    start,
-    "[OPTIONS] CONTAINER [CONTAINER...]",
-    "Start one or more stopped containers",
-    Arity::AtLeast(1),
-    FLAGS
-);
+pub const VERB: Verb =
+    verb!(start, "[OPTIONS] CONTAINER [CONTAINER...]", "Start containers that have stopped", Arity::AtLeast(1), FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::bool("attach", "Show output and pass signals on").short('a'),

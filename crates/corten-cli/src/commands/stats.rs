@@ -17,13 +17,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 /// The command.
-pub const VERB: Verb = verb!(
-    stats,
-    "[OPTIONS] [CONTAINER...]",
-    "Display a live stream of container(s) resource usage statistics",
-    Arity::AtLeast(0),
-    FLAGS
-);
+pub const VERB: Verb =
+    verb!(stats, "[OPTIONS] [CONTAINER...]", "Show what containers use, again and again", Arity::AtLeast(0), FLAGS);
 
 const FLAGS: &[Flag] = &[
     Flag::bool("all", "Show stopped containers too").short('a'),

@@ -9,8 +9,13 @@ use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{Query, encode_segment};
 
 /// The command.
-pub const VERB: Verb =
-    verb!(stop, "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers", Arity::AtLeast(1), FLAGS);
+pub const VERB: Verb = verb!(
+    stop,
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Stop containers, by force when they do not heed",
+    Arity::AtLeast(1),
+    FLAGS
+);
 
 /// Flags of `stop` and `restart`.
 pub const FLAGS: &[Flag] = &[

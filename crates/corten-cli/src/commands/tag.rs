@@ -11,7 +11,7 @@ use corten_types::Reference;
 pub const VERB: Verb = verb!(
     tag,
     "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
-    "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    "Give an image another name",
     Arity::Exactly(2),
     &[],
     Order::FlagsFirst

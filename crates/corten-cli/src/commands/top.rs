@@ -13,7 +13,7 @@ use std::fmt::Write;
 pub const VERB: Verb = verb!(
     top,
     "CONTAINER [ps OPTIONS]",
-    "Display the running processes of a container",
+    "Show the processes of a container",
     Arity::AtLeast(1),
     &[],
     Order::FlagsFirst

@@ -8,13 +8,8 @@ use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::encode_segment;
 
 /// The command.
-pub const VERB: Verb = verb!(
-    unpause,
-    "CONTAINER [CONTAINER...]",
-    "Unpause all processes within one or more containers",
-    Arity::AtLeast(1),
-    &[]
-);
+pub const VERB: Verb =
+    verb!(unpause, "CONTAINER [CONTAINER...]", "Let the processes of paused containers go on", Arity::AtLeast(1), &[]);
 
 /// Unpauses containers.
 pub async fn unpause(cli: &Cli, matches: &Matches) -> Outcome {

@@ -13,7 +13,7 @@ use corten_docker_api::containers::{ContainerUpdate, ContainerUpdated};
 pub const VERB: Verb = verb!(
     update,
     "[OPTIONS] CONTAINER [CONTAINER...]",
-    "Update configuration of one or more containers",
+    "Change the limits of containers, running ones too",
     Arity::AtLeast(1),
     FLAGS
 );

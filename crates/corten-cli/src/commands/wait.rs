@@ -10,7 +10,7 @@ use corten_docker_api::containers::WaitResponse;
 pub const VERB: Verb = verb!(
     wait,
     "CONTAINER [CONTAINER...]",
-    "Block until one or more containers stop, then print their exit codes",
+    "Wait for containers to end and print their exit codes",
     Arity::AtLeast(1),
     &[]
 );

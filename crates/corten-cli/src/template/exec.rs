@@ -234,7 +234,14 @@ impl Walker<'_> {
             let message = format!("error calling call: non-function {operand} of type {}", type_name(value));
             return self.fail_at(pos, &command.to_string(), &message);
         }
-        functions::call(self.functions, name, &arguments).or_else(|message| {
+        // A map without types has no zero value for a key it lacks.
+        let is_absent = self.missing == MissingKey::Error && name == "index";
+        let found = functions::call(self.functions, name, &arguments);
+        let found = found.map(|value| match &value {
+            Value::Text(text) if is_absent && text.is_empty() && !holds_empty(&arguments) => Value::Absent,
+            _ => value,
+        });
+        found.or_else(|message| {
             let is_count = message.starts_with("wrong number of args");
             let is_type = message.starts_with("wrong type for value") || message.starts_with("invalid value;");
             if is_count {
@@ -337,6 +344,7 @@ impl Walker<'_> {
         }
         let missing = |walker: &Self| match walker.missing {
             MissingKey::NoValue => Ok(Value::Absent),
+            MissingKey::TypeError(_) if matches!(of, Value::Map(_) | Value::NilMap) => Ok(Value::Absent),
             MissingKey::TypeError(kind) => {
                 walker.fail_at(pos, context, &format!("can't evaluate field {name} in type {kind}"))
             }
@@ -347,8 +355,8 @@ impl Walker<'_> {
             }
         };
         match of {
-            Value::Struct(fields) | Value::Map(fields) => match lookup(fields, name) {
-                Some(value) => Ok(value.clone()),
+            Value::Struct(fields) | Value::Map(fields) => match lookup(fields, name, self.missing) {
+                Some(value) => Ok(value.shown().clone()),
                 None => missing(self),
             },
             Value::NilMap => missing(self),
@@ -370,6 +378,15 @@ impl Walker<'_> {
         let column = before.rfind('\n').map_or(pos, |newline| pos - newline - 1);
         let name = &self.template.name;
         Err(TemplateError(format!("template: {name}:{line}:{column}: executing {name:?} at <{context}>: {message}")))
+    }
+}
+
+/// Whether the last map indexed really holds an empty text under its key.
+fn holds_empty(arguments: &[Value]) -> bool {
+    match arguments {
+        [Value::Map(entries), Value::Text(key)] => entries.iter().any(|(name, _)| **name == **key),
+        [Value::Map(_), ..] | [] => false,
+        _ => true,
     }
 }
 
@@ -411,15 +428,33 @@ fn zero_field(name: &str) -> Option<Value> {
     })
 }
 
-/// Go spells some fields otherwise than JSON does.
-fn lookup<'a>(fields: &'a [(String, Value)], name: &str) -> Option<&'a Value> {
+/// Fields that Go spells otherwise than JSON does.
+const SPELLINGS: [(&str, &str); 14] = [
+    ("ID", "Id"),
+    ("DNS", "Dns"),
+    ("DNSOptions", "DnsOptions"),
+    ("DNSSearch", "DnsSearch"),
+    ("CPUShares", "CpuShares"),
+    ("NanoCPUs", "NanoCpus"),
+    ("CPUPeriod", "CpuPeriod"),
+    ("CPUQuota", "CpuQuota"),
+    ("CPURealtimePeriod", "CpuRealtimePeriod"),
+    ("CPURealtimeRuntime", "CpuRealtimeRuntime"),
+    ("APIVersion", "ApiVersion"),
+    ("NCPU", "NCPU"),
+    ("OSType", "OSType"),
+    ("Os", "OS"),
+];
+
+/// A field by the name Go's types have, or, of a document without types, by its own.
+fn lookup<'a>(fields: &'a [(String, Value)], name: &str, missing: MissingKey) -> Option<&'a Value> {
     let find = |name: &str| fields.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-    find(name).or_else(|| match name {
-        "ID" => find("Id"),
-        "APIVersion" => find("ApiVersion"),
-        "MinAPIVersion" => find("MinAPIVersion"),
-        "Os" => find("OS"),
-        "ImageID" => find("Image"),
-        _ => None,
+    let is_typed = missing != MissingKey::Error;
+    if missing == MissingKey::ZeroOrError && SPELLINGS.iter().any(|(go, json)| *json == name && go != json) {
+        return None;
+    }
+    find(name).or_else(|| {
+        let (_, json) = SPELLINGS.iter().find(|(go, _)| is_typed && *go == name)?;
+        find(json)
     })
 }

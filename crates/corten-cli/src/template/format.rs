@@ -9,6 +9,7 @@ pub fn print(value: &Value) -> String {
         Value::Nil => "<nil>".to_owned(),
         Value::NilList => "[]".to_owned(),
         Value::NilMap => "map[]".to_owned(),
+        Value::Omitted(value) => print(value),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Float(value) => float(*value),
@@ -226,6 +227,7 @@ pub fn type_name(value: &Value) -> &'static str {
         Value::Text(_) => "string",
         Value::List(_) | Value::NilList => "[]interface {}",
         Value::Map(_) | Value::NilMap | Value::Struct(_) => "map[string]interface {}",
+        Value::Omitted(value) => type_name(value),
         Value::Row(row) => row.type_name(),
         Value::Header(_) => "formatter.SubHeaderContext",
     }

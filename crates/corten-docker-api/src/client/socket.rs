@@ -45,6 +45,10 @@ async fn connect_through_directory(path: &std::path::Path) -> io::Result<UnixStr
     UnixStream::connect(short).await
 }
 
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
@@ -55,10 +59,16 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
+    /// A daemon that refuses an upload answers and closes before it has read everything. What can no
+    /// longer be sent is dropped, so that its answer is read instead of a broken pipe reported.
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let written = match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+        };
+        match written {
+            Poll::Ready(Err(error)) if is_closed(&error) => Poll::Ready(Ok(bytes.len())),
+            written => written,
         }
     }
 

@@ -1,0 +1,14 @@
+//! The same commands through docker's command line and through ours, on one daemon, give the same bytes.
+//!
+//! Every table runs on Debian's dockerd and on cortend: whatever a daemon answers, both show it alike.
+
+mod connection;
+mod hello;
+mod inspecting;
+mod listings;
+mod mistakes;
+mod pair;
+mod running;
+mod states;
+mod terminal;
+mod uploads;
