@@ -1,5 +1,7 @@
 //! Leases of this crate's work, and ending those of a process that was killed.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use corten_containerd_api::{ApiError, Collect, Labels, Leases};
@@ -8,6 +10,14 @@ use corten_containerd_api::{ApiError, Collect, Labels, Leases};
 const OWNER: &str = "com.corten.lease";
 /// How long one operation may take; longer than any, since it is only for those that were killed.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The leases of this process's running operations: [`settle`] leaves them alone.
+static RUNNING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<String>> {
+    // A set of names is whole whenever it can be seen, also after a panic.
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Hex digits of `bytes` random bytes.
 pub(crate) fn random_hex(bytes: usize) -> String {
@@ -35,28 +45,43 @@ pub(crate) struct Held<S> {
 pub(crate) async fn hold<S: Leases>(store: &S, operation: &str, owner: &str) -> Result<Held<S>, ApiError> {
     let id = format!("{operation}-{}", random_hex(8));
     let labels = Labels::from([(OWNER.to_owned(), owner.to_owned())]);
-    let leased = store.lease(&id, LIFETIME, &labels).await?;
-    Ok(Held { store: leased, id })
+    running().insert(id.clone());
+    match store.lease(&id, LIFETIME, &labels).await {
+        Ok(leased) => Ok(Held { store: leased, id }),
+        Err(error) => {
+            running().remove(&id);
+            Err(error)
+        }
+    }
 }
 
 impl<S: Leases> Held<S> {
     /// Ends the lease: at once with all it alone kept after a failure, in containerd's own time after success.
     pub async fn release(self, collect: Collect) {
         if let Err(error) = self.store.release(&self.id, collect).await {
-            tracing::warn!(id = self.id, error = %error, "lease left to expire");
+            tracing::warn!(id = self.id, error = %error, "lease left for the next settling");
         }
     }
 }
 
-/// Ends the leases that operations of `owner` left when its process was killed; to be called when it starts, before
-/// its first operation. What they kept is collected. Returns how many.
+impl<S> Drop for Held<S> {
+    fn drop(&mut self) {
+        running().remove(&self.id);
+    }
+}
+
+/// Ends the leases that operations of `owner` left: of a process that was killed, or when containerd was and could not
+/// be told. To be called after each connection; operations that still run keep theirs. What the ended ones kept is
+/// collected. Returns how many.
 ///
 /// # Errors
 /// What containerd answers.
 pub async fn settle(store: &impl Leases, owner: &str) -> Result<usize, ApiError> {
     let left = store.leases_labelled(OWNER, owner).await?;
-    for id in &left {
+    let mut ended = 0;
+    for id in left.iter().filter(|id| !running().contains(*id)) {
         store.release(id, Collect::Later).await?;
+        ended += 1;
     }
-    Ok(left.len())
+    Ok(ended)
 }

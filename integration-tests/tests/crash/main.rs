@@ -5,6 +5,8 @@
 //! what was acknowledged is there, what the API says is so, `rm` works, and nothing is left.
 //! `CORTEN_CRASH_ROUNDS` rounds a cell (5 when not set). `CORTEN_CRASH_STACK=original` runs the same on the originals.
 //!
+//! There is no cell for the runtime during stop: the shim signals by pidfd itself.
+//!
 //! A cell fails when fewer than half of its kills hit an operation in flight: it then proves nothing.
 
 mod cell;
@@ -44,6 +46,5 @@ cells! {
     shim_killed_during_rm: Shim Rm,
     runtime_killed_during_start: Runtime Start,
     runtime_killed_during_exec: Runtime Exec,
-    runtime_killed_during_stop: Runtime Stop,
     runtime_killed_during_rm: Runtime Rm,
 }

@@ -61,7 +61,8 @@ pub fn check(
     let acknowledged = answer.is_some_and(Answer::is_ok);
     let mut faults = Vec::new();
     if operation == Operation::Load {
-        let listed = api.get(&format!("/images/{}/json", subject.name)).is_ok_and(|answer| answer.status == 200);
+        let listed =
+            definite(api, &format!("/images/{}/json", subject.name)).is_some_and(|answer| answer.status == 200);
         if acknowledged && !listed && !answer.is_some_and(|answer| answer.text().contains("error")) {
             faults.push("the image was acknowledged and is gone".to_owned());
         }
@@ -124,8 +125,18 @@ pub fn remove(api: &EngineApi, operation: Operation, subject: &Subject) -> bool 
 
 /// The id of the container of that name.
 pub fn id(api: &EngineApi, name: &str) -> Option<String> {
-    let answer = api.get(&format!("/containers/{name}/json")).ok()?;
+    let answer = definite(api, &format!("/containers/{name}/json"))?;
     answer.json()["Id"].as_str().map(str::to_owned)
+}
+
+/// The answer to `GET path` once it is one: an engine whose supervisor is just coming back says 5xx.
+fn definite(api: &EngineApi, path: &str) -> Option<Answer> {
+    let mut last = None;
+    let _ = try_for(SETTLE, || {
+        last = api.get(path).ok();
+        last.as_ref().is_some_and(|answer| answer.status < 500)
+    });
+    last
 }
 
 fn is_running(api: &EngineApi, subject: &Subject) -> bool {

@@ -54,6 +54,12 @@ async fn follow(engine: &Arc<Engine>, first: &mut bool, pause: &mut Duration) ->
     let tasks = engine.containerd.tasks().list(ListTasksRequest::default()).await?.into_inner().tasks;
     let occasion = if *first { settle::Occasion::EngineStarted } else { settle::Occasion::LinkedAgain };
     settle::settle_all(engine, tasks, occasion).await?;
+    match corten_images::lease::settle(engine.catalog.store(), &engine.id).await {
+        Ok(0) => {}
+        Ok(ended) => info!(ended, "leases of broken loads ended"),
+        // They keep what nobody needs until they expire; nothing else depends on them.
+        Err(error) => warn!(%error, "leases of broken loads could not be looked at"),
+    }
     (*first, *pause) = (false, TRY_AGAIN);
     engine.containerd.set_linked(true);
     info!(address = %engine.containerd.address().display(), "linked to containerd");
