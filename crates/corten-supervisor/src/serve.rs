@@ -50,6 +50,12 @@ use crate::{
 /// Largest gRPC message, both ways, as containerd's (defaults.DefaultMaxRecvMsgSize).
 pub const MAX_MESSAGE: usize = 16 << 20;
 
+/// What a client may send on one stream before it is read: a message of a content write is 1 MiB, and
+/// HTTP's own 64 KiB would stop it sixteen times.
+const STREAM_WINDOW: u32 = 2 << 20;
+/// The same for all streams of a connection.
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
 /// Why the supervisor did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -179,6 +185,8 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 fn router(supervisor: &Arc<Supervisor>) -> tonic::transport::server::Router {
     let shared = || supervisor.clone();
     Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .add_service(ContainersServer::new(ContainersService(shared())).max_decoding_message_size(MAX_MESSAGE))
         .add_service(TasksServer::new(TasksService(shared())).max_decoding_message_size(MAX_MESSAGE))
         .add_service(ContentServer::new(ContentService(shared())).max_decoding_message_size(MAX_MESSAGE))

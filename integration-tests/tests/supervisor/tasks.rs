@@ -113,3 +113,14 @@ fn our_shim_is_the_runtime_named_corten_and_is_adopted_as_well() {
     let bundles = supervisor.state().join("io.containerd.runtime.v2.task").join(root.name());
     wait_for("its bundle to be gone", DEADLINE, || names(&bundles).is_empty());
 }
+
+#[test]
+fn a_bundle_that_an_earlier_task_left_is_in_nobodys_way() {
+    let root = TempRoot::new();
+    let supervisor = supervisor_with_image(&root);
+    let left = supervisor.state().join("io.containerd.runtime.v2.task").join(root.name()).join("one");
+    std::fs::create_dir_all(left.join("rootfs")).expect("writable");
+    std::fs::write(left.join("config.json"), "{}").expect("writable");
+    assert_eq!(ctr(&supervisor, &format!("run --rm {IMAGE} one echo hi")).ok().out(), "hi");
+    assert!(!left.exists());
+}

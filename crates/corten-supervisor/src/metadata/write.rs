@@ -59,6 +59,8 @@ impl Writer {
     pub(super) fn start(connection: Connection, files: Arc<Files>) -> Self {
         let (queue, waiting) = mpsc::sync_channel(WAITING);
         let started = thread::Builder::new().name("metadata".into()).stack_size(512 << 10).spawn(move || {
+            // A supervisor that cannot record must not go on answering; its restart finds every task.
+            let _abort = AbortOnPanic;
             work(&connection, &waiting, &files);
         });
         if let Err(error) = started {
@@ -98,6 +100,17 @@ impl Writer {
             }
         }
         told.await.unwrap_or_else(|_| Err(Error::internal("metadata database: the writer is gone")))
+    }
+}
+
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            error!("the metadata thread panicked");
+            std::process::abort();
+        }
     }
 }
 

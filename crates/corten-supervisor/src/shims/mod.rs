@@ -113,6 +113,11 @@ impl Shim {
         self.end_expected.load(Ordering::Acquire)
     }
 
+    /// The task is over and nothing of it is left.
+    pub fn mark_settled(&self) {
+        self.settled.send_replace(true);
+    }
+
     /// Waits until what a dead shim left is cleaned up.
     pub async fn settled(&self) {
         // The sender lives as long as this shim.

@@ -56,7 +56,7 @@ pub async fn settle(supervisor: &Arc<Supervisor>, shim: &Arc<Shim>) {
         remove_bundle(shim.bundle()).await;
         supervisor.tasks.forget(shim.namespace(), shim.id());
     }
-    shim.settled.send_replace(true);
+    shim.mark_settled();
 }
 
 /// Cleans up after a shim of an earlier life that nobody can reach.

@@ -1,18 +1,19 @@
 //! Creating a task: a bundle, a shim over it, and the container inside, waiting for `start`.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use corten_proto::containerd::{
     services::{containers::v1::Container, tasks::v1::CreateTaskRequest},
     task::v2 as shim_api,
 };
+use corten_types::error::ErrorKind;
 use tracing::warn;
 
 use super::refused;
 use crate::{
     Supervisor, containers,
     error::{Error, Result},
-    shims::{Shim, bundle, settle, spawn},
+    shims::{Bundle, Shim, bundle, settle, spawn},
 };
 
 /// Creates the task of a container and answers the pid of its init process.
@@ -39,6 +40,18 @@ pub async fn create(supervisor: &Arc<Supervisor>, namespace: &str, request: Crea
     created
 }
 
+async fn write_bundle(
+    supervisor: &Arc<Supervisor>,
+    namespace: &str,
+    id: &str,
+    spec: &[u8],
+    binary: &Path,
+) -> Result<Bundle> {
+    let (owner, namespace, id) = (supervisor.clone(), namespace.to_owned(), id.to_owned());
+    let (spec, binary) = (spec.to_vec(), binary.to_owned());
+    crate::blocking(move || bundle::write(&owner.config, &namespace, &id, &spec, &binary)).await
+}
+
 async fn bring_up(
     supervisor: &Arc<Supervisor>,
     namespace: &str,
@@ -50,9 +63,16 @@ async fn bring_up(
     let binary = spawn::resolve(name)?;
     let options = request.options.clone().or(runtime.options);
     let spec = container.spec.clone().unwrap_or_default();
-    let (owner, place) = (supervisor.clone(), (namespace.to_owned(), container.id.clone()));
-    let path = binary.clone();
-    let bundle = crate::blocking(move || bundle::write(&owner.config, &place.0, &place.1, &spec.value, &path)).await?;
+    let bundle = match write_bundle(supervisor, namespace, &container.id, &spec.value, &binary).await {
+        // The id is ours, so what lies there is what an earlier task could not remove.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let left = Bundle::at(&supervisor.config, namespace, &container.id);
+            let program = left.shim_binary();
+            settle::settle_unreachable(supervisor, &left, program.as_deref()).await;
+            write_bundle(supervisor, namespace, &container.id, &spec.value, &binary).await?
+        }
+        written => written?,
+    };
 
     let shim = match spawn::spawn(supervisor, &bundle, &binary, options.as_ref()).await {
         Ok((client, log)) => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use corten_proto::containerd::task::v2::{DeleteRequest, DeleteResponse};
+use tracing::warn;
 
 use super::refused;
 use crate::{
@@ -32,12 +33,12 @@ pub(super) async fn delete(supervisor: &Arc<Supervisor>, namespace: &str, id: &s
     match shim.client.delete(&asked, None).await {
         Ok(exit) => {
             *deleted = Some(exit);
-            finish(supervisor, &shim).await?;
+            finish(supervisor, &shim).await;
             Ok(exit)
         }
         // The container is gone: what is left is the shim.
         Err(error) if error.is_not_found() => {
-            finish(supervisor, &shim).await?;
+            finish(supervisor, &shim).await;
             Err(refused(error))
         }
         Err(error) if error.is_closed() => {
@@ -69,10 +70,13 @@ pub(super) async fn delete_process(
 
 /// The record goes last: while it stands nobody creates the id again, whose shim would find the old
 /// one's socket.
-async fn finish(supervisor: &Arc<Supervisor>, shim: &Arc<Shim>) -> Result<()> {
+async fn finish(supervisor: &Arc<Supervisor>, shim: &Arc<Shim>) {
     shim.expect_end();
-    let ended = shim.shut_down().await;
+    if let Err(error) = shim.shut_down().await {
+        // The container is gone, which is what was asked; the next start finds what is left.
+        warn!(ns = shim.namespace(), id = shim.id(), %error, "shim is left");
+    }
     settle::remove_bundle(shim.bundle()).await;
     supervisor.tasks.forget(shim.namespace(), shim.id());
-    ended
+    shim.mark_settled();
 }

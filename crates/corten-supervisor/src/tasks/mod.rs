@@ -130,7 +130,8 @@ impl Tasks {
 /// A shim's answer as this service passes it on: code and text as they came.
 pub(crate) fn refused(error: CallError) -> Error {
     if error.is_closed() {
-        return Error::new(ErrorKind::Unavailable, format!("the shim is gone: {error}"));
+        // Its task ends with it, and is settled in a moment.
+        return Error::new(ErrorKind::NotFound, format!("the shim is gone: {error}"));
     }
     let status = error.into_status();
     Error::new(ErrorKind::from_grpc_code(status.code), status.message)
