@@ -272,3 +272,96 @@ fn same_content(mut left: File, mut right: File) -> io::Result<bool> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::{Target, apply};
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    /// Names in an archive, in order.
+    fn names(archive: &[u8]) -> Vec<String> {
+        let mut archive = crate::archive::Archive::new(archive);
+        let mut names = Vec::new();
+        while let Some(entry) = archive.next_entry().unwrap() {
+            names.push(entry.name());
+        }
+        names
+    }
+
+    fn tree() -> tempfile::TempDir {
+        let dir = tempfile::Builder::new().prefix("corten-layers-").tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/deep/er")).unwrap();
+        fs::write(dir.path().join("a/file"), "one").unwrap();
+        fs::write(dir.path().join("a/deep/er/kept"), "kept").unwrap();
+        fs::write(dir.path().join("gone"), "gone").unwrap();
+        symlink("a/file", dir.path().join("link")).unwrap();
+        fs::hard_link(dir.path().join("a/file"), dir.path().join("second")).unwrap();
+        fs::set_permissions(dir.path().join("a/file"), fs::Permissions::from_mode(0o4750)).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_whole_tree_survives_the_way_through_an_archive() {
+        let (from, to) = (tree(), tempfile::tempdir().unwrap());
+        let mut archive = Vec::new();
+        diff(&Source::Trees(None, from.path().to_owned()), &mut archive).unwrap();
+        let expected = ["a/", "a/deep/", "a/deep/er/", "a/deep/er/kept", "a/file", "gone", "link", "second"];
+        assert_eq!(names(&archive), expected);
+
+        apply(&archive[..], &Target::plain(to.path())).unwrap();
+        let stat = |name: &str| fs::symlink_metadata(to.path().join(name)).unwrap();
+        assert_eq!(stat("a/file").mode() & 0o7777, 0o4750);
+        assert_eq!(stat("a/file").ino(), stat("second").ino());
+        let of = |dir: &Path| fs::symlink_metadata(dir.join("a/deep")).unwrap();
+        let (before, after) = (of(from.path()), of(to.path()));
+        assert_eq!((after.mtime(), after.mtime_nsec()), (before.mtime(), before.mtime_nsec()));
+        let mut nothing = Vec::new();
+        diff(&Source::Trees(Some(from.path().to_owned()), to.path().to_owned()), &mut nothing).unwrap();
+        assert_eq!(names(&nothing), [""; 0]);
+    }
+
+    #[test]
+    fn changes_are_told_from_what_stayed() {
+        let (lower, upper) = (tree(), tree());
+        // Times of both trees differ; only what is made equal counts as equal.
+        let mut whole = Vec::new();
+        diff(&Source::Trees(None, lower.path().to_owned()), &mut whole).unwrap();
+        for name in ["a", "gone", "link", "second"] {
+            let path = upper.path().join(name);
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+        apply(&whole[..], &Target::plain(upper.path())).unwrap();
+        fs::remove_file(upper.path().join("gone")).unwrap();
+        fs::write(upper.path().join("a/deep/er/new"), "new").unwrap();
+        fs::remove_file(upper.path().join("link")).unwrap();
+        fs::create_dir(upper.path().join("link")).unwrap();
+
+        let mut archive = Vec::new();
+        diff(&Source::Trees(Some(lower.path().to_owned()), upper.path().to_owned()), &mut archive).unwrap();
+        assert_eq!(names(&archive), ["a/", "a/deep/", "a/deep/er/", "a/deep/er/new", ".wh.gone", "link/"]);
+    }
+
+    #[test]
+    fn an_upper_directory_becomes_a_layer_that_makes_it_again() {
+        let (lower, upper, again) = (tree(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let archive = {
+            let mut tar = crate::writer::Writer::new(Vec::new());
+            for (path, data) in [(".wh.gone", ""), ("a/deep/.wh..wh..opq", ""), ("a/deep/new", "new")] {
+                tar.append_bytes(path, 0o644, data.as_bytes()).unwrap();
+            }
+            tar.finish().unwrap()
+        };
+        let lowers = vec![lower.path().to_owned()];
+        apply(&archive[..], &Target::overlay(upper.path(), lowers.clone())).unwrap();
+        let mut layer = Vec::new();
+        diff(&Source::Upper(upper.path().to_owned()), &mut layer).unwrap();
+        assert_eq!(names(&layer), ["a/", "a/deep/", "a/deep/.wh..wh..opq", "a/deep/new", ".wh.gone"]);
+
+        apply(&layer[..], &Target::overlay(again.path(), lowers)).unwrap();
+        let mut same = Vec::new();
+        diff(&Source::Upper(again.path().to_owned()), &mut same).unwrap();
+        assert_eq!(names(&same), names(&layer));
+    }
+}

@@ -1,5 +1,7 @@
 //! Our ctr beside Debian's: the same commands on the same containerd print the same bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod lists;
 mod refusals;
 mod run;
