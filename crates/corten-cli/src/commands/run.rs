@@ -10,7 +10,9 @@ use crate::stream::resize::{self, Of};
 use crate::stream::signals::Signals;
 use crate::stream::{Attachment, Ended, Parts};
 use crate::tree::{Arity, Verb, verb};
-use corten_docker_api::client::{AttachStreams, Response};
+use std::time::Duration;
+
+use corten_docker_api::client::{AttachStreams, ClientError, Response};
 use corten_docker_api::containers::WaitResponse;
 
 /// The command.
@@ -65,7 +67,7 @@ pub async fn run(cli: &Cli, matches: &Matches) -> Outcome {
     let mut attachment = attach(cli, &id, &parts).await?;
     let removes = matches.flag("rm");
     let waiting = cli.client.container_wait(&id, if removes { "removed" } else { "next-exit" }).await;
-    let mut status: std::pin::Pin<Box<dyn Future<Output = u8>>> = Box::pin(exit_status(waiting));
+    let mut status: std::pin::Pin<Box<dyn Future<Output = u8>>> = Box::pin(exit_status_across(cli, &id, waiting));
 
     if let Err(error) = cli.client.container_start(&id, "").await {
         corten_terminal::raw::restore_now();
@@ -88,6 +90,10 @@ pub async fn run(cli: &Cli, matches: &Matches) -> Outcome {
                     Ended::Output(Ok(())) => {
                         let code = tokio::select! {
                             code = &mut status => code,
+                            () = tokio::time::sleep(DAEMON_BACK_WITHIN) => {
+                                eprintln!("error waiting for container: the daemon went away and did not come back");
+                                125
+                            }
                             () = &mut forward => unreachable!("forwarding never ends"),
                         };
                         exit(code)
@@ -119,12 +125,32 @@ pub async fn attach(cli: &Cli, id: &str, parts: &Parts) -> Result<Attachment, Fa
     Attachment::begin(hijacked, parts).map_err(|error| Failure::new(format!("unable to setup input stream: {error}")))
 }
 
+/// How long after the last output a run waits for a daemon that went away to come back with the exit code.
+const DAEMON_BACK_WITHIN: Duration = Duration::from_secs(30);
+/// How often it looks for it; nothing announces a daemon.
+const DAEMON_LOOKED_FOR_EVERY: Duration = Duration::from_millis(200);
+
+/// As [`exit_status`], but a waiter whose daemon died asks the next one: the container and its attached client go on
+/// meanwhile.
+async fn exit_status_across(cli: &Cli, id: &str, waiting: Result<Response, ClientError>) -> u8 {
+    let mut answer = answer_of(waiting).await;
+    while matches!(&answer, Err(error) if error.is_daemon_gone()) {
+        tokio::time::sleep(DAEMON_LOOKED_FOR_EVERY).await;
+        answer = answer_of(cli.client.container_wait(id, "not-running").await).await;
+    }
+    told(answer)
+}
+
+async fn answer_of(waiting: Result<Response, ClientError>) -> Result<WaitResponse, ClientError> {
+    waiting?.json::<WaitResponse>().await
+}
+
 /// The exit code a waiter was told; 125 when it was told nothing.
-pub async fn exit_status(waiting: Result<Response, corten_docker_api::client::ClientError>) -> u8 {
-    let answer = match waiting {
-        Ok(response) => response.json::<WaitResponse>().await,
-        Err(error) => Err(error),
-    };
+pub async fn exit_status(waiting: Result<Response, ClientError>) -> u8 {
+    told(answer_of(waiting).await)
+}
+
+fn told(answer: Result<WaitResponse, ClientError>) -> u8 {
     match answer {
         Ok(WaitResponse { error: Some(error), .. }) if !error.message.is_empty() => {
             eprintln!("Error waiting for container: {}", error.message);

@@ -75,6 +75,17 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether nobody is there to answer any more: the daemon ended while it was asked, or has not come back.
+    #[must_use]
+    pub fn is_daemon_gone(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Exchange { .. } => true,
+            // The connection ended in the middle of an answer.
+            Self::Decode { source, .. } => source.is_eof(),
+            _ => false,
+        }
+    }
+
     /// The HTTP status of a refusal.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {

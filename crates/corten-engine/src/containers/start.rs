@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use corten_proto::containerd::types::Mount;
 use corten_stdio::stdio_file;
 use corten_types::ErrorKind;
 
@@ -13,7 +14,7 @@ use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
 use crate::spec::{self, Host, HostDevice, Input, Joined, UserMount, user};
-use crate::{attach, execs, files, networks, snapshots, tasks};
+use crate::{attach, execs, files, images, networks, snapshots, tasks};
 
 /// Most bytes read of `/etc/passwd` and `/etc/group`.
 const ACCOUNT_FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
@@ -94,6 +95,22 @@ pub(super) async fn launch(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> 
     }
 }
 
+/// The mounts of the container's root filesystem. A power cut can take back the snapshot of a container that was
+/// created just before, because only the container's record is synced then: nothing was written to it yet, so it is
+/// made again. What a container that has run may have written is never replaced by an empty snapshot.
+async fn root_filesystem(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) -> Result<Vec<Mount>> {
+    let record = &view.record;
+    match snapshots::mounts(engine, &record.snapshotter, &turn.id).await {
+        Err(error) if error.kind() == ErrorKind::NotFound && view.state.started_at.is_none() => {
+            tracing::warn!(id = turn.id, "the root filesystem is gone and was never written: making it again");
+            let image = images::resolve::resolve(engine, &record.image_id).await?;
+            snapshots::prepare(engine, &record.snapshotter, &turn.id, &image.chain_id).await?;
+            snapshots::mounts(engine, &record.snapshotter, &turn.id).await
+        }
+        mounts => mounts,
+    }
+}
+
 async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) -> Result<u32> {
     let record = &view.record;
     // What a start that was killed half way has left would be in the way.
@@ -101,7 +118,7 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     if let Err(error) = execs::files::clear(turn) {
         tracing::warn!(id = turn.id, %error, "remove what execs of the run before have left");
     }
-    let rootfs = snapshots::mounts(engine, &record.snapshotter, &turn.id).await?;
+    let rootfs = root_filesystem(engine, turn, view).await?;
     let input = Input {
         record,
         user: resolve_user(view, &rootfs)?,
