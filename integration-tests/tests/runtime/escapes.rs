@@ -63,6 +63,30 @@ fn proc_and_sys_are_mounted_on_real_directories_only() {
 }
 
 #[test]
+fn nothing_is_mounted_inside_proc_but_known_files() {
+    // CVE-2019-16884: a volume over /proc/self/attr lost the label that was written there.
+    for (target, works) in [("/proc/self/attr", false), ("/link/sys", false), ("/proc/uptime", true)] {
+        let host = Host::new();
+        let file = host.root.join("file");
+        fs::write(&file, "ours").expect("the root is writable");
+        let directory = host.root.make("directory");
+        let source = if works { file } else { directory };
+        let bundle = host.bundle("web", &["cat", "/proc/uptime"], |config| {
+            push(
+                config,
+                "/mounts",
+                json!({"destination": target, "type": "bind", "source": text(&source), "options": ["bind"]}),
+            );
+        });
+        symlink("/proc", bundle.join("rootfs/link")).expect("the bundle is ours");
+        let ran = host.run(&["run", "--bundle", text(&bundle), "web"]);
+        assert_eq!(ran.code == 0 && ran.out() == "ours", works, "{target}: {ran:?}");
+        assert_eq!(ran.stderr.contains("it lies inside a procfs"), !works, "{target}: {ran:?}");
+        host.assert_clean();
+    }
+}
+
+#[test]
 fn masks_come_from_the_host_and_not_from_the_images_null_device() {
     // CVE-2025-31133: a masked file became a file of the attacker's choice.
     let host = Host::new();

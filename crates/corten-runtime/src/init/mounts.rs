@@ -53,6 +53,11 @@ pub(super) fn all(
 fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: usize) -> Result<OwnedFd, Fault> {
     let is_directory = bind.as_ref().is_none_or(|bind| bind.is_directory);
     let (target, existed) = open_target(root, step, is_directory).at_index(Stage::Mount, Operation::Target, index)?;
+    if !step.may_cover_proc {
+        refuse_proc(target.as_fd()).map_err(|error| {
+            Fault::new(Stage::Mount, Operation::Target, index, &error).with_message(b"it lies inside a procfs")
+        })?;
+    }
     let tree = match bind {
         Some(bind) => bind.tree,
         None => new_filesystem(step, target.as_fd(), existed, index)?,
@@ -65,6 +70,17 @@ fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: 
     }
     Ok(tree)
 }
+
+/// By what the target is, not by its path: a symlink of the image may lead there.
+fn refuse_proc(target: BorrowedFd<'_>) -> io::Result<()> {
+    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+    match files::filesystem_type(target)? {
+        PROC_SUPER_MAGIC => Err(io::Error::from_raw_os_error(EPERM)),
+        _ => Ok(()),
+    }
+}
+
+const EPERM: i32 = 1;
 
 /// Opens where a step is attached, making what is missing; whether it was there.
 fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<(OwnedFd, bool)> {

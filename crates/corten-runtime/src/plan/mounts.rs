@@ -43,6 +43,9 @@ pub struct MountStep {
     pub is_readonly_last: bool,
     /// Whether the target must be a real directory, not a symlink: proc and sysfs (CVE-2019-19921).
     pub needs_real_directory: bool,
+    /// Whether it may be attached inside a procfs: what lies there is read and written by the kernel's rules, and a
+    /// mount on top redirects it (CVE-2019-16884).
+    pub may_cover_proc: bool,
     /// The filesystem and the destination as the spec has them, for messages.
     pub described: (String, String),
 }
@@ -80,6 +83,21 @@ pub enum Source {
         extent: Extent,
     },
 }
+
+/// Files of procfs that tools such as lxcfs replace: runc's list.
+const PROC_FILES: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
 
 /// Whether the mount binds /dev itself, so that nothing is made in it.
 pub(super) fn binds_dev(mount: &Mount) -> bool {
@@ -147,7 +165,12 @@ fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<Mou
         }
     };
     let needs_real_directory = matches!(mount.fstype.as_str(), "proc" | "sysfs") && !is_bind(mount);
+    let destination = clean(&mount.destination);
+    if destination == "/proc" && mount.fstype != "proc" && !is_bind(mount) {
+        return Err(invalid(key, format!("{:?} on /proc: only a procfs can be mounted there", mount.fstype)));
+    }
     Ok(MountStep {
+        may_cover_proc: mount.fstype == "proc" || PROC_FILES.contains(&destination.as_str()),
         target,
         source,
         attributes,
@@ -238,6 +261,7 @@ fn cgroup_step(key: &str, target: &str, source: Source, options: &Options) -> Re
         propagation: options.propagation,
         is_readonly_last: false,
         needs_real_directory: false,
+        may_cover_proc: false,
         described: ("cgroup".to_owned(), target.to_owned()),
     })))
 }
@@ -439,6 +463,16 @@ mod tests {
     fn a_later_option_wins() {
         let step = one(r#"{"destination":"/a","type":"bind","source":"/a","options":["ro","nosuid","rw"]}"#);
         assert_eq!((step.attributes.set, step.attributes.clear), (attr::NOSUID, 0));
+    }
+
+    #[test]
+    fn only_a_procfs_is_mounted_on_proc_and_only_known_files_inside() {
+        let error = planned(r#"{"destination":"//proc/","type":"tmpfs","source":"a"}"#).expect_err("refused");
+        assert_eq!(error, "mounts[0]: \"tmpfs\" on /proc: only a procfs can be mounted there");
+        for (destination, allowed) in [("/proc/meminfo", true), ("/proc/self/attr", false), ("/data", false)] {
+            let json = format!(r#"{{"destination":"{destination}","type":"bind","source":"/a","options":["bind"]}}"#);
+            assert_eq!(one(&json).may_cover_proc, allowed, "{destination}");
+        }
     }
 
     #[test]
