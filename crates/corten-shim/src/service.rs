@@ -49,7 +49,10 @@ impl Service for Shim {
                 let DeleteRequest { id, exec_id } = call.decode()?;
                 encode(apart(async move { delete(&shim, &id, &exec_id).await }).await?)
             }
-            "Exec" => encode(exec(&shim, call.decode::<ExecProcessRequest>()?)),
+            "Exec" => {
+                let request: ExecProcessRequest = call.decode()?;
+                encode(apart(async move { exec(&shim, request).await }).await?)
+            }
             "Kill" => {
                 let request: KillRequest = call.decode()?;
                 encode(apart(async move { kill(&shim, &request).await }).await?)

@@ -1,6 +1,6 @@
 //! Under Debian's containerd, with its ctr.
 
-use integration_tests::{Containerd, Ctr, DEADLINE, Ran, TempRoot, busybox, programs, wait_for};
+use integration_tests::{Containerd, Ctr, DEADLINE, Ran, TempRoot, Terminal, busybox, programs, wait_for};
 
 struct Host {
     containerd: Containerd,
@@ -95,4 +95,34 @@ fn a_killed_shim_takes_its_container_with_it_and_containerd_cleans_up() {
     let bundle = host.containerd.state().join("io.containerd.runtime.v2.task").join(host.root.name()).join("web");
     wait_for("the bundle to be gone", DEADLINE, || !bundle.exists());
     let _ = host.ctr().run(&["container", "rm", "web"]).ok();
+}
+
+#[test]
+fn a_terminal_is_typed_at_and_ends_with_its_exit_code() {
+    let host = Host::new();
+    let shim = programs::path("corten-shim");
+    let rootfs = host.root.join("rootfs");
+    let words = ["run", "--rm", "--tty", "--runtime", shim.to_str().unwrap(), "--rootfs", rootfs.to_str().unwrap()];
+    let script = ["web", "/bin/sh", "-c", "stty size; read line; echo got $line; exit 7"];
+    let mut terminal = Terminal::spawn(host.ctr().command(&[words.as_slice(), script.as_slice()].concat()));
+    terminal.expect("24 80");
+    terminal.send("typed\n");
+    terminal.expect("got typed");
+    assert_eq!(terminal.wait(), 7);
+}
+
+#[test]
+fn many_containers_at_once_all_come_and_go() {
+    let host = Host::new();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let host = &host;
+            scope.spawn(move || {
+                let id = format!("c{number}");
+                let ran = host.run(&["--rm"], &id, &format!("echo {id}; exit {number}")).code(number);
+                assert_eq!(ran.out(), id);
+            });
+        }
+    });
+    assert_eq!(host.tasks().lines().count(), 1, "{}", host.tasks());
 }

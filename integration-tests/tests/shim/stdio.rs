@@ -52,11 +52,33 @@ fn read(mut reader: File) -> String {
 }
 
 #[test]
-fn the_exit_does_not_wait_for_a_reader() {
+fn the_exit_does_not_wait_for_what_nobody_reads() {
     let supervisor = Supervisor::new();
     let shim = supervisor.shim("web", "echo lost; exit 4");
     let stdout = make(&supervisor.root.join("out"));
+    let _reader = fifo::open_reader(Path::new(&stdout)).unwrap();
     shim.run(&Streams { stdout, ..Streams::default() });
     assert_eq!(shim.wait(""), 4);
+    shim.delete("").unwrap();
+}
+
+#[test]
+fn a_process_that_ends_at_once_waits_for_its_reader() {
+    let supervisor = Supervisor::new();
+    let shim = supervisor.shim("web", "echo kept");
+    let stdout = make(&supervisor.root.join("out"));
+    let late = {
+        let path = stdout.clone();
+        let pid_file = shim.bundle.join("init.pid");
+        std::thread::spawn(move || {
+            // The create is under way, and has not got past the fifo.
+            let created = integration_tests::try_for(std::time::Duration::from_millis(200), || pid_file.exists());
+            assert!(!created);
+            std::fs::read_to_string(path).unwrap()
+        })
+    };
+    shim.run(&Streams { stdout, ..Streams::default() });
+    assert_eq!(shim.wait(""), 0);
+    assert_eq!(late.join().unwrap(), "kept\n");
     shim.delete("").unwrap();
 }

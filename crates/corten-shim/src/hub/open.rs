@@ -9,6 +9,7 @@ use std::{
     path::Path,
     process::Stdio,
     sync::Arc,
+    time::Duration,
 };
 
 use corten_stdio::{Driver, Limits, LogWriter, StdinMode, StdioFile, stdio_file};
@@ -17,6 +18,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Hub, Streams, serving};
 use crate::error::TaskError;
+
+/// How long a client may take to open its end of a fifo, before the process starts without it.
+const READER_WITHIN: Duration = Duration::from_secs(10);
+/// How often the fifo is looked at: nobody is told when a reader opens it.
+const LOOK_FOR_READER_EVERY: Duration = Duration::from_millis(1);
+/// What opening a fifo without a reader answers (fifo(7)).
+const ENXIO: i32 = 6;
 
 /// The names in a create or exec request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,8 +125,8 @@ pub(super) struct HubEnds {
 /// # Errors
 /// [`TaskError::Invalid`] and [`TaskError::Unsupported`] naming the URI; [`TaskError::Io`] naming the
 /// file.
-pub fn open(hub: &Hub, names: &StdioNames, owner: Owner, hold: Hold) -> Result<Opened, TaskError> {
-    let target = target(names)?;
+pub async fn open(hub: &Hub, names: &StdioNames, owner: Owner, hold: Hold) -> Result<Opened, TaskError> {
+    let target = target(names).await?;
     let mut child = ChildEnds { stdin: Stdio::null(), stdout: Stdio::null(), stderr: Stdio::null() };
     let mut ends = HubEnds::default();
     if !names.terminal {
@@ -158,19 +166,19 @@ pub fn open(hub: &Hub, names: &StdioNames, owner: Owner, hold: Hold) -> Result<O
     Ok(Opened { child, streams: Streams { commands, drained } })
 }
 
-fn target(names: &StdioNames) -> Result<Target, TaskError> {
+async fn target(names: &StdioNames) -> Result<Target, TaskError> {
     if let Some(path) = stdio_file::path_of(&names.stdout) {
         return ours(path, names);
     }
-    let stdout = sink(&names.stdout, None)?;
+    let stdout = sink(&names.stdout, None).await?;
     let shared = if names.stdout == names.stderr { stdout.as_ref() } else { None };
     // A terminal has one output.
-    let stderr = if names.terminal { None } else { sink(&names.stderr, shared)? };
+    let stderr = if names.terminal { None } else { sink(&names.stderr, shared).await? };
     let stdin = (!names.stdin.is_empty()).then(|| stdin_fifo(&names.stdin)).transpose()?;
     Ok(Target { stdin, stdout, stderr, ours: None })
 }
 
-fn sink(name: &str, shared: Option<&Sink>) -> Result<Option<Sink>, TaskError> {
+async fn sink(name: &str, shared: Option<&Sink>) -> Result<Option<Sink>, TaskError> {
     if name.is_empty() {
         return Ok(None);
     }
@@ -182,8 +190,8 @@ fn sink(name: &str, shared: Option<&Sink>) -> Result<Option<Sink>, TaskError> {
         "fifo" => {
             let path = Path::new(path);
             if fifo::is_fifo(path).map_err(TaskError::io("open the output", path))? {
+                let writer = open_for_reader(path).await.map_err(TaskError::io("open the output", path))?;
                 let reader = fifo::open_reader(path).map_err(TaskError::io("open the output", path))?;
-                let writer = fifo::open_writer(path).map_err(TaskError::io("open the output", path))?;
                 Ok(Some(Sink::Fifo { writer, _reader: reader }))
             } else {
                 append_to(path, false).map(Some)
@@ -201,6 +209,26 @@ fn sink(name: &str, shared: Option<&Sink>) -> Result<Option<Sink>, TaskError> {
             Err(TaskError::Unsupported(format!("output to {name}: logging programs are not supported yet")))
         }
         other => Err(TaskError::Invalid(format!("unknown STDIO scheme {other}"))),
+    }
+}
+
+/// Opens a fifo for writing once somebody reads it. The bytes in a fifo are gone with its last end, so a
+/// process that ends at once would be too early for a client that is still opening its end: containerd's
+/// shim waits here too, without a bound.
+async fn open_for_reader(path: &Path) -> io::Result<File> {
+    let give_up = tokio::time::Instant::now() + READER_WITHIN;
+    loop {
+        match fifo::open_writer(path) {
+            Err(error) if error.raw_os_error() == Some(ENXIO) && tokio::time::Instant::now() < give_up => {
+                tokio::time::sleep(LOOK_FOR_READER_EVERY).await;
+            }
+            Err(error) if error.raw_os_error() == Some(ENXIO) => {
+                tracing::warn!(path = %path.display(), "nobody reads an output");
+                let _reader = fifo::open_reader(path)?;
+                return fifo::open_writer(path);
+            }
+            other => return other,
+        }
     }
 }
 

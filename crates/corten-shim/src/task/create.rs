@@ -95,7 +95,7 @@ async fn spawn_init(
     init: &Process,
 ) -> Result<Arc<Child>, TaskError> {
     let owner = Owner { uid: options.io_uid, gid: options.io_gid };
-    let opened = hub::open(&shim.hub, &init.stdio, owner, Hold::Not)?;
+    let opened = hub::open(&shim.hub, &init.stdio, owner, Hold::Not).await?;
     let console = init.stdio.terminal.then(|| Console::listen(bundle, "init")).transpose()?;
     let pid_path = bundle.join("init.pid");
     let mut command = runtime.create(Create {

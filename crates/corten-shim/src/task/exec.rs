@@ -19,7 +19,7 @@ const MAX_ID_BYTES: usize = 128;
 ///
 /// # Errors
 /// [`TaskError`]; nothing is left open.
-pub fn exec(shim: &Arc<Shim>, request: ExecProcessRequest) -> Result<(), TaskError> {
+pub async fn exec(shim: &Arc<Shim>, request: ExecProcessRequest) -> Result<(), TaskError> {
     let container = shim.container(&request.id)?;
     check_id(&request.exec_id)?;
     match container.status() {
@@ -34,6 +34,7 @@ pub fn exec(shim: &Arc<Shim>, request: ExecProcessRequest) -> Result<(), TaskErr
     container.add_exec(Arc::clone(&process))?;
     let owner = Owner { uid: container.options.io_uid, gid: container.options.io_gid };
     let opened = hub::open(&shim.hub, &process.stdio, owner, Hold::UntilStarted)
+        .await
         .inspect_err(|_| container.remove_exec(&request.exec_id))?;
     process.set_streams(opened.streams, None);
     process.set_child_ends(opened.child);
