@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corten_proto::any;
-use corten_proto::containerd::events::{TaskExit, TaskOom};
+use corten_proto::containerd::events::{TaskCreate, TaskExit, TaskOom, TaskStart};
 use corten_proto::containerd::services::events::v1::{ForwardRequest, SubscribeRequest};
 use corten_proto::containerd::services::tasks::v1::ListTasksRequest;
 use corten_proto::containerd::types::Envelope;
@@ -50,7 +50,7 @@ pub async fn keep(engine: Arc<Engine>) {
 }
 
 async fn follow(engine: &Arc<Engine>, first: &mut bool, pause: &mut Duration) -> Result<()> {
-    let mut events = subscribe(engine).await?;
+    let (mut events, early) = subscribe(engine).await?;
     let tasks = engine.containerd.tasks().list(ListTasksRequest::default()).await?.into_inner().tasks;
     let occasion = if *first { settle::Occasion::EngineStarted } else { settle::Occasion::LinkedAgain };
     settle::settle_all(engine, tasks, occasion).await?;
@@ -63,24 +63,38 @@ async fn follow(engine: &Arc<Engine>, first: &mut bool, pause: &mut Duration) ->
     (*first, *pause) = (false, TRY_AGAIN);
     engine.containerd.set_linked(true);
     info!(address = %engine.containerd.address().display(), "linked to containerd");
+    for envelope in &early {
+        dispatch(engine, envelope);
+    }
     while let Some(envelope) = events.message().await? {
         dispatch(engine, &envelope);
     }
     Ok(())
 }
 
-/// Subscribes, and returns when the subscription is known to be there.
+/// Subscribes, and returns when the subscription is known to be there: a marker of our own has come
+/// back through it. What came before the marker is returned too.
 ///
-/// containerd sends nothing before the first event, not even headers, so markers of our own are
-/// forwarded until one comes back.
-async fn subscribe(engine: &Arc<Engine>) -> Result<Streaming<Envelope>> {
+/// containerd sends nothing before the first event, not even headers, so markers are forwarded from
+/// the beginning.
+async fn subscribe(engine: &Arc<Engine>) -> Result<(Streaming<Envelope>, Vec<Envelope>)> {
     let namespace = engine.containerd.namespace();
     let filters = vec![
         format!("namespace=={namespace},topic~=|^/tasks/|"),
         format!("namespace=={namespace},topic==\"{MARKER_TOPIC}\""),
     ];
     let mut subscriber = engine.containerd.events();
-    let subscription = subscriber.subscribe(SubscribeRequest { filters });
+    let subscription = async {
+        let mut events = subscriber.subscribe(SubscribeRequest { filters }).await?.into_inner();
+        let mut early = Vec::new();
+        while let Some(envelope) = events.message().await? {
+            match envelope.topic.as_str() {
+                MARKER_TOPIC => return Ok((events, early)),
+                _ => early.push(envelope),
+            }
+        }
+        Err(EngineError::internal("containerd closed the events"))
+    };
     let markers = async {
         loop {
             let marked = mark(engine).await;
@@ -91,7 +105,7 @@ async fn subscribe(engine: &Arc<Engine>) -> Result<Streaming<Envelope>> {
         }
     };
     tokio::select! {
-        subscribed = subscription => Ok(subscribed?.into_inner()),
+        subscribed = subscription => subscribed,
         error = markers => Err(error),
     }
 }
@@ -132,6 +146,16 @@ fn dispatch(engine: &Arc<Engine>, envelope: &Envelope) {
             let Ok(Some(event)) = any::unpack::<TaskOom>(event) else { return };
             let engine = Arc::clone(engine);
             tokio::spawn(async move { exit::on_oom(&engine, &event.container_id).await });
+        }
+        "/tasks/create" => {
+            let Ok(Some(event)) = any::unpack::<TaskCreate>(event) else { return };
+            let engine = Arc::clone(engine);
+            tokio::spawn(async move { settle::settle_changed(&engine, &event.container_id).await });
+        }
+        "/tasks/start" => {
+            let Ok(Some(event)) = any::unpack::<TaskStart>(event) else { return };
+            let engine = Arc::clone(engine);
+            tokio::spawn(async move { settle::settle_changed(&engine, &event.container_id).await });
         }
         _ => {}
     }

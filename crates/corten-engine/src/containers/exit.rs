@@ -1,8 +1,8 @@
 //! What happens when a container's init ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use corten_types::ErrorKind;
 use tracing::{info, warn};
 
 use super::record::State;
@@ -12,6 +12,12 @@ use crate::engine::Engine;
 use crate::events::Kind;
 use crate::execs::Exit;
 use crate::tasks;
+
+/// The pause before a task's deletion is tried again; it doubles.
+const DELETE_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often that is done: the last pause is three seconds.
+const DELETE_TRIES: u32 = 6;
 
 /// Records the end of the init of the container `id`, and does what follows from it: the restart
 /// policy's next start, or the removal of a container that asked for it.
@@ -29,10 +35,30 @@ pub async fn on_exit(engine: &Arc<Engine>, id: &str, exit: Exit) {
     // The task goes first: whoever hears of the end may start or remove the container at once.
     match tasks::delete::delete(engine, id).await {
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::Unavailable => return,
-        Err(error) => warn!(id, error = error.message(), "delete the task of a container that has ended"),
+        Err(error) => {
+            warn!(id, error = error.message(), "delete the task of a container that has ended");
+            delete_later(engine, &container);
+        }
     }
     record(engine, &container, turn, exit);
+}
+
+/// Tries again to delete the task of a container that has ended: what kept it may pass. A start, a
+/// removal and the next link do the same.
+pub(super) fn delete_later(engine: &Arc<Engine>, container: &Arc<Container>) {
+    let (engine, container) = (Arc::clone(engine), Arc::clone(container));
+    tokio::spawn(async move {
+        let mut pause = DELETE_AGAIN;
+        for _ in 0..DELETE_TRIES {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            let turn = container.turn().await;
+            if turn.view().state.is_alive() || tasks::delete::force_if_there(&engine, &turn.id).await.is_ok() {
+                return;
+            }
+        }
+        warn!(id = container.id, "the task of a container that has ended is left to its next start or removal");
+    });
 }
 
 /// Notes that the kernel killed a process of the container for memory.

@@ -10,6 +10,7 @@ use corten_proto::containerd::v1::types::Process;
 use corten_types::{ExitStatus, TaskStatus};
 use tracing::{info, warn};
 
+use super::record::State;
 use super::restart_policy::{self, BACK_OFF_FIRST};
 use super::{Container, delete, exit};
 use crate::clock::Moment;
@@ -26,6 +27,8 @@ pub enum Occasion {
     EngineStarted,
     /// The link was lost and is there again.
     LinkedAgain,
+    /// The container's task has changed without us.
+    TaskChanged,
 }
 
 /// Time the link waits for all containers; one that takes longer is settled beside it.
@@ -56,7 +59,27 @@ pub async fn settle_all(engine: &Arc<Engine>, tasks: Vec<Process>, occasion: Occ
     if tokio::time::timeout(PATIENCE, all).await.is_err() {
         warn!("some containers are still being settled");
     }
+    if occasion == Occasion::EngineStarted {
+        // Loads and imports that a kill interrupted: nothing keeps what they had made.
+        if let Err(error) = corten_images::lease::settle(engine.catalog.store(), &engine.id).await {
+            warn!(%error, "end the leases of an earlier life");
+        }
+    }
     remove_orphans(engine).await
+}
+
+/// Settles one container whose task has changed without us: a start that an engine before us asked
+/// for can be carried out after it died, and after we looked at all tasks.
+///
+/// Nothing is asked while somebody has the turn: then the change is theirs.
+pub async fn settle_changed(engine: &Arc<Engine>, id: &str) {
+    let Some(container) = engine.containers.get(id) else { return };
+    let Some(turn) = container.try_turn() else { return };
+    if turn.view().state.is_alive() {
+        return;
+    }
+    drop(turn);
+    settle(engine, &container, None, Occasion::TaskChanged).await;
 }
 
 /// Brings one container's state to what its task says.
@@ -69,6 +92,14 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<P
         }
         return;
     }
+    let task = match agrees(&state, task.as_ref()) && occasion != Occasion::TaskChanged {
+        true => task,
+        // A start or an end may have passed between the list and our turn: only what is true now counts.
+        false => match tasks::get::get(engine, &turn.id).await {
+            Ok(task) => task,
+            Err(error) => return warn!(id = turn.id, error = error.message(), "look at a container's task"),
+        },
+    };
     let status = task.as_ref().map(|task| TaskStatus::from_wire(task.status));
     match (status, task) {
         (Some(TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing), Some(task)) => {
@@ -84,7 +115,10 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<P
             info!(id = turn.id, pid = task.pid, "container found running");
         }
         (Some(TaskStatus::Stopped), Some(task)) => {
-            drop_task(engine, &turn.id).await;
+            if let Err(error) = tasks::delete::delete(engine, &turn.id).await {
+                warn!(id = turn.id, error = error.message(), "delete the task of a container that has ended");
+                exit::delete_later(engine, container);
+            }
             let at = task.exited_at.as_ref().map_or_else(Moment::now, Moment::from_proto);
             let exit = Exit { pid: task.pid, status: task.exit_status, at };
             if state.is_alive() {
@@ -128,15 +162,20 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<P
     }
 }
 
+/// Whether state and task say the same.
+fn agrees(state: &State, task: Option<&Process>) -> bool {
+    match task {
+        None => !state.is_alive(),
+        Some(task) => {
+            let status = if state.paused { TaskStatus::Paused } else { TaskStatus::Running };
+            state.is_alive() && state.pid == task.pid && TaskStatus::from_wire(task.status) == status
+        }
+    }
+}
+
 /// Whether no record, no create under way and no record set aside has this id.
 fn is_orphan(engine: &Engine, id: &str) -> bool {
     !engine.containers.knows(id) && !store::is_set_aside(&engine.config.data_root, id)
-}
-
-async fn drop_task(engine: &Engine, id: &str) {
-    if let Err(error) = tasks::delete::delete(engine, id).await {
-        warn!(id, error = error.message(), "delete the task of a container that has ended");
-    }
 }
 
 /// Removes containers and snapshots that carry this engine's label and belong to no record: what a
