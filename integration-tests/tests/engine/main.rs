@@ -2,14 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod attach;
 mod crash;
 mod create;
 mod events;
+mod exec;
 mod http;
+mod images;
 mod lifecycle;
+mod logs;
 mod refusals;
 mod restart_policy;
 mod run;
+mod stats;
 mod store;
 
 use integration_tests::{Answer, DEADLINE, Kind, Stack, wait_for};

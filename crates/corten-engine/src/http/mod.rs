@@ -1,6 +1,7 @@
 //! HTTP as Docker's clients speak it: one connection, one version gate, one shape of answer.
 
 pub mod answer;
+pub mod gone;
 pub mod query;
 pub mod request;
 pub mod server;

@@ -1,6 +1,7 @@
 //! Accepts connections and turns each request into one answer.
 
 use std::convert::Infallible;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, error, warn};
 
 use super::answer::Body;
-use super::{Answer, Request, version};
+use super::{Answer, Request, gone, version};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::routes;
@@ -58,7 +59,12 @@ pub async fn serve(listener: UnixListener, engine: Arc<Engine>) {
 }
 
 async fn connection(stream: tokio::net::UnixStream, engine: Arc<Engine>) {
-    let service = service_fn(move |request| answer(Arc::clone(&engine), request));
+    // A second handle, to see the client leave while it is being answered.
+    let socket = match stream.as_fd().try_clone_to_owned() {
+        Ok(socket) => Arc::new(socket),
+        Err(error) => return warn!(%error, "watch a connection"),
+    };
+    let service = service_fn(move |request| answer(Arc::clone(&engine), Arc::clone(&socket), request));
     let served = http1::Builder::new()
         // A client that has sent everything may shut its sending half: `docker exec -i` does.
         .half_close(true)
@@ -76,6 +82,7 @@ async fn connection(stream: tokio::net::UnixStream, engine: Arc<Engine>) {
 
 async fn answer(
     engine: Arc<Engine>,
+    socket: Arc<OwnedFd>,
     request: hyper::Request<Incoming>,
 ) -> std::result::Result<Response<Body>, Infallible> {
     let method = request.method().clone();
@@ -88,7 +95,7 @@ async fn answer(
         }
     };
     debug!(%method, path, status = answer.status().as_u16(), "answered");
-    Ok(answer.into_response(&common_headers()))
+    Ok(gone::end_with(socket, answer.into_response(&common_headers())))
 }
 
 async fn route(engine: &Arc<Engine>, mut request: hyper::Request<Incoming>) -> Result<Answer> {

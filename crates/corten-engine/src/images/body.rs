@@ -35,7 +35,8 @@ async fn feed(mut body: Incoming, sender: input::Sender) {
     sender.finish().await;
 }
 
-async fn discard(mut body: Incoming) {
+/// Takes what is left of a refused archive, within a bound, and throws it away.
+pub async fn discard(mut body: Incoming) {
     let mut left = DISCARDED_BYTES;
     while let Some(Ok(frame)) = body.frame().await {
         let length = frame.data_ref().map_or(0, bytes::Bytes::len);

@@ -1,9 +1,9 @@
 //! `DELETE /images/{name}`.
 
-use corten_containerd_api::Image as ImageRecord;
+use corten_containerd_api::{Image as ImageRecord, ImageStore, Labels};
 use corten_docker_api::images::ImageDeleted;
 use corten_images::Listed;
-use corten_images::catalog::{dangling_name, is_dangling, name_image};
+use corten_images::catalog::{dangling_name, is_dangling};
 use corten_types::Reference;
 
 use crate::engine::Engine;
@@ -68,8 +68,8 @@ async fn by_name(
     let keeps = is_last && users.running.is_some();
     if keeps {
         // Forced: the name goes, and the image stays without one as long as a container runs.
-        let kept = name_image(engine.catalog.store(), &dangling_name(&record.target.digest), &record.target).await;
-        kept.map_err(|error| {
+        let nameless = ImageRecord::new(dangling_name(&record.target.digest), record.target.clone(), Labels::new());
+        engine.catalog.store().put_image(&nameless).await.map_err(|error| {
             EngineError::new(error.kind(), format!("keep image {wanted} without a name")).caused_by(error)
         })?;
     }

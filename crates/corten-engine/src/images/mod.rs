@@ -14,7 +14,7 @@ pub mod load;
 pub mod prune;
 pub mod tag;
 
-mod body;
+pub mod body;
 mod document;
 mod errors;
 mod pattern;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::{Answer, Query, Request};
-use crate::images::{delete, history, import, inspect, list, load, prune, tag};
+use crate::images::{body, delete, history, import, inspect, list, load, prune, tag};
 
 /// `GET /images/json`.
 pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
@@ -50,7 +50,10 @@ pub async fn prune(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `POST /images/load`.
 pub async fn load(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    let platform = load_platform(&request.query)?;
+    let platform = match load_platform(&request.query) {
+        Ok(platform) => platform,
+        Err(error) => return refuse(error, request).await,
+    };
     progress(&load::load(&engine, request.into_body(), platform).await?)
 }
 
@@ -58,12 +61,19 @@ pub async fn load(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 pub async fn create(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     match request.query.get("fromSrc") {
         "" => Err(EngineError::unimplemented("pulling images: not supported yet")),
-        "-" => {
-            let wanted = import::decode(&request.query, &engine.id)?;
-            progress(&[import::import(&engine, &wanted, request.into_body()).await?])
-        }
+        "-" => match import::decode(&request.query, &engine.id) {
+            Ok(wanted) => progress(&[import::import(&engine, &wanted, request.into_body()).await?]),
+            Err(error) => refuse(error, request).await,
+        },
         _ => Err(EngineError::unimplemented("importing from a URL: not supported yet")),
     }
+}
+
+/// Refuses a request once its archive is out of the way: a client that is still writing would see a
+/// broken pipe instead of the reason.
+async fn refuse(error: EngineError, request: Request) -> Result<Answer> {
+    body::discard(request.into_body()).await;
+    Err(error)
 }
 
 /// Objects one after the other, each ended as docker ends them.

@@ -9,7 +9,9 @@ use crate::http::{Answer, Request};
 macro_rules! later {
     ($($name:ident: $text:literal;)*) => {
         $(#[doc = $text]
-        pub async fn $name(_: Arc<Engine>, _: Request) -> Result<Answer> {
+        pub async fn $name(_: Arc<Engine>, request: Request) -> Result<Answer> {
+            // An archive may come with it: its client reads the refusal once it has sent it.
+            crate::images::body::discard(request.into_body()).await;
             Err(EngineError::unimplemented(concat!($text, ": not supported yet")))
         })*
     };

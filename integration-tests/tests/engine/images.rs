@@ -1,0 +1,152 @@
+//! Images through both docker CLIs: loaded, imported, listed, inspected, named and removed.
+
+use integration_tests::{DockerCli, ImageFiles, Kind, Stack, busybox};
+use serde_json::{Value, json};
+
+use crate::{busybox as body, create, delete, engine, expect, get, post, refusal, start};
+
+#[test]
+fn an_image_is_loaded_named_and_removed_by_both_clients() {
+    let stack = Stack::start(Kind::Ours);
+    let archive = busybox::docker_archive_file(stack.root(), &["busybox:latest", "localhost:5000/a/b:c"]);
+    for docker in DockerCli::originals(&stack.socket()) {
+        let loaded = docker.run(&["load", "--input", &archive.display().to_string()]).ok();
+        assert_eq!(loaded.out(), "Loaded image: busybox:latest\nLoaded image: localhost:5000/a/b:c");
+        let list = |arguments: &[&str]| {
+            let format = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+            let mut lines: Vec<String> =
+                docker.run(&[&format[..], arguments].concat()).ok().stdout.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(list(&[]), ["busybox:latest", "localhost:5000/a/b:c"]);
+        assert_eq!(list(&["--filter", "reference=busy*"]), ["busybox:latest"]);
+        assert_eq!(list(&["busybox"]), ["busybox:latest"]);
+        let _ = docker.run(&["tag", "busybox", "mine:1"]).ok();
+        assert_eq!(list(&["mine"]), ["mine:1"]);
+        assert_eq!(docker.run(&["rmi", "mine:1"]).ok().out(), "Untagged: mine:1");
+        let id = docker.run(&["image", "inspect", "--format", "{{.Id}}", "busybox"]).ok();
+        assert_eq!(id.out(), busybox::image().id());
+        let many = docker.run(&["rmi", id.out()]);
+        assert!(many.err().contains("(must be forced) - image is referenced in multiple repositories"), "{many:?}");
+        let _ = docker.run(&["rmi", "localhost:5000/a/b:c"]).ok();
+        let gone = docker.run(&["rmi", "busybox"]).ok();
+        assert_eq!(gone.out(), format!("Untagged: busybox:latest\nDeleted: {}", id.out()));
+        assert_eq!(list(&[]), [""; 0]);
+    }
+    // Nothing of it is left below.
+    assert_eq!(stack.ctr().run(&["snapshots", "ls"]).ok().stdout.lines().count(), 1);
+    assert_eq!(stack.ctr().run(&["content", "ls", "-q"]).ok().out(), "");
+}
+
+#[test]
+fn a_file_system_is_imported_with_changes_and_runs() {
+    let stack = Stack::start(Kind::Ours);
+    let archive = busybox::layer_file(stack.root()).display().to_string();
+    for docker in DockerCli::originals(&stack.socket()) {
+        let import = ["import", "-m", "made here", "-c", "CMD echo $WHO", "-c", "ENV WHO=world", &archive, "made:1"];
+        let id = docker.run(&import).ok();
+        assert!(id.out().starts_with("sha256:"), "{id:?}");
+        let inspected = docker.run(&["image", "inspect", "--format", "{{.Comment}} {{.Config.Env}} {{.Os}}", "made:1"]);
+        assert_eq!(inspected.ok().out(), "made here [WHO=world] linux");
+        let ran = docker.run(&["run", "--rm", "--network", "none", "made:1"]).ok();
+        assert_eq!(ran.out(), "world", "{}", docker.label);
+        let history = docker.run(&["history", "--format", "{{.Comment}}", "made:1"]).ok();
+        assert_eq!(history.out(), "made here");
+        let wrong = docker.run(&["import", "-c", "RUN true", &archive, "made:2"]);
+        assert!(wrong.code != 0 && wrong.err().contains("RUN is not a valid change command"), "{wrong:?}");
+        let _ = docker.run(&["rmi", "made:1"]).ok();
+    }
+}
+
+#[test]
+fn a_name_that_moves_leaves_its_image_without_one_until_it_is_pruned() {
+    let stack = engine();
+    let docker = stack.docker();
+    let other = ImageFiles::new(busybox::layer_with(&[("other", b"x")]), &["sh"]);
+    let path = stack.root().join("other.tar");
+    std::fs::write(&path, integration_tests::docker_archive(&other, &["busybox:latest"])).unwrap();
+    let _ = docker.run(&["load", "--input", &path.display().to_string()]).ok();
+    let dangling = docker.run(&["images", "--filter", "dangling=true", "--quiet", "--no-trunc"]).ok();
+    assert_eq!(dangling.out(), busybox::image().id());
+    let pruned = expect(post(&stack, "/images/prune", &Value::Null), 200).json();
+    assert_eq!(pruned["ImagesDeleted"], json!([{ "Deleted": busybox::image().id() }]));
+    assert!(pruned["SpaceReclaimed"].as_u64().unwrap() > 0);
+    assert_eq!(expect(post(&stack, "/images/prune", &Value::Null), 200).json()["ImagesDeleted"], Value::Null);
+    let listed = get(&stack, "/images/json").json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert_eq!(listed[0]["Id"], other.id());
+}
+
+#[test]
+fn containers_keep_their_image() {
+    let stack = engine();
+    let id = create(&stack, "stopped", &body(&["true"]));
+    let image = busybox::image().id();
+    let (short_image, short) = (&image["sha256:".len()..][..12], &id[..12]);
+    assert_eq!(
+        refusal(delete(&stack, "/images/busybox"), 409),
+        format!(
+            "conflict: unable to remove repository reference \"busybox\" (must force) - container {short} is using its referenced image {short_image}"
+        )
+    );
+    assert_eq!(
+        refusal(delete(&stack, &format!("/images/{image}")), 409),
+        format!(
+            "conflict: unable to delete {short_image} (must be forced) - image is being used by stopped container {short}"
+        )
+    );
+    let running = start(&stack, "running", &body(&["sleep", "1000"]));
+    assert_eq!(
+        refusal(delete(&stack, &format!("/images/{image}?force=1")), 409),
+        format!(
+            "conflict: unable to delete {short_image} (cannot be forced) - image is being used by running container {}",
+            &running[..12]
+        )
+    );
+    // Forced by name, the name goes and the image stays for who runs.
+    let untagged = expect(delete(&stack, "/images/busybox?force=1"), 200).json();
+    assert_eq!(untagged, json!([{ "Untagged": "busybox:latest" }]));
+    expect(post(&stack, "/containers/stopped/start", &Value::Null), 204);
+    let shown = get(&stack, &format!("/images/{image}/json"));
+    assert_eq!((shown.status, shown.json()["RepoTags"].clone()), (200, json!([])));
+}
+
+#[test]
+fn old_and_new_clients_get_the_fields_they_know() {
+    let stack = engine();
+    let inspect = |version: &str| expect(get(&stack, &format!("/{version}/images/busybox/json")), 200).json();
+    let (old, new) = (inspect("v1.41"), inspect("v1.51"));
+    assert!(old["VirtualSize"].as_u64().unwrap() > 0 && old["ContainerConfig"].is_object());
+    assert!(new.get("VirtualSize").is_none() && new.get("ContainerConfig").is_none());
+    assert!(old["Config"].get("Hostname").is_some() && new["Config"].get("Hostname").is_none());
+    assert_eq!(new["Config"]["Cmd"], json!(["sh"]));
+    let list = |version: &str| expect(get(&stack, &format!("/{version}/images/json")), 200).json();
+    assert!(list("v1.43")[0]["VirtualSize"].is_u64() && list("v1.44")[0].get("VirtualSize").is_none());
+}
+
+#[test]
+fn what_is_no_archive_or_no_image_is_refused() {
+    let stack = engine();
+    let api = stack.api();
+    let load = |bytes: &[u8]| api.send("POST", "/images/load", "application/x-tar", bytes).unwrap();
+    let mut cut = integration_tests::docker_archive(&busybox::image(), &["cut:1"]);
+    cut.truncate(cut.len() / 2);
+    for (bytes, part) in [(&b""[..], ""), (&[7; 4096], ""), (&cut, "")] {
+        let text = refusal(load(bytes), 400);
+        assert!(text.contains(part) && !text.is_empty(), "{text}");
+    }
+    assert_eq!(refusal(get(&stack, "/images/nope/json"), 404), "No such image: nope:latest");
+    assert_eq!(refusal(get(&stack, "/images/UPPER/json"), 400), "invalid reference format");
+    let pull = post(&stack, "/images/create?fromImage=alpine&tag=3", &Value::Null);
+    assert_eq!(refusal(pull, 501), "pulling images: not supported yet");
+    for (method, path, text) in [
+        ("GET", "/images/busybox/get", "saving images: not supported yet"),
+        ("POST", "/images/busybox/push", "pushing images: not supported yet"),
+        ("POST", "/commit?container=x", "committing a container: not supported yet"),
+        ("GET", "/containers/x/archive?path=/", "copying files to and from containers: not supported yet"),
+    ] {
+        assert_eq!(refusal(api.request(method, path, &Value::Null).unwrap(), 501), text);
+    }
+    assert_eq!(get(&stack, "/images/json").json().as_array().map(Vec::len), Some(1), "nothing stays of a bad archive");
+}
