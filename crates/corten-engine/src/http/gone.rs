@@ -34,6 +34,7 @@ pub fn end_with(socket: Arc<OwnedFd>, response: Response<Body>) -> Response<Body
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Waits until both halves of the other end are closed.
+#[expect(deprecated, reason = "its successor is an unsafe function, for types that are not AsFd; this one is")]
 async fn gone(socket: Arc<OwnedFd>) {
     // What cannot be watched is found at the next write.
     let Ok(watched) = AsyncFd::with_interest(socket, Interest::READABLE) else { return std::future::pending().await };
