@@ -1,9 +1,10 @@
 //! ctr's commands: the debug client of a containerd, ours or any other.
 //!
-//! [`tree`] lists the commands and their flags as ctr 1.6 has them, [`session`] is one invocation's connection,
+//! [`tree`] lists the commands and their flags as ctr 1.6 has them, `arguments` reads a command line by it, [`session`] is one invocation's connection,
 //! [`commands`] holds one file per noun. [`spec`] makes the OCI specification of `run`, [`stdio`] carries a process'
 //! streams through fifos, [`table`] and [`json`] print as ctr prints.
 
+mod arguments;
 pub mod commands;
 pub mod json;
 pub mod session;
@@ -24,7 +25,7 @@ use crate::session::Failure;
 pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
     let program = arguments.first().and_then(|path| path.rsplit('/').next()).unwrap_or("corten-ctr").to_owned();
-    match tree::run(&program, arguments) {
+    match arguments::run(&program, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Exit(code)) => ExitCode::from(code),
         Err(Failure::Help(text)) => {

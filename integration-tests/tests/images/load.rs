@@ -170,8 +170,8 @@ fn an_archive_with_several_images_and_shared_layers_is_loaded_whole() {
             {"Config": "two.json", "RepoTags": null, "Layers": ["top/../base/layer.tar", "top/layer.tar"]},
         ]);
         let archive = Tar::new()
-            .link(tar::EntryType::Symlink, "base/layer.tar", "../shared/layer.tar")
-            .file("shared/layer.tar", &first)
+            .link(tar::EntryType::Symlink, "base/layer.tar", "../first/layer.tar")
+            .file("first/layer.tar", &first)
             .file("top/layer.tar", &second)
             .file("one.json", one.as_bytes())
             .file("two.json", two.as_bytes())
