@@ -160,7 +160,7 @@ mod tests {
         let right =
             mount("overlay", "overlay", &["index=off", "workdir=/3/work", "upperdir=/3/fs", "lowerdir=/2/fs:/1/fs"]);
         let parent = mount("overlay", "overlay", &["index=off", "lowerdir=/2/fs:/1/fs"]);
-        assert!(matches!(source(&[parent], &[right.clone()]), Ok(Source::Upper(path)) if path.ends_with("3/fs")));
+        assert!(matches!(source(&[parent], std::slice::from_ref(&right)), Ok(Source::Upper(path)) if path.ends_with("3/fs")));
         let other = mount("bind", "/1/fs", &["ro", "rbind"]);
         assert!(source(&[other], &[right]).is_err());
     }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_snapshot_without_a_parent_is_compared_with_what_is_given() {
         let right = mount("bind", "/3/fs", &["rw", "rbind"]);
-        assert!(matches!(source(&[], &[right.clone()]), Ok(Source::Trees(None, _))));
+        assert!(matches!(source(&[], std::slice::from_ref(&right)), Ok(Source::Trees(None, _))));
         let empty = mount("bind", "/4/fs", &["ro", "rbind"]);
         assert!(matches!(source(&[empty], &[right]), Ok(Source::Trees(Some(_), _))));
     }
