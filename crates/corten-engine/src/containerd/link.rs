@@ -127,6 +127,7 @@ async fn mark(engine: &Engine) -> Result<()> {
 
 fn dispatch(engine: &Arc<Engine>, envelope: &Envelope) {
     let Some(event) = &envelope.event else { return };
+    let at = envelope.timestamp.as_ref().map_or_else(Moment::now, Moment::from_proto);
     match envelope.topic.as_str() {
         "/tasks/exit" => {
             let Ok(Some(event)) = any::unpack::<TaskExit>(event) else { return };
@@ -150,12 +151,12 @@ fn dispatch(engine: &Arc<Engine>, envelope: &Envelope) {
         "/tasks/create" => {
             let Ok(Some(event)) = any::unpack::<TaskCreate>(event) else { return };
             let engine = Arc::clone(engine);
-            tokio::spawn(async move { settle::settle_changed(&engine, &event.container_id).await });
+            tokio::spawn(async move { settle::settle_changed(&engine, &event.container_id, at).await });
         }
         "/tasks/start" => {
             let Ok(Some(event)) = any::unpack::<TaskStart>(event) else { return };
             let engine = Arc::clone(engine);
-            tokio::spawn(async move { settle::settle_changed(&engine, &event.container_id).await });
+            tokio::spawn(async move { settle::settle_changed(&engine, &event.container_id, at).await });
         }
         _ => {}
     }

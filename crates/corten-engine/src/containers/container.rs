@@ -174,6 +174,16 @@ impl Turn<'_> {
         });
     }
 
+    /// Writes a state down that readers do not see yet: for what must be known after a crash.
+    pub fn write_down(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.view().state.clone();
+        change(&mut state);
+        state.format = FORMAT;
+        if let Err(error) = store::save_state(&self.directory, &state) {
+            warn!(id = self.id, %error, "write the container's state");
+        }
+    }
+
     /// Tells those who wait that its init has ended. The state was changed before.
     pub fn announce_exit(&self) {
         self.container.lifecycle.send_modify(|lifecycle| lifecycle.exits += 1);

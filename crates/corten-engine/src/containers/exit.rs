@@ -32,6 +32,8 @@ pub async fn on_exit(engine: &Arc<Engine>, id: &str, exit: Exit) {
     if !state.is_alive() || state.pid != exit.pid {
         return;
     }
+    // Written down before the task is deleted, which takes the only other record of the status with it.
+    turn.write_down(|state| ended(state, exit, false));
     // The task goes first: whoever hears of the end may start or remove the container at once.
     match tasks::delete::delete(engine, id).await {
         Ok(_) => {}
@@ -74,18 +76,10 @@ pub(super) fn record(engine: &Arc<Engine>, container: &Arc<Container>, turn: Tur
     let view = turn.view();
     let policy = &view.record.host_config.restart_policy;
     let ran_for = view.state.started_at.map(|started| started.until(exit.at)).unwrap_or_default();
-    let ended = State { exit_code: i64::from(exit.status), ..view.state.clone() };
-    let verdict = restart_policy::judge(policy, &ended, ran_for, turn.back_off());
+    let last = State { exit_code: i64::from(exit.status), ..view.state.clone() };
+    let verdict = restart_policy::judge(policy, &last, ran_for, turn.back_off());
     let restarting = matches!(verdict, Verdict::StartAgain { .. });
-    turn.change(|state| {
-        state.running = restarting;
-        state.restarting = restarting;
-        state.paused = false;
-        state.pid = 0;
-        state.exit_code = i64::from(exit.status);
-        state.finished_at = Some(exit.at);
-        state.restart_count += u32::from(restarting);
-    });
+    turn.change(|state| ended(state, exit, restarting));
     info!(id = turn.id, status = exit.status, restarting, "container ended");
     let mut attributes = view.record.event_attributes();
     attributes.insert("execDuration".to_owned(), ran_for.as_secs().to_string());
@@ -108,4 +102,15 @@ pub(super) fn record(engine: &Arc<Engine>, container: &Arc<Container>, turn: Tur
             }
         }
     }
+}
+
+/// The state after an end.
+fn ended(state: &mut State, exit: Exit, restarting: bool) {
+    state.running = restarting;
+    state.restarting = restarting;
+    state.paused = false;
+    state.pid = 0;
+    state.exit_code = i64::from(exit.status);
+    state.finished_at = Some(exit.at);
+    state.restart_count += u32::from(restarting);
 }

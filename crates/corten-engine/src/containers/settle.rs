@@ -34,6 +34,16 @@ pub enum Occasion {
 /// Time the link waits for all containers; one that takes longer is settled beside it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The pauses between looks at a task that cannot be looked at: three seconds in all.
+const LOOK_AGAIN: [Duration; 6] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+];
+
 /// Settles every container, and removes what belongs to none.
 ///
 /// # Errors
@@ -46,7 +56,7 @@ pub async fn settle_all(engine: &Arc<Engine>, tasks: Vec<Process>, occasion: Occ
         .into_iter()
         .map(|container| {
             let (engine, task) = (Arc::clone(engine), tasks.remove(&container.id));
-            tokio::spawn(async move { settle(&engine, &container, task, occasion).await })
+            tokio::spawn(async move { settle_surely(&engine, &container, task, occasion).await })
         })
         .collect();
     let all = async {
@@ -68,36 +78,77 @@ pub async fn settle_all(engine: &Arc<Engine>, tasks: Vec<Process>, occasion: Occ
     remove_orphans(engine).await
 }
 
-/// Settles one container whose task has changed without us: a start that an engine before us asked
-/// for can be carried out after it died, and after we looked at all tasks.
+/// Settles one container whose task was created or started at `at`, perhaps without us: a start that
+/// an engine before us asked for can be carried out after it died, and after we looked at all tasks.
 ///
-/// Nothing is asked while somebody has the turn: then the change is theirs.
-pub async fn settle_changed(engine: &Arc<Engine>, id: &str) {
+/// Nothing is asked while somebody has the turn, or when the last start was ours: then the change is
+/// theirs. The event can come before the task can be asked for.
+pub async fn settle_changed(engine: &Arc<Engine>, id: &str, at: Moment) {
     let Some(container) = engine.containers.get(id) else { return };
-    let Some(turn) = container.try_turn() else { return };
-    if turn.view().state.is_alive() {
-        return;
+    for pause in LOOK_AGAIN {
+        let Some(turn) = container.try_turn() else { return };
+        let state = turn.view().state.clone();
+        drop(turn);
+        if state.is_alive() || state.started_at.is_some_and(|started| started > at) {
+            return;
+        }
+        match tasks::get::get(engine, id).await {
+            Ok(Some(_)) => return settle_surely(engine, &container, None, Occasion::TaskChanged).await,
+            Ok(None) => {}
+            Err(error) => warn!(id, error = error.message(), "look at a task that has changed"),
+        }
+        tokio::time::sleep(pause).await;
     }
-    drop(turn);
-    settle(engine, &container, None, Occasion::TaskChanged).await;
 }
 
-/// Brings one container's state to what its task says.
-async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<Process>, occasion: Occasion) {
+/// Settles a container, again when its task could not be looked at: its shim may be about to go.
+async fn settle_surely(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<Process>, occasion: Occasion) {
+    if settle(engine, container, task, occasion, Look::WhenNeeded).await {
+        return;
+    }
+    for pause in LOOK_AGAIN {
+        tokio::time::sleep(pause).await;
+        if settle(engine, container, None, occasion, Look::Again).await {
+            return;
+        }
+    }
+    warn!(id = container.id, "a container stays as it was written down: its task cannot be looked at");
+}
+
+/// Whether the task that was listed is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// When it agrees with the state.
+    WhenNeeded,
+    /// Never.
+    Again,
+}
+
+/// Brings one container's state to what its task says; answers whether that could be found out.
+async fn settle(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    task: Option<Process>,
+    occasion: Occasion,
+    look: Look,
+) -> bool {
     let turn = container.turn().await;
     let state = turn.view().state.clone();
     if state.removing {
         if let Err(error) = delete::finish(engine, &turn).await {
             warn!(id = turn.id, error = error.message(), "finish an interrupted removal");
         }
-        return;
+        return true;
     }
-    let task = match agrees(&state, task.as_ref()) && occasion != Occasion::TaskChanged {
+    let task = match agrees(&state, task.as_ref()) && occasion != Occasion::TaskChanged && look == Look::WhenNeeded {
         true => task,
         // A start or an end may have passed between the list and our turn: only what is true now counts.
         false => match tasks::get::get(engine, &turn.id).await {
             Ok(task) => task,
-            Err(error) => return warn!(id = turn.id, error = error.message(), "look at a container's task"),
+            Err(error) => {
+                warn!(id = turn.id, error = error.message(), "look at a container's task");
+                return false;
+            }
         },
     };
     let status = task.as_ref().map(|task| TaskStatus::from_wire(task.status));
@@ -123,7 +174,7 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<P
             let exit = Exit { pid: task.pid, status: task.exit_status, at };
             if state.is_alive() {
                 exit::record(engine, container, turn, exit);
-                return;
+                return true;
             }
         }
         (Some(_), Some(_)) => {
@@ -134,14 +185,14 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<P
             if state.is_alive() {
                 let exit = Exit { pid: state.pid, status: ExitStatus::LOST.code(), at: Moment::now() };
                 exit::record(engine, container, turn, exit);
-                return;
+                return true;
             }
         }
         (_, _) if state.is_alive() => {
             // Shim and task are gone, and with them the true status.
             let exit = Exit { pid: state.pid, status: ExitStatus::LOST.code(), at: Moment::now() };
             exit::record(engine, container, turn, exit);
-            return;
+            return true;
         }
         (_, _) => {}
     }
@@ -160,6 +211,7 @@ async fn settle(engine: &Arc<Engine>, container: &Arc<Container>, task: Option<P
             restart_policy::start_later(engine, container, Duration::ZERO);
         }
     }
+    true
 }
 
 /// Whether state and task say the same.
