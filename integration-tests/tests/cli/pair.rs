@@ -102,36 +102,38 @@ fn ids(line: &str) -> String {
     normal
 }
 
-/// Replaces ages, which make columns wider or narrower too: then only one space is kept.
+/// Replaces ages, which make columns wider or narrower too: then only one space is kept, in the header above as well.
 fn ages(line: &str) -> String {
-    let words: Vec<&str> = line.split(' ').collect();
-    let mut normal: Vec<&str> = Vec::new();
-    let mut found = false;
-    let mut at = 0;
-    while at < words.len() {
-        let rest = &words[at..];
-        let length = match rest {
-            ["Less", "than", "a", "second", ..] => 4,
-            ["About", "a", "minute", ..] => 3,
-            [count, unit, ..] if count.parse::<u32>().is_ok() && unit.trim_end_matches('s') == "second" => 2,
-            _ => 0,
-        };
-        if length > 0 {
-            found = true;
-            normal.push("<age>");
-            at += length;
+    let replaced = counted(&line.replace("Less than a second", AGE).replace("About a minute", AGE));
+    let is_header = line.starts_with("CONTAINER ID") || line.starts_with("REPOSITORY");
+    if !is_header && !replaced.contains(AGE) {
+        return replaced;
+    }
+    replaced.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+const AGE: &str = "<age>";
+
+/// Replaces `12 seconds` and `2 minutes`.
+fn counted(line: &str) -> String {
+    let mut normal = String::new();
+    let mut rest = line;
+    while let Some((at, unit)) = [" second", " minute"].iter().filter_map(|unit| Some((rest.find(unit)?, unit))).min() {
+        let (before, after) = rest.split_at(at);
+        let number = before.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        let after = &after[unit.len()..];
+        if number.len() == before.len() {
+            normal.push_str(before);
+            normal.push_str(unit);
+            rest = after;
         } else {
-            normal.push(words[at]);
-            at += 1;
+            normal.push_str(number);
+            normal.push_str(AGE);
+            rest = after.strip_prefix('s').unwrap_or(after);
         }
     }
-    if found {
-        normal.retain(|word| !word.is_empty());
-    } else if line.starts_with("CONTAINER ID") || line.starts_with("REPOSITORY") {
-        // The header above such a line.
-        normal.retain(|word| !word.is_empty());
-    }
-    normal.join(" ")
+    normal.push_str(rest);
+    normal
 }
 
 #[cfg(test)]
@@ -145,5 +147,10 @@ mod tests {
         assert_eq!(normal("a   Less than a second ago   b"), "a <age> ago b");
         assert_eq!(normal(&format!("{}, abc", "0a".repeat(32))), "<id>, abc");
         assert_eq!(normal("two  spaces"), "two  spaces");
+        assert_eq!(
+            normal("{\"a\":\"1 second ago\",\"b\":\"Up 2 minutes\"}"),
+            "{\"a\":\"<age> ago\",\"b\":\"Up <age>\"}"
+        );
+        assert_eq!(normal("the second minute"), "the second minute");
     }
 }
