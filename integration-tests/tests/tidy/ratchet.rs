@@ -36,7 +36,12 @@ fn count() -> BTreeMap<&'static str, usize> {
         let text = sources::read(sources::relative(&file));
         let code = text.split("#[cfg(test)]").next().unwrap_or(&text);
         *counts.entry("unwraps outside tests").or_default() += code.matches(".unwrap()").count();
-        *counts.entry("long functions").or_default() += long_functions(code);
+        let long = long_functions(code);
+        if long > 0 {
+            // Shown when the test fails, so that it says where to look.
+            println!("{}: {long} long functions", sources::relative(&file));
+        }
+        *counts.entry("long functions").or_default() += long;
         *counts.entry("long files").or_default() += usize::from(text.lines().count() > LONG_FILE_LINES);
     }
     counts
