@@ -180,7 +180,7 @@ impl ParentHooks for SpecHooks<'_> {
 
     fn state(&self, pid: i32, status: &'static str) -> Result<Vec<u8>, InitError> {
         let json = hooks::json(&hooks::State { status, pid, record: self.record });
-        json.map_err(|source| InitError::Spawn { what: "write the state for hooks", source })
+        json.map_err(|why| InitError::Spawn { what: "write the state for hooks", why })
     }
 }
 

@@ -86,19 +86,18 @@ fn is_read_only() -> io::Result<bool> {
     Ok(stat.f_flag & libc::ST_RDONLY != 0)
 }
 
-/// The program's directory under an overlay without an upper layer. Such an overlay needs two lower ones: the second
-/// is an empty filesystem that nobody else ever sees.
+/// The program's directory under an overlay without an upper layer. Such an overlay needs two lower ones, neither
+/// above the other: the second is /dev, which is there early and everywhere. Nobody sees either: only the program's
+/// file is ever opened. A detached filesystem of our own would do, but not before Linux 6.15.
 fn read_only_overlay() -> io::Result<OwnedFd> {
     let program = std::env::current_exe()?;
     let (Some(directory), Some(name)) = (program.parent(), program.file_name()) else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
-    let empty = fsopen(c"tmpfs")?;
-    let empty = create(empty.as_fd(), attr::RDONLY)?;
     let overlay = fsopen(c"overlay")?;
     let directory = std::fs::File::open(directory)?;
     // By descriptor: a path could be longer than an option, or hold a colon.
-    let lower = format!("/proc/self/fd/{}:/proc/self/fd/{}", directory.as_raw_fd(), empty.as_raw_fd());
+    let lower = format!("/proc/self/fd/{}:/dev", directory.as_raw_fd());
     set_string(overlay.as_fd(), c"lowerdir", &c_string(lower.into())?)?;
     let tree = create(overlay.as_fd(), attr::RDONLY | attr::NODEV | attr::NOSUID)?;
     open(tree.as_fd(), &c_string(name.to_owned())?, O_PATH | O_NOFOLLOW, 0)

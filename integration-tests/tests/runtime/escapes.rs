@@ -102,14 +102,16 @@ fn masks_come_from_the_host_and_not_from_the_images_null_device() {
 }
 
 #[test]
-fn a_directory_behind_a_leaked_descriptor_is_refused() {
-    // CVE-2024-21626.
+fn a_leaked_descriptor_leads_nowhere_outside() {
+    // CVE-2024-21626: a directory of the host, reached through a descriptor of the runtime.
     let host = Host::new();
     for number in 3..16 {
-        let ran = host.run_script(&format!("web{number}"), "pwd", |config| {
+        let ran = host.run_script(&format!("web{number}"), "pwd; ls ../../../../../..", |config| {
             config["process"]["cwd"] = json!(format!("/proc/self/fd/{number}"));
         });
-        assert_eq!(ran.code, 1, "{ran:?}");
+        // A descriptor of the container's own root is inside, whatever its number.
+        assert!(ran.code == 1 || ran.stdout.starts_with("/\nbin\n"), "{ran:?}");
+        assert!(!ran.stdout.contains("boot"), "{ran:?}");
     }
     host.assert_clean();
 }

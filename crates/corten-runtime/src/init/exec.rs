@@ -48,7 +48,7 @@ struct Child<'a> {
 /// # Errors
 /// [`InitError`]; no process is left.
 pub fn spawn_exec(plan: &ProcessPlan, kit: ExecKit<'_>) -> Result<Init, InitError> {
-    let fail = |what| move |source| InitError::Spawn { what, source };
+    let fail = |what| move |why| InitError::Spawn { what, why };
     let (socket, child_socket) = descriptors::packet_pair().map_err(fail("make a socket pair"))?;
     let mut unified = kit.cgroup.unified_directory().map_err(InitError::Cgroup)?;
     let child = Child {

@@ -22,50 +22,51 @@ use super::run::{self, joined_by_parent};
 use super::sentence::{about_init, errno_text};
 use crate::plan::{Plan, ProcessPlan, Source, Step};
 
-/// What went wrong before the process was ready.
+/// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
+/// clients match on, and so are not the source that the edge would print once more.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// In the child; the sentence is made of the plan.
     #[error("unable to start container process: {0}")]
     Child(String),
     /// A source of the host could not be opened.
-    #[error("unable to start container process: error mounting {path:?} to rootfs at {target:?}: stat {path}: {}", errno_text(.source))]
+    #[error("unable to start container process: error mounting {path:?} to rootfs at {target:?}: stat {path}: {}", errno_text(.why))]
     Bind {
         /// The source.
         path: String,
         /// Where it was to go.
         target: String,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// The root filesystem could not be opened.
-    #[error("unable to start container process: root filesystem {}: {}", path.display(), errno_text(.source))]
+    #[error("unable to start container process: root filesystem {}: {}", path.display(), errno_text(.why))]
     Root {
         /// Its path.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// A namespace to join could not be opened or entered.
-    #[error("unable to start container process: {name} namespace {path}: {}", errno_text(.source))]
+    #[error("unable to start container process: {name} namespace {path}: {}", errno_text(.why))]
     Namespace {
         /// Its kind.
         name: &'static str,
         /// Its path.
         path: String,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// The cgroup could not be joined.
     #[error("unable to start container process")]
     Cgroup(#[source] CgroupError),
     /// The child could not be made, or its answer not read.
-    #[error("unable to start container process: {what}: {}", errno_text(.source))]
+    #[error("unable to start container process: {what}: {}", errno_text(.why))]
     Spawn {
         /// What was being done.
         what: &'static str,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// The child ended without a word.
     #[error("unable to start container process: {0}")]
@@ -76,7 +77,7 @@ pub enum InitError {
 }
 
 fn spawn_error(what: &'static str) -> impl Fn(io::Error) -> InitError {
-    move |source| InitError::Spawn { what, source }
+    move |why| InitError::Spawn { what, why }
 }
 
 /// A tree of the host that a step attaches.
@@ -325,7 +326,7 @@ fn open_namespaces(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
     let open = plan.namespaces.joined.iter().map(|joined| {
         let file = files::open(HERE, &joined.path, files::O_RDONLY, 0);
         let path = || joined.path.to_string_lossy().into_owned();
-        file.map(Some).map_err(|source| InitError::Namespace { name: joined.name, path: path(), source })
+        file.map(Some).map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })
     });
     open.collect()
 }
@@ -359,7 +360,7 @@ fn prepare(
 
 /// A detached copy of the root filesystem's mounts, cut off the host's as the plan says.
 fn root_tree(plan: &Plan) -> Result<OwnedFd, InitError> {
-    let fail = |source| InitError::Root { path: plan.rootfs.clone(), source };
+    let fail = |why| InitError::Root { path: plan.rootfs.clone(), why };
     let path = c_path(&plan.rootfs).map_err(fail)?;
     let tree = mount::clone_tree(HERE, &path, Extent::Recursive).map_err(fail)?;
     if !files::stat(tree.as_fd(), c"").map_err(fail)?.is(files::S_IFDIR) {
@@ -401,7 +402,7 @@ fn bind_source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError
     };
     let text = || path.to_string_lossy().into_owned();
     let target = || step.described.1.clone();
-    open().map(Some).map_err(|source| InitError::Bind { path: text(), target: target(), source })
+    open().map(Some).map_err(|why| InitError::Bind { path: text(), target: target(), why })
 }
 
 fn device_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
@@ -409,7 +410,7 @@ fn device_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
     let bind = devices.nodes.iter().map(|node| {
         let path = || node.host.to_string_lossy().into_owned();
         let tree = mount::clone_tree(HERE, &node.host, Extent::Single);
-        tree.map(Some).map_err(|source| InitError::Bind { path: path(), target: path(), source })
+        tree.map(Some).map_err(|why| InitError::Bind { path: path(), target: path(), why })
     });
     bind.collect()
 }
@@ -429,7 +430,7 @@ fn enter_before_clone(plan: &Plan, mut kit: Kit) -> Result<Kit, InitError> {
         if let Some(fd) = kit.join_namespaces.get_mut(index).and_then(Option::take) {
             let path = || joined.path.to_string_lossy().into_owned();
             let enter = clone::enter(fd.as_fd(), joined.kind);
-            enter.map_err(|source| InitError::Namespace { name: joined.name, path: path(), source })?;
+            enter.map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })?;
         }
     }
     Ok(kit)
