@@ -46,13 +46,10 @@ pub(crate) async fn hold<S: Leases>(store: &S, operation: &str, owner: &str) -> 
     let id = format!("{operation}-{}", random_hex(8));
     let labels = Labels::from([(OWNER.to_owned(), owner.to_owned())]);
     running().insert(id.clone());
-    match store.lease(&id, LIFETIME, &labels).await {
-        Ok(leased) => Ok(Held { store: leased, id }),
-        Err(error) => {
-            running().remove(&id);
-            Err(error)
-        }
-    }
+    // Held from here on, so that an operation that is dropped while it asks for its lease is not taken for a running one.
+    let mut held = Held { store: store.clone(), id };
+    held.store = store.lease(&held.id, LIFETIME, &labels).await?;
+    Ok(held)
 }
 
 impl<S: Leases> Held<S> {
