@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::record::State;
 use super::restart_policy::{self, BACK_OFF_FIRST};
-use super::{Container, delete, exit};
+use super::{Container, Turn, delete, exit};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
@@ -196,6 +196,12 @@ async fn settle(
         }
         (_, _) => {}
     }
+    go_on(engine, container, turn, occasion);
+    true
+}
+
+/// What a container that does not run is due: the policy's next start, or its removal.
+fn go_on(engine: &Arc<Engine>, container: &Arc<Container>, turn: Turn<'_>, occasion: Occasion) {
     let view = turn.view();
     if view.state.restarting {
         drop(turn);
@@ -211,7 +217,6 @@ async fn settle(
             restart_policy::start_later(engine, container, Duration::ZERO);
         }
     }
-    true
 }
 
 /// Whether state and task say the same.
