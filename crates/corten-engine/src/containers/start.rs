@@ -80,7 +80,7 @@ pub(super) async fn launch(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> 
                 tracing::warn!(id = turn.id, error = left.message(), "remove what a failed start left");
             }
             attach::abandon(turn);
-            let (exit_code, error) = judge(error);
+            let (exit_code, error) = tasks::launch_error::classify(error);
             let text = error.message();
             turn.change(|state| {
                 state.running = false;
@@ -243,54 +243,4 @@ pub(super) fn publish_network(engine: &Engine, view: &View, action: &str) {
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
     engine.events.publish(Kind::Network, action, &networks::id_of(&engine.id, name), attributes);
-}
-
-/// Exit codes that a start which failed leaves, from the words of the runtime; the CLI looks for the
-/// same words. The first two kinds are the client's mistake, 400; anything else is 500.
-fn judge(error: EngineError) -> (i64, EngineError) {
-    let text = error.message();
-    let has = |words: &[&str]| words.iter().any(|word| text.to_lowercase().contains(word));
-    let expected = matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::Conflict | ErrorKind::NotFound);
-    match () {
-        () if has(&["permission denied"]) => (126, EngineError::invalid(text)),
-        () if has(&["is a directory"]) => (126, EngineError::invalid(format!("{text}: permission denied"))),
-        () if has(&["not a directory"]) => (
-            127,
-            EngineError::invalid(format!(
-                "{text}: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type"
-            )),
-        ),
-        () if has(&[
-            "executable file not found",
-            "no such file or directory",
-            "system cannot find the file specified",
-        ]) =>
-        {
-            (127, EngineError::invalid(text))
-        }
-        () if expected => (128, error),
-        () => (128, EngineError::internal(text)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_runtimes_words_become_exit_codes_and_statuses() {
-        for (text, code, status) in [
-            ("exec: \"x\": executable file not found in $PATH", 127, 400),
-            ("exec /x: no such file or directory", 127, 400),
-            ("exec: \"/etc\": permission denied", 126, 400),
-            ("exec: \"/etc\": is a directory", 126, 400),
-            ("mount a to b: not a directory", 127, 400),
-            ("something else", 128, 500),
-        ] {
-            let (exit_code, error) = judge(EngineError::internal(text));
-            assert_eq!((exit_code, error.kind().http_status()), (code, status), "{text}");
-        }
-        let (code, error) = judge(EngineError::conflict("cannot join network namespace of a non running container"));
-        assert_eq!((code, error.kind().http_status()), (128, 409));
-    }
 }

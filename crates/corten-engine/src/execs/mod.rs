@@ -12,7 +12,6 @@ mod exec;
 mod exit;
 pub mod files;
 mod index;
-pub mod launch_error;
 mod process;
 mod task;
 

@@ -9,13 +9,14 @@ use corten_stdio::attach::FORMAT;
 use corten_stdio::{AttachRequest, Framing, Stream, framing};
 use tracing::{debug, warn};
 
-use super::{Exec, create, files, launch_error, process, task};
+use super::{Exec, create, files, process, task};
 use crate::attach::{self, Arriving, Client};
 use crate::containers::{Container, View, require};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
 use crate::http::{Answer, Request};
+use crate::tasks::launch_error;
 
 /// From this version on a client may say its terminal's size.
 const CONSOLE_SIZE_SINCE: ApiVersion = ApiVersion::new(1, 42);

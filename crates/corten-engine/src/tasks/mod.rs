@@ -4,6 +4,7 @@ pub mod create;
 pub mod delete;
 pub mod get;
 pub mod kill;
+pub mod launch_error;
 pub mod pause;
 pub mod resize;
 pub mod resume;

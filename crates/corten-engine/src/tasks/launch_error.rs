@@ -36,9 +36,14 @@ pub fn classify(error: EngineError) -> (i64, EngineError) {
         {
             (NOT_FOUND, EngineError::invalid(text))
         }
-        () if error.kind() == ErrorKind::Unavailable => (UNKNOWN, error),
-        () => (UNKNOWN, EngineError::new(ErrorKind::Unknown, text)),
+        () if is_answer(error.kind()) => (UNKNOWN, error),
+        () => (UNKNOWN, EngineError::internal(text)),
     }
+}
+
+/// Refusals of our own, before anything was launched: their status stands.
+const fn is_answer(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidArgument | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Unavailable)
 }
 
 #[cfg(test)]
@@ -58,6 +63,9 @@ mod tests {
             let (found, error) = classify(EngineError::internal(text));
             assert_eq!((found, error.kind().http_status()), (code, status), "{text}");
         }
+        let joined = "cannot join network namespace of a non running container";
+        let (code, error) = classify(EngineError::conflict(joined));
+        assert_eq!((code, error.kind().http_status()), (128, 409));
         let (_, error) = classify(EngineError::internal("exec: \"/etc\": is a directory"));
         assert!(error.message().ends_with("is a directory: permission denied"));
     }
