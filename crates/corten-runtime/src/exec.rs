@@ -71,6 +71,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     let init = running_init(&container, arguments)?;
     let record = &container.record;
     let mut plan = plan(arguments, record)?;
+    plan.limited_by_parent = record.has_own_users;
     if !arguments.detach {
         plan.streams = StandardStreams::PipesOnly;
     }

@@ -119,7 +119,9 @@ fn limits_mounts_and_rights_reach_the_process() {
     let mut body = busybox(&["sh", "-c", script]);
     body["Hostname"] = json!("inside");
     body["Env"] = json!(["GREETING=hello"]);
-    body["WorkingDir"] = json!("/tmp");
+    // Neither is there: the user is a bare number, the directory is made.
+    body["User"] = json!("1000:1000");
+    body["WorkingDir"] = json!("/made/for/it");
     body["HostConfig"] = json!({
         "NetworkMode": "none", "ReadonlyRootfs": true, "Binds": [format!("{}:/bound:ro", source.display())],
         "Tmpfs": { "/scratch": "size=1m" }, "CapDrop": ["ALL"], "CapAdd": ["net_admin"],
@@ -136,15 +138,15 @@ fn limits_mounts_and_rights_reach_the_process() {
             "bound-read-only",
             "root-read-only",
             "scratch",
-            "0",
-            "0",
+            "1000",
+            "1000",
             "inside",
-            "CapEff:0000000000001000",
+            "CapEff:0000000000000000",
             "100",
             "9000",
             "fuse",
             "hello",
-            "/tmp",
+            "/made/for/it",
             "hosts"
         ]
     );

@@ -8,7 +8,7 @@ use std::io;
 use corten_sys::credentials::{self, CapabilitySets};
 use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
 use corten_sys::syscall::HERE;
-use corten_sys::{descriptors, prctl};
+use corten_sys::{descriptors, prctl, rlimit};
 
 use super::report::{At, Fault, Operation, Stage};
 use crate::plan::{ProcessPlan, StandardStreams};
@@ -27,6 +27,7 @@ pub(super) fn become_process(process: &ProcessPlan) -> Result<&CStr, Fault> {
     }
     descriptors::close_on_exec_from(3 + process.preserve_fds).at(Stage::Descriptors)?;
     let entered = files::change_directory_to(&process.cwd);
+    limits(process).at(Stage::Limits)?;
     bound(&process.capabilities).at(Stage::Capabilities)?;
     prctl::keep_capabilities(true).at(Stage::Capabilities)?;
     identity(process).at(Stage::Identity)?;
@@ -34,6 +35,14 @@ pub(super) fn become_process(process: &ProcessPlan) -> Result<&CStr, Fault> {
     prctl::keep_capabilities(false).at(Stage::Capabilities)?;
     capabilities(&process.capabilities).at(Stage::Capabilities)?;
     lookup(process)
+}
+
+/// While still root: afterwards not even the parent may, without CAP_SYS_RESOURCE, as on a host that is a container.
+fn limits(process: &ProcessPlan) -> io::Result<()> {
+    if process.limited_by_parent {
+        return Ok(());
+    }
+    process.rlimits.iter().try_for_each(|limit| rlimit::set(0, limit.number, limit.soft, limit.hard))
 }
 
 /// Gives the streams to the user, so that /dev/stdout can be opened again; not the host's devices.

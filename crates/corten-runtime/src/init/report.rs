@@ -59,6 +59,8 @@ pub enum Stage {
     Capabilities,
     /// Setting user and groups.
     Identity,
+    /// Limits of the process.
+    Limits,
     /// Giving up privileges to gain.
     NoNewPrivileges,
     /// Looking the program up.
@@ -93,7 +95,7 @@ pub enum Operation {
     Owner,
 }
 
-const STAGES: [Stage; 30] = [
+const STAGES: [Stage; 31] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -119,6 +121,7 @@ const STAGES: [Stage; 30] = [
     Stage::Cwd,
     Stage::Capabilities,
     Stage::Identity,
+    Stage::Limits,
     Stage::NoNewPrivileges,
     Stage::Lookup,
     Stage::Wait,

@@ -9,7 +9,7 @@ use corten_sys::clone::{self, Namespaces};
 use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
 use corten_sys::syscall::HERE;
-use corten_sys::{bump, credentials, descriptors, files, loopback, prctl};
+use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs};
 
 use super::report::{At, Fault, Operation, Report, Stage, send};
 use super::spawn::{Kit, Root};
@@ -136,6 +136,8 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     if let Some(devices) = &plan.devices {
         dev::all(tree, root.dev, devices, rest.device_binds)?;
     }
+    // What cannot be made shows when it is entered.
+    let _ = rootfs::make_directories(tree, &plan.working_directory, 0o755);
     if kit.has_host_hooks {
         ask(kit, &Report::HostHooks)?;
     }

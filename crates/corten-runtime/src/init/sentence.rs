@@ -104,6 +104,7 @@ pub(super) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
         }
         Stage::Capabilities => "unable to apply caps",
         Stage::Identity => "set user and groups",
+        Stage::Limits => "set rlimits",
         Stage::NoNewPrivileges => "set no_new_privs",
         Stage::Wait => "wait for start",
         Stage::Hook => "run a hook in the container",

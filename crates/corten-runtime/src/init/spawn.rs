@@ -213,12 +213,14 @@ impl Init {
         files::write(socket.as_fd(), bytes).map_err(spawn_error("answer the process"))
     }
 
-    /// Sets the limits of the process plan: the parent may raise them, the child in a user namespace may not.
+    /// Sets what is the parent's to set: the score of the OOM killer, and in a user namespace the limits, which the
+    /// parent may raise and the child there may not.
     ///
     /// # Errors
     /// [`InitError::Spawn`].
     pub fn limit(&self, process: &ProcessPlan) -> Result<(), InitError> {
-        for limit in &process.rlimits {
+        let limits = if process.limited_by_parent { process.rlimits.as_slice() } else { &[] };
+        for limit in limits {
             rlimit::set(self.pid, limit.number, limit.soft, limit.hard).map_err(spawn_error("set rlimits"))?;
         }
         if let Some(adjustment) = process.oom_score_adj {

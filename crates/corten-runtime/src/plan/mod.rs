@@ -54,6 +54,8 @@ pub struct Plan {
     pub hostname: Option<CString>,
     /// The domain name.
     pub domainname: Option<CString>,
+    /// Made in the container when it is not there, as runc does; docker's `--workdir` relies on it.
+    pub working_directory: InRootfs,
     /// The first process.
     pub process: ProcessPlan,
     /// The cgroup's limits.
@@ -103,7 +105,11 @@ impl Plan {
             sysctls: sysctls(spec, &namespaces)?,
             hostname: name("hostname", &spec.hostname, &namespaces)?,
             domainname: name("domainname", &spec.domainname, &namespaces)?,
-            process: process::plan(process, &Extra::default())?,
+            working_directory: InRootfs::new(&process.cwd).map_err(|_| invalid("process.cwd", "holds a NUL byte"))?,
+            process: ProcessPlan {
+                limited_by_parent: namespaces.has_own_users(),
+                ..process::plan(process, &Extra::default())?
+            },
             limits: cgroup::limits(&spec.linux.resources)?,
             create_container: hooks::plan("createContainer", &spec.hooks.create_container)?,
             start_container: hooks::plan("startContainer", &spec.hooks.start_container)?,

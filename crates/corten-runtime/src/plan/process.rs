@@ -33,6 +33,8 @@ pub struct ProcessPlan {
     pub capabilities: CapabilitySets,
     /// Limits.
     pub rlimits: Vec<Rlimit>,
+    /// Whether the parent sets them: the process is in a user namespace.
+    pub limited_by_parent: bool,
     /// Whether it can gain no privileges.
     pub no_new_privileges: bool,
     /// How readily it is killed for memory.
@@ -105,6 +107,7 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         umask: process.user.umask,
         capabilities: capabilities(process.capabilities.as_ref(), extra.capabilities)?,
         rlimits: rlimits(process)?,
+        limited_by_parent: false,
         no_new_privileges: process.no_new_privileges,
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
