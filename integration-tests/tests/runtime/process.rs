@@ -49,12 +49,15 @@ fn limits_umask_and_oom_score_are_set() {
 }
 
 #[test]
-fn the_directory_is_entered_and_a_missing_one_is_an_error() {
+fn the_directory_is_entered_made_when_missing_and_a_file_is_an_error() {
     let host = Host::new();
     assert_eq!(host.run_script("web", "pwd", |config| set(config, "/process/cwd", json!("/root"))).ok().out(), "/root");
-    let ran = host.run_script("other", "pwd", |config| set(config, "/process/cwd", json!("/nope")));
+    // As runc does: docker's --workdir relies on it.
+    let made = host.run_script("made", "pwd", |config| set(config, "/process/cwd", json!("/made/for/it")));
+    assert_eq!(made.ok().out(), "/made/for/it");
+    let ran = host.run_script("other", "pwd", |config| set(config, "/process/cwd", json!("/etc/passwd")));
     assert_eq!(ran.code, 1);
-    assert!(ran.stderr.contains("chdir to cwd (\\\"/nope\\\")"), "{ran:?}");
+    assert!(ran.stderr.contains("chdir to cwd (\\\"/etc/passwd\\\")"), "{ran:?}");
     host.assert_clean();
 }
 
