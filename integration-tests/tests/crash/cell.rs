@@ -16,7 +16,7 @@ use crate::{
 /// Kills in a cell when nothing else is said: what fits into `make test`.
 const ROUNDS: usize = 5;
 /// A round that finds no victim, or only after the operation, is done again; so many times a round at most.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 12;
 
 /// How one round went.
 #[derive(Debug)]

@@ -160,7 +160,9 @@ mod tests {
         let right =
             mount("overlay", "overlay", &["index=off", "workdir=/3/work", "upperdir=/3/fs", "lowerdir=/2/fs:/1/fs"]);
         let parent = mount("overlay", "overlay", &["index=off", "lowerdir=/2/fs:/1/fs"]);
-        assert!(matches!(source(&[parent], std::slice::from_ref(&right)), Ok(Source::Upper(path)) if path.ends_with("3/fs")));
+        assert!(
+            matches!(source(&[parent], std::slice::from_ref(&right)), Ok(Source::Upper(path)) if path.ends_with("3/fs"))
+        );
         let other = mount("bind", "/1/fs", &["ro", "rbind"]);
         assert!(source(&[other], &[right]).is_err());
     }

@@ -44,6 +44,8 @@ impl Bundle {
 
     /// Every bundle there is, and every directory that is not (yet, or any more) one.
     ///
+    /// A work directory without its bundle (its removal was cut short, or the machine went down) is removed.
+    ///
     /// # Errors
     /// The kernel's.
     pub fn all(config: &Config) -> io::Result<Vec<Self>> {
@@ -51,6 +53,14 @@ impl Bundle {
         for namespace in names(&config.state.join(DIRECTORY))? {
             for id in names(&config.state.join(DIRECTORY).join(&namespace))? {
                 bundles.push(Self::at(config, &namespace, &id));
+            }
+        }
+        for namespace in names(&config.root.join(DIRECTORY))? {
+            for id in names(&config.root.join(DIRECTORY).join(&namespace))? {
+                let bundle = Self::at(config, &namespace, &id);
+                if !bundle.path.exists() {
+                    remove_unmounted(&bundle.work)?;
+                }
             }
         }
         Ok(bundles)
@@ -216,6 +226,16 @@ mod tests {
         bundle.remove().unwrap();
         assert_eq!(Bundle::all(&config).unwrap(), []);
         assert!(!bundle.work.exists());
+    }
+
+    #[test]
+    fn a_work_directory_whose_bundle_is_gone_is_removed_at_the_next_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let [gone, kept] = ["gone", "kept"].map(|id| write(&config, "ns", id, b"{}", Path::new("/bin/shim")).unwrap());
+        fs::remove_dir_all(&gone.path).unwrap();
+        assert_eq!(Bundle::all(&config).unwrap(), std::slice::from_ref(&kept));
+        assert!(!gone.work.exists() && kept.work.exists());
     }
 
     #[test]
