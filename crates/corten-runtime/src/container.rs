@@ -93,6 +93,14 @@ impl Container {
         self.is_alive().then_some(handle)
     }
 
+    /// A handle on the process that makes the container; `None` when it is done or has ended.
+    #[must_use]
+    pub fn creator(&self) -> Option<PidFd> {
+        let (pid, start) = self.record.creator;
+        let handle = PidFd::open(u32::try_from(pid).ok().filter(|pid| *pid != 0)?).ok()?;
+        (self.record.phase == Phase::Creating && lives(pid, start)).then_some(handle)
+    }
+
     /// Only a process that waits holds the fifo open for reading.
     fn waits_for_start(&self) -> bool {
         let open = std::fs::OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(self.directory.fifo());

@@ -62,6 +62,7 @@ pub fn delete(root: &Path, arguments: &Delete) -> Result<(), DeleteError> {
     match container.status()? {
         Status::Stopped => {}
         Status::Created => end(&container)?,
+        Status::Creating if arguments.force => end_creator(&container)?,
         _ if arguments.force => end(&container)?,
         status => {
             return Err(DeleteError::NotStopped { id: arguments.id.clone(), status: status.as_str() });
@@ -93,6 +94,16 @@ fn end(container: &Container) -> Result<(), DeleteError> {
     }
     let [ended] =
         wait_readable([init.as_fd()], Some(KILL_LIMIT_MS)).map_err(|source| DeleteError::Wait { pid, source })?;
+    if ended { Ok(()) } else { Err(DeleteError::StillRunning) }
+}
+
+/// Kills the create that is still at it: whoever asked for it has died, and what it made from now on would stay.
+fn end_creator(container: &Container) -> Result<(), DeleteError> {
+    let Some(creator) = container.creator() else { return Ok(()) };
+    let pid = container.record.creator.0;
+    let _ = creator.send(Signal::KILL); // it may have ended by itself
+    let [ended] =
+        wait_readable([creator.as_fd()], Some(KILL_LIMIT_MS)).map_err(|source| DeleteError::Wait { pid, source })?;
     if ended { Ok(()) } else { Err(DeleteError::StillRunning) }
 }
 

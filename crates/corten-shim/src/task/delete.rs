@@ -107,9 +107,16 @@ async fn delete_container(shim: &Shim, container: &Arc<Container>) -> Result<Exi
     Ok(exit)
 }
 
+/// Has the runtime delete the container. A try that was killed half way is made again by force, which also takes what
+/// the first one left after it had given the id back.
 async fn remove_from_runtime(shim: &Shim, container: &Container, force: bool) -> Result<(), TaskError> {
-    let command = container.runtime.delete(Delete { id: container.id.clone(), force });
-    match invoke::run_quietly(&shim.reaper, "delete", command, b"", &container.runtime_log()).await {
+    let log = container.runtime_log();
+    let delete = |force| container.runtime.delete(Delete { id: container.id.clone(), force });
+    match invoke::run_quietly(&shim.reaper, "delete", delete(force), b"", &log).await {
+        Err(error) if !force => {
+            tracing::warn!(id = container.id, %error, "the runtime's delete is tried again by force");
+            invoke::run_quietly(&shim.reaper, "delete", delete(true), b"", &log).await
+        }
         // An earlier try got as far as this.
         Err(TaskError::Runtime { message, .. }) if message.contains("does not exist") => Ok(()),
         other => other,
