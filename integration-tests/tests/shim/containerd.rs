@@ -103,7 +103,12 @@ fn a_terminal_is_typed_at_and_ends_with_its_exit_code() {
     let shim = programs::path("corten-shim");
     let rootfs = host.root.join("rootfs");
     let words = ["run", "--rm", "--tty", "--runtime", shim.to_str().unwrap(), "--rootfs", rootfs.to_str().unwrap()];
-    let script = ["web", "/bin/sh", "-c", "stty size; read line; echo got $line; exit 7"];
+    let script = [
+        "web",
+        "/bin/sh",
+        "-c",
+        "until stty size 2>/dev/null | grep 24; do usleep 10000; done; read line; echo got $line; exit 7",
+    ];
     let mut terminal = Terminal::spawn(host.ctr().command(&[words.as_slice(), script.as_slice()].concat()));
     terminal.expect("24 80");
     terminal.send("typed\n");

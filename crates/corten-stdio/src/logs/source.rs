@@ -20,7 +20,7 @@ const BLOCK_BYTES: usize = 64 * 1024;
 /// Most rotated files looked for; docker users keep 3 to 10.
 const MAX_FILES: u32 = 1000;
 /// Tries to open a set of files that is being rotated.
-const OPEN_TRIES: usize = 100;
+const OPEN_TRIES: usize = 10_000;
 /// How far the kernel's clock for file times may lag behind the clock of records.
 const FILE_TIME_SLACK_NANOS: i64 = 1_000_000_000;
 
@@ -162,16 +162,32 @@ impl Source {
 
 /// Opens every file of the log, oldest first; those last written before `since` are left out.
 pub(super) fn open_all(path: &Path, since: Option<Timestamp>) -> io::Result<VecDeque<Source>> {
+    open_newest(path, since, None).map(|(sources, _)| sources)
+}
+
+/// Opens the files of the log down to the one that is `known`, which is left out, or the oldest; and whether `known`
+/// was met.
+fn open_newest(path: &Path, since: Option<Timestamp>, known: Option<Identity>) -> io::Result<(VecDeque<Source>, bool)> {
     'again: for _ in 0..OPEN_TRIES {
         let mut sources: VecDeque<Source> = VecDeque::new();
         for number in 0..MAX_FILES {
             let Some(source) = Source::open_numbered(path, number)? else {
                 // The current file is missing for a moment while it is rotated, and before the first
-                // record; older ones end the row.
-                if number == 0 { continue } else { break }
+                // record.
+                if number == 0 {
+                    continue;
+                }
+                // Names move up one after the other, the oldest first: a hole in the row is a rotation under way.
+                if Source::open_numbered(path, number + 1)?.is_some() {
+                    continue 'again;
+                }
+                break;
             };
             if sources.iter().any(|newer| newer.identity == source.identity) {
                 continue 'again; // rotated while we were opening
+            }
+            if known == Some(source.identity) {
+                return Ok((sources, true));
             }
             let too_old = since.is_some_and(|since| is_older(&source, since));
             sources.push_front(source);
@@ -180,7 +196,7 @@ pub(super) fn open_all(path: &Path, since: Option<Timestamp>) -> io::Result<VecD
                 break;
             }
         }
-        return Ok(sources);
+        return Ok((sources, false));
     }
     Err(io::Error::other(format!("{} is rotated faster than it can be opened", path.display())))
 }
@@ -195,10 +211,9 @@ fn is_older(source: &Source, since: Timestamp) -> bool {
 /// Opens the files newer than `current`, oldest first. When `current` is none of them any more
 /// (removed, or compressed), all are opened, and marked as holding what was read before.
 pub(super) fn open_after(path: &Path, current: &Source) -> io::Result<VecDeque<Source>> {
-    let mut sources = open_all(path, None)?;
-    match sources.iter().position(|source| source.identity == current.identity) {
-        Some(at) => drop(sources.drain(..=at)),
-        None => sources.iter_mut().for_each(|source| source.resumed = true),
+    let (mut sources, met) = open_newest(path, None, Some(current.identity))?;
+    if !met {
+        sources.iter_mut().for_each(|source| source.resumed = true);
     }
     Ok(sources)
 }
