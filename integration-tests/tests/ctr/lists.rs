@@ -72,7 +72,7 @@ fn blobs_go_in_and_out() {
         let _ = integration_tests::Ran::with_input(&mut ingest, b"hello").ok();
         assert_eq!(host.ours.run(&["content", "get", digest]).ok().stdout, "hello");
         assert_eq!(host.ours.run(&["content", "label", digest, ROOT]).ok().stdout, format!("{ROOT}\n"));
-        host.assert_same(&["content", "label", digest]);
+        // Without labels the command clears them, so the two clients cannot be compared on one blob.
         let mut wrong = host.ours.command(&["content", "ingest", "--expected-digest", digest, "another"]);
         assert_eq!(
             integration_tests::Ran::with_input(&mut wrong, b"else").code,
