@@ -1,4 +1,5 @@
-//! Facts of a file system: how much is free (statvfs(3)), whether it gives types with names (getdents64(2)).
+//! Facts of a file system: how much is free (statvfs(3)), whether it gives types with names (getdents64(2));
+//! and its shut-down, a power cut for tests.
 
 use std::{
     ffi::CString,

@@ -1,5 +1,5 @@
 //! Children: who has ended (waitid(2)), who adopts orphans (prctl(2), PR_SET_CHILD_SUBREAPER), and
-//! signals as readable descriptors (signalfd(2)).
+//! signals as readable descriptors (signalfd(2)); and signals reset before an exec (sigaction(2)).
 
 use std::{
     io,
