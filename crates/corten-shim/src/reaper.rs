@@ -67,13 +67,14 @@ impl Reaper {
         Creation(self.clone())
     }
 
-    /// Spawns `command` as a child that is waited for, with default signals: the shim blocks some for itself.
+    /// Spawns `command` as a child that is waited for and that dies with the shim: a runtime that outlived it would go on
+    /// making what the clean-up after the shim has already passed by. It gets default signals: the shim blocks some for
+    /// itself. Called on the main thread, whose end is the shim's.
     ///
     /// # Errors
     /// Those of spawning it.
     pub fn spawn(&self, command: &mut Command) -> io::Result<Child> {
-        // The shim blocks the signals it reads from a descriptor; its children must not.
-        let pid = wait::with_default_signals(command).spawn()?.id();
+        let pid = wait::as_helper(command).spawn()?.id();
         self.adopt(pid)
     }
 

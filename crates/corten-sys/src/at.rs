@@ -209,10 +209,11 @@ pub fn rmdir(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
 
 /// Removes `name` and, of a directory, all that is in it, however deep; links are removed, never followed.
 ///
-/// A missing name is no error. One descriptor is held per level; deeper than 4000 levels is refused.
+/// A missing name is no error. One descriptor is held per level; deeper than 4000 levels is refused. A mount is not
+/// entered: what lies in it belongs to somebody else.
 ///
 /// # Errors
-/// The first thing that could not be removed.
+/// The first thing that could not be removed; `EXDEV` for a mount.
 pub fn remove_all(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
     remove_at_depth(dir, name, 0)
 }
@@ -227,7 +228,8 @@ fn remove_at_depth(dir: BorrowedFd<'_>, name: &OsStr, depth: u32) -> io::Result<
     if depth > 4000 {
         return Err(io::Error::from_raw_os_error(libc::ELOOP));
     }
-    let inside = open_dir(dir, name)?;
+    let how = Resolve::BENEATH_SAME_MOUNT;
+    let inside = openat2::open(dir, &InRootfs::new(name)?, libc::O_RDONLY | libc::O_DIRECTORY, 0, how)?;
     let inside = std::os::fd::AsFd::as_fd(&inside);
     for entry in read_dir(inside)? {
         remove_at_depth(inside, &entry, depth + 1)?;
@@ -444,5 +446,13 @@ mod tests {
         assert!(!tree.path().join("a").exists());
         assert!(tree.path().join("kept").exists());
         remove_all(root.as_fd(), OsStr::new("a")).unwrap();
+    }
+
+    #[test]
+    fn removing_a_tree_stops_at_a_mount() {
+        // procfs is mounted wherever tests run; its entries must not even be tried.
+        let root = open_root(std::path::Path::new("/")).unwrap();
+        let error = remove_all(root.as_fd(), OsStr::new("proc")).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EXDEV));
     }
 }

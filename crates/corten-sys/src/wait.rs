@@ -156,15 +156,26 @@ pub fn reset_signals() {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, size_of::<u64>()) };
 }
 
-/// Has `command` start its program with [default signals](reset_signals), whatever this process blocks for itself.
-pub fn with_default_signals(command: &mut std::process::Command) -> &mut std::process::Command {
+/// Has `command` start its program as a helper of this process: with [default signals](reset_signals), whatever this
+/// process blocks for itself, and killed when the thread that spawns it ends (PR_SET_PDEATHSIG), so that it does not go
+/// on with a work that nobody waits for and somebody else cleans up after.
+pub fn as_helper(command: &mut std::process::Command) -> &mut std::process::Command {
     use std::os::unix::process::CommandExt;
-    let reset = || {
+    let parent = std::process::id();
+    let prepare = move || {
         reset_signals();
-        Ok(())
+        // SAFETY: prctl with this option takes integers only.
+        crate::cvt_int(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+        // It may have ended before the call.
+        // SAFETY: getppid takes nothing and cannot fail.
+        if unsafe { libc::getppid() }.cast_unsigned() == parent {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        }
     };
     // SAFETY: the closure runs between fork and exec and makes only system calls that are safe there.
-    unsafe { command.pre_exec(reset) }
+    unsafe { command.pre_exec(prepare) }
 }
 
 fn signal_set(signals: &[Signal]) -> libc::sigset_t {

@@ -8,10 +8,14 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, symlink},
+    os::{
+        fd::AsFd,
+        unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, symlink},
+    },
     path::{Path, PathBuf},
 };
 
+use corten_sys::at;
 use serde::Deserialize;
 
 use crate::{
@@ -90,17 +94,14 @@ impl Bundle {
     }
 }
 
-/// Removes a bundle's directory. Its rootfs is unmounted and then removed as the empty directory it
-/// must be: through a mount that stayed, the container's files would be removed.
+/// Removes a bundle's directory. Its rootfs is unmounted first, and no mount is entered after that: through one that
+/// stayed, the container's files would be removed. What a runtime killed half way left in the bare rootfs goes too.
 fn remove_unmounted(directory: &Path) -> io::Result<()> {
-    let rootfs = directory.join("rootfs");
-    if rootfs.exists() {
-        corten_sys::mount_options::unmount_all(&rootfs)?;
-        fs::remove_dir(&rootfs)?;
-    }
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    corten_sys::mount_options::unmount_all(&directory.join("rootfs"))?;
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else { return Ok(()) };
+    match at::open_root(parent) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        parent => at::remove_all(parent?.as_fd(), name),
     }
 }
 
@@ -236,6 +237,18 @@ mod tests {
         fs::remove_dir_all(&gone.path).unwrap();
         assert_eq!(Bundle::all(&config).unwrap(), std::slice::from_ref(&kept));
         assert!(!gone.work.exists() && kept.work.exists());
+    }
+
+    #[test]
+    fn what_was_written_into_the_bare_rootfs_is_removed_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let bundle = write(&config, "ns", "c", b"{}", Path::new("/bin/shim")).unwrap();
+        fs::create_dir_all(bundle.path.join("rootfs/etc")).unwrap();
+        fs::write(bundle.path.join("rootfs/etc/hosts"), "").unwrap();
+        bundle.remove().unwrap();
+        assert_eq!(names(&config.state.join(DIRECTORY).join("ns")).unwrap(), Vec::<String>::new());
+        assert!(!bundle.path.exists() && !bundle.work.exists());
     }
 
     #[test]
