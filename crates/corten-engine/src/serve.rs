@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -135,7 +134,7 @@ impl Pidfile {
         let living = fs::read_to_string(path)
             .ok()
             .and_then(|text| text.trim().parse::<u32>().ok())
-            .filter(|pid| *pid != own && lives(*pid) && is_engine(*pid));
+            .filter(|pid| *pid != own && corten_sys::pidfd::lives(*pid) && is_engine(*pid));
         if let Some(pid) = living {
             return Err(EngineError::conflict(format!(
                 "process with PID {pid} is still running (its pid file is {})",
@@ -150,14 +149,6 @@ impl Pidfile {
             .map_err(|error| EngineError::internal(format!("write {}", path.display())).caused_by(error))?;
         Ok(Self(path.to_owned()))
     }
-}
-
-/// Whether a process lives: one that has ended and that nobody has waited for yet does not, and its
-/// descriptor is readable (pidfd_open(2)).
-fn lives(pid: u32) -> bool {
-    corten_sys::pidfd::PidFd::open(pid)
-        .and_then(|pidfd| corten_sys::poll::readable(&[pidfd.as_fd()], Some(Duration::ZERO)))
-        .is_ok_and(|ended| ended == [false])
 }
 
 /// A pid can be somebody else's after a reboot.

@@ -4,12 +4,13 @@
 //! records; shims are adopted behind it, each on its own, and calls for their tasks wait for that.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Write},
+    fs::{self, File},
+    io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use corten_containerd_api::{
@@ -22,6 +23,7 @@ use corten_containerd_api::{
     },
     grpc::health::v1::health_server::HealthServer,
 };
+use corten_sys::lock_file::{self, LockError};
 use tokio::{net::UnixListener, signal::unix};
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
@@ -56,6 +58,10 @@ const STREAM_WINDOW: u32 = 2 << 20;
 /// The same for all streams of a connection.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
+/// Time a dead supervisor's lock may take to become free: until the shims it was starting have done
+/// their exec, or have died.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why the supervisor did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -64,6 +70,8 @@ pub enum ServeError {
     Locked {
         /// The root directory.
         path: PathBuf,
+        /// Who it is.
+        source: LockError,
     },
     /// A directory, a lock or a socket.
     #[error("{what} {}", path.display())]
@@ -159,17 +167,10 @@ async fn open(config: Config) -> Result<Supervisor, ServeError> {
 /// Takes the root for this process alone. The kernel lets go when the process ends, however it ends.
 fn lock(root: &Path) -> Result<File, ServeError> {
     let path = root.join("lock");
-    let failed = |source| ServeError::Prepare { what: "lock", path: path.clone(), source };
-    let mut file = File::options().create(true).append(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(ServeError::Locked { path: root.to_owned() }),
-        Err(TryLockError::Error(source)) => return Err(failed(source)),
-    }
-    // For whoever looks which process it is; nothing depends on it.
-    let noted = file.set_len(0).and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
-    noted.map_err(failed)?;
-    Ok(file)
+    lock_file::hold(&path, LOCK_PATIENCE).map_err(|error| match error {
+        LockError::File(source) => ServeError::Prepare { what: "lock", path, source },
+        source @ LockError::Held { .. } => ServeError::Locked { path: root.to_owned(), source },
+    })
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {

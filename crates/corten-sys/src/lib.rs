@@ -19,6 +19,7 @@ pub mod fifo;
 pub mod files;
 pub mod filesystem;
 pub mod inotify;
+pub mod lock_file;
 pub mod loopback;
 pub mod mount;
 pub mod mount_options;

@@ -96,6 +96,14 @@ impl PidFd {
     }
 }
 
+/// Whether the process `pid` lives. One that has ended and that nobody has waited for yet does not:
+/// its handle is readable (pidfd_open(2)).
+pub fn lives(pid: u32) -> bool {
+    PidFd::open(pid)
+        .and_then(|pidfd| crate::poll::readable(&[pidfd.as_fd()], Some(std::time::Duration::ZERO)))
+        .is_ok_and(|ended| ended == [false])
+}
+
 impl AsFd for PidFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -130,5 +138,17 @@ mod tests {
         pidfd.send(Signal::KILL).expect("the child exists");
         assert_eq!(pidfd.wait().expect("our child"), ExitStatus::signaled(9));
         assert!(!pidfd.exists());
+    }
+
+    #[test]
+    fn a_zombie_does_not_live() {
+        let mut child = Command::new("sleep").arg("1000").spawn().expect("sleep starts");
+        assert!(lives(child.id()));
+        let pidfd = PidFd::open(child.id()).expect("the child exists");
+        pidfd.send(Signal::KILL).expect("the child exists");
+        crate::poll::readable(&[pidfd.as_fd()], None).expect("it ends");
+        assert!(!lives(child.id()), "ended, not waited for");
+        child.wait().expect("our child");
+        assert!(!lives(child.id()), "gone");
     }
 }

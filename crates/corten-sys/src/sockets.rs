@@ -52,18 +52,27 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
 
 /// Binds a stream listener at `path`; what a dead process left there is removed first.
 ///
+/// A listener that answers may be a dead process's too, while a child of its stands between fork and
+/// exec: who listened is asked (SO_PEERCRED, unix(7)).
+///
 /// # Errors
 /// `EADDRINUSE` when somebody still listens there; else as bind(2).
 pub fn listen_replacing_dead(path: &Path) -> io::Result<UnixListener> {
     match listen(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => match connect(path) {
-            Ok(_) => Err(error),
-            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path)?;
-                listen(path)
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let dead = match connect(path) {
+                // No pid: it is in a pid namespace we do not see.
+                Ok(stream) => {
+                    crate::scm::peer(&stream).is_ok_and(|peer| peer.pid != 0 && !crate::pidfd::lives(peer.pid))
+                }
+                Err(refused) => refused.kind() == io::ErrorKind::ConnectionRefused,
+            };
+            if !dead {
+                return Err(error);
             }
-            Err(_) => Err(error),
-        },
+            std::fs::remove_file(path)?;
+            listen(path)
+        }
         result => result,
     }
 }

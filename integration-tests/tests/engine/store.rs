@@ -29,6 +29,7 @@ fn a_broken_record_costs_that_container_only() {
 fn two_engines_on_one_root_are_refused() {
     let mut stack = Stack::start(Kind::Ours);
     let data_root = stack.cortend().data_root();
+    let holder = stack.engine_pid();
     let socket = stack.root().join("second.sock");
     let ran = integration_tests::Ran::of(
         std::process::Command::new(integration_tests::programs::path("cortend"))
@@ -42,5 +43,6 @@ fn two_engines_on_one_root_are_refused() {
             .arg(stack.root().join("second.pid")),
     );
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.err().contains("is in use by another engine"), "{ran:?}");
+    let expected = format!("is in use by another engine: process {holder} holds its lock");
+    assert!(ran.err().contains(&expected), "{ran:?}");
 }

@@ -1,6 +1,6 @@
 //! Starting: the lock, a broken database, configuration, long paths.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::MetadataExt, process::Command};
 
 use integration_tests::{DEADLINE, Ran, Supervisor, SupervisorOptions, TempRoot, programs, send_signal, wait_for};
 
@@ -9,12 +9,36 @@ use crate::{ctr, names};
 #[test]
 fn a_second_supervisor_on_the_same_root_is_refused() {
     let root = TempRoot::new();
-    let supervisor = Supervisor::start(&root);
+    let mut supervisor = Supervisor::start(&root);
+    let holder = supervisor.daemon().pid();
     let mut command = Command::new(programs::path("corten-supervisor"));
     command.arg("--root").arg(supervisor.root()).arg("--state").arg(root.join("state2"));
     let second = Ran::of(command.arg("--address").arg(root.join("s2.sock")));
     assert_eq!(second.code, 1);
-    assert!(second.stderr.contains("is in use by another supervisor"), "{second:?}");
+    let expected = format!("is in use by another supervisor: process {holder} holds its lock");
+    assert!(second.stderr.contains(&expected), "{second:?}");
+    let _ = ctr(&supervisor, "version").ok();
+}
+
+/// A child that the dead one was starting has its lock until it has done its exec.
+#[test]
+fn a_lock_that_outlives_its_supervisor_is_waited_for() {
+    let root = TempRoot::new();
+    let mut supervisor = Supervisor::start(&root);
+    supervisor.daemon().kill();
+    let path = supervisor.root().join("lock");
+    let left = fs::File::options().read(true).write(true).open(&path).expect("there");
+    left.lock().expect("the dead one's lock is free");
+    let inode = format!(":{} ", fs::metadata(&path).expect("there").ino());
+    let letting_go = std::thread::spawn(move || {
+        wait_for("the next supervisor to wait for the lock", DEADLINE, || {
+            let locks = fs::read_to_string("/proc/locks").expect("readable");
+            locks.lines().any(|line| line.contains("-> FLOCK") && line.contains(&inode))
+        });
+        drop(left);
+    });
+    supervisor.restart(&root);
+    letting_go.join().expect("it waited");
     let _ = ctr(&supervisor, "version").ok();
 }
 

@@ -157,5 +157,7 @@ fn living(pid: u32, child: Option<Child>) -> io::Result<Living> {
 /// The process that serves the socket, if there is one.
 fn serving(address: &Path) -> Option<u32> {
     let stream = corten_sys::sockets::connect(address).ok()?;
-    corten_sys::scm::peer(&stream).ok().map(|peer| peer.pid)
+    let peer = corten_sys::scm::peer(&stream).ok()?;
+    // A dead one's child, between fork and exec, has its sockets still.
+    corten_sys::pidfd::lives(peer.pid).then_some(peer.pid)
 }
