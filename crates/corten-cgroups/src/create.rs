@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use corten_sys::{files, syscall::HERE};
+use corten_sys::{credentials, files, syscall::HERE, users};
 
 use crate::place::{Cgroup, Directory};
 use crate::{CgroupError, delete};
@@ -55,6 +55,40 @@ impl Cgroup {
         Ok(Created { cgroup: self, kept: false })
     }
 
+    /// Takes out the hierarchies in which this process may not make the container's directory, as for a user without
+    /// privilege or in a container: a limit that needs one of them is then refused by name.
+    ///
+    /// What can be made is made and left.
+    ///
+    /// # Errors
+    /// [`CgroupError::Create`] for any other reason, [`CgroupError::NotEmpty`]. Nothing made is left.
+    pub fn leave_out_forbidden(&mut self) -> Result<(), CgroupError> {
+        let is_v2 = self.is_v2();
+        let mut allowed = Vec::with_capacity(self.directories.len());
+        for directory in std::mem::take(&mut self.directories) {
+            match make(&directory, is_v2) {
+                Ok(()) => allowed.push(directory),
+                Err(CgroupError::Create { source, .. } | CgroupError::Open { source, .. }) if is_forbidden(&source) => {
+                }
+                Err(error) => {
+                    for made in &allowed {
+                        let _ = delete::remove_tree(&made.path); // the first error is the one that matters
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.directories = allowed;
+        Ok(())
+    }
+
+    /// Whether rules about devices can be set: a hierarchy of v1, or the right to load programs for v2.
+    #[must_use]
+    pub fn can_limit_devices(&self) -> bool {
+        let may_load = credentials::effective_user() == 0 && !users::are_mapped();
+        self.v1("devices").is_some() || (self.is_v2() && self.unified().is_some() && may_load)
+    }
+
     /// Opens `tasks` of each v1 hierarchy: a process with one thread joins by writing `0` to each. The permission
     /// that counts is that of the opener.
     ///
@@ -79,6 +113,11 @@ impl Cgroup {
         let open = File::open(path).map(|file| Some(OwnedFd::from(file)));
         open.map_err(|source| CgroupError::Open { path: path.to_owned(), source })
     }
+}
+
+/// `EACCES`, `EPERM` and `EROFS`: what runc takes as "not for this user".
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn make(directory: &Directory, is_v2: bool) -> Result<(), CgroupError> {

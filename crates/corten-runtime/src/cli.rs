@@ -13,6 +13,7 @@ use corten_runtime_api::parse::{Failure, UsageError, parse};
 use corten_sys::{credentials, descriptors, executable};
 
 use crate::administrator;
+use crate::caller::Caller;
 use crate::{
     create, delete, exec, features, kill, list, pause, ps, report, resume, run, spec_template, start, state, update,
 };
@@ -102,10 +103,11 @@ fn call(root: &Path, global: &Global, command: &Command) -> u8 {
         return if matches!(command, Command::Exec(_)) { EXEC_FAILED } else { FAILED };
     }
     report::debug(&format!("{} with root {}", command.name(), root.display()));
+    let caller = Caller::from_environment(global);
     match command {
-        Command::Create(arguments) => done("runc create failed: ", create::create(root, arguments)),
-        Command::Run(arguments) => status("runc run failed: ", FAILED, run::run(root, arguments)),
-        Command::Start(id) => done("", start::start(root, id)),
+        Command::Create(arguments) => done("runc create failed: ", create::create(root, arguments, &caller)),
+        Command::Run(arguments) => status("runc run failed: ", FAILED, run::run(root, arguments, &caller)),
+        Command::Start(id) => done("", start::start(root, id, &caller)),
         Command::Exec(arguments) => status("exec failed: ", EXEC_FAILED, exec::exec(root, arguments)),
         Command::Kill(arguments) => done("", kill::kill(root, arguments)),
         Command::Delete(arguments) => done("", delete::delete(root, arguments)),

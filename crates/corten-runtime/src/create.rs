@@ -11,15 +11,17 @@ use corten_runtime_api::arguments::Create;
 use corten_runtime_api::{console, pid_file, texts};
 use corten_sys::{descriptors, files, syscall::HERE};
 
+use crate::caller::Caller;
 use crate::clock;
 use crate::home;
 use crate::hooks::{self, HookError};
 use crate::init::spawn::{Options, ParentHooks};
 use crate::init::{Init, InitError, spawn};
+use crate::notify;
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
 use crate::spec::{Hooks, Spec, SpecError};
-use crate::state_dir::{Phase, Record, RecordConfig, StateDir, StateError};
+use crate::state_dir::{self, Phase, Record, RecordConfig, StateDir, StateError};
 
 /// Why a container could not be made. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -112,8 +114,8 @@ impl Drop for KeptCgroup {
 ///
 /// # Errors
 /// [`CreateError`]; nothing outlives a failure.
-pub fn create(root: &Path, arguments: &Create) -> Result<(), CreateError> {
-    let made = make(root, arguments, Attachment::WaitForStart, None)?;
+pub fn create(root: &Path, arguments: &Create, caller: &Caller) -> Result<(), CreateError> {
+    let made = make(root, arguments, caller, Attachment::WaitForStart, None)?;
     let Made { directory, init, cgroup, .. } = made;
     init.release()?;
     cgroup.keep();
@@ -126,17 +128,20 @@ pub fn create(root: &Path, arguments: &Create) -> Result<(), CreateError> {
 pub(crate) fn make(
     root: &Path,
     arguments: &Create,
+    caller: &Caller,
     attachment: Attachment,
     console: Option<OwnedFd>,
 ) -> Result<Made, CreateError> {
-    check_descriptors(arguments.preserve_fds)?;
+    let inherited = caller.listen_fds.saturating_add(arguments.preserve_fds);
+    check_descriptors(inherited)?;
     let bundle = absolute(arguments.bundle.as_deref().unwrap_or(Path::new(".")))?;
     let mut spec = Spec::load(&bundle)?;
     set_home(&mut spec, &bundle);
+    hand_over(&mut spec, caller, &state_dir::path_of(root, &arguments.id)?);
     let host = Host::detect()?;
-    let cgroup = host.place(Some(&spec.linux.cgroups_path), &arguments.id);
+    let mut cgroup = host.place(Some(&spec.linux.cgroups_path), &arguments.id);
     let mut plan = Plan::from_spec(&spec, &bundle, &cgroup)?;
-    plan.process.preserve_fds = arguments.preserve_fds;
+    plan.process.preserve_fds = inherited;
     if attachment == Attachment::Foreground {
         plan.process.streams = StandardStreams::PipesOnly;
     }
@@ -145,8 +150,22 @@ pub(crate) fn make(
     let directory = StateDir::claim(root, &arguments.id)?;
     let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
     directory.save(&record)?;
+    // Where nobody asked for a place, one that may not be made is done without, and its limits are refused.
+    if caller.tolerates_missing_cgroups && spec.linux.cgroups_path.is_empty() {
+        cgroup.leave_out_forbidden()?;
+        record.cgroup_paths = cgroup.paths();
+    }
+    if caller.tolerates_missing_cgroups && !cgroup.can_limit_devices() {
+        // Without privilege no node can be made, and what is bound is guarded by its owner: runc leaves it at that.
+        plan.limits.devices = None;
+    }
     let created = cgroup.create()?;
     created.keep();
+    if caller.notify_socket.is_some() {
+        let make = notify::make_directory(&directory);
+        let path = || notify::directory(directory.path());
+        make.map_err(|source| CreateError::Path { what: "make", path: path(), source })?;
+    }
     let cgroup = KeptCgroup { cgroup, is_kept: false };
     cgroup.cgroup.limit(&plan.limits)?;
 
@@ -181,6 +200,17 @@ impl ParentHooks for SpecHooks<'_> {
     fn state(&self, pid: i32, status: &'static str) -> Result<Vec<u8>, InitError> {
         let json = hooks::json(&hooks::State { status, pid, record: self.record });
         json.map_err(|why| InitError::Spawn { what: "write the state for hooks", why })
+    }
+}
+
+/// Adds what systemd gave to the caller for the service that the container is.
+fn hand_over(spec: &mut Spec, caller: &Caller, state: &Path) {
+    if caller.notify_socket.is_some() {
+        notify::complete(spec, state);
+    }
+    if let Some(process) = spec.process.as_mut().filter(|_| caller.listen_fds > 0) {
+        notify::set_variable(&mut process.env, "LISTEN_FDS", &caller.listen_fds.to_string());
+        notify::set_variable(&mut process.env, "LISTEN_PID", "1");
     }
 }
 

@@ -96,7 +96,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     if arguments.detach {
         return Ok(0);
     }
-    foreground::wait(&released.pidfd, pid, relay).map_err(ExecError::Wait)
+    foreground::wait(&released.pidfd, pid, relay, None).map_err(ExecError::Wait)
 }
 
 fn refuse_flags(arguments: &Exec) -> Result<(), ExecError> {

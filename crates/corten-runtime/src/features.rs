@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-const MOUNT_OPTIONS: [&str; 53] = [
+const MOUNT_OPTIONS: [&str; 51] = [
     "async",
     "atime",
     "bind",
@@ -11,7 +11,6 @@ const MOUNT_OPTIONS: [&str; 53] = [
     "diratime",
     "dirsync",
     "exec",
-    "iversion",
     "lazytime",
     "loud",
     "mand",
@@ -32,7 +31,6 @@ const MOUNT_OPTIONS: [&str; 53] = [
     "rdev",
     "rdiratime",
     "relatime",
-    "remount",
     "rexec",
     "rnoatime",
     "rnodev",

@@ -11,6 +11,9 @@ use corten_sys::wait::SignalFd;
 use corten_sys::{files, wait};
 use corten_types::Signal;
 
+use crate::notify::Notify;
+use crate::report::warn;
+
 /// The user's terminal and the container's, and signals as a descriptor.
 pub(crate) struct Relay {
     signals: SignalFd,
@@ -62,7 +65,9 @@ fn passed_on() -> Vec<Signal> {
 }
 
 /// Waits for the process; its status as a shell has it.
-pub(crate) fn wait(process: &PidFd, pid: u32, mut relay: Relay) -> io::Result<u8> {
+///
+/// `notify` is told about once; the process systemd is to watch is then this program, which stays.
+pub(crate) fn wait(process: &PidFd, pid: u32, mut relay: Relay, mut notify: Option<Notify>) -> io::Result<u8> {
     let mut stdin_open = relay.master.is_some();
     loop {
         if let Some(status) = process.try_wait()? {
@@ -71,21 +76,27 @@ pub(crate) fn wait(process: &PidFd, pid: u32, mut relay: Relay) -> io::Result<u8
             }
             return Ok(u8::try_from(status.code()).unwrap_or(u8::MAX));
         }
-        match &relay.master {
+        let readiness = notify.as_ref().map_or(relay.signals.as_fd(), AsFd::as_fd);
+        let is_told = match &relay.master {
             None => {
-                wait_readable([process.as_fd(), relay.signals.as_fd()], None)?;
+                let [_, _, told] = wait_readable([process.as_fd(), relay.signals.as_fd(), readiness], None)?;
+                told
             }
             Some(master) => {
                 // A closed standard input is always readable: it is asked only as long as it is open.
                 let stdin = if stdin_open { STANDARD_STREAMS[0] } else { relay.signals.as_fd() };
-                let fds = [process.as_fd(), relay.signals.as_fd(), master.as_fd(), stdin];
-                let [_, _, output, input] = wait_readable(fds, None)?;
+                let fds = [process.as_fd(), relay.signals.as_fd(), master.as_fd(), stdin, readiness];
+                let [_, _, output, input, told] = wait_readable(fds, None)?;
                 if output && !copy(master.as_fd(), STANDARD_STREAMS[1]) {
                     relay.master = None;
                 } else if input && stdin_open && !copy(STANDARD_STREAMS[0], master.as_fd()) {
                     stdin_open = false;
                 }
+                told
             }
+        };
+        if is_told {
+            notify = still_waiting(notify);
         }
         while let Some(signal) = relay.signals.read()? {
             match (signal, &relay.master) {
@@ -100,6 +111,17 @@ pub(crate) fn wait(process: &PidFd, pid: u32, mut relay: Relay) -> io::Result<u8
             wait::reap(ended.pid)?;
         }
     }
+}
+
+/// Passes on what the container said; `None` once it was ready, or nobody listens any more.
+fn still_waiting(notify: Option<Notify>) -> Option<Notify> {
+    notify.filter(|notify| match notify.pass_on(std::process::id()) {
+        Ok(is_ready) => !is_ready,
+        Err(error) => {
+            warn(&format!("pass the notification socket on: {error}"));
+            false
+        }
+    })
 }
 
 /// Copies what is there; `false` at the end.

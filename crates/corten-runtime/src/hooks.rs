@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::spec::Hook;
 use crate::state_dir::Record;
 
+use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 
 /// Why a hook failed.
@@ -109,7 +110,7 @@ fn one(hook: &Hook, kind: &'static str, index: usize, state: &State<'_>) -> Resu
         // A hook need not read it.
         let _ = stdin.write_all(&json);
     }
-    if let Some(seconds) = hook.timeout.filter(|seconds| *seconds > 0)
+    if let Some(seconds) = hook.timeout.map(NonZeroU32::get)
         && !ends_within(&child, Duration::from_secs(u64::from(seconds))).map_err(fail)?
     {
         let _ = child.kill(); // it may have ended at this moment

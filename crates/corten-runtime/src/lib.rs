@@ -7,6 +7,7 @@
 //! nothing.
 
 mod administrator;
+pub mod caller;
 pub mod cli;
 pub mod clock;
 pub mod container;
@@ -20,6 +21,7 @@ pub mod hooks;
 pub mod init;
 pub mod kill;
 pub mod list;
+mod notify;
 pub mod pause;
 pub mod plan;
 pub mod process_stat;

@@ -7,12 +7,14 @@ use std::path::Path;
 use corten_runtime_api::arguments::Run;
 use corten_sys::{descriptors, wait};
 
+use crate::caller::Caller;
 use crate::container::Container;
 use crate::create::{Attachment, CreateError, Made, make};
 use crate::delete::{self, DeleteError};
 use crate::foreground::{self, Relay};
 use crate::hooks;
 use crate::init::InitError;
+use crate::notify::Notify;
 
 /// Why a container could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,9 @@ pub enum RunError {
     /// It could not be waited for.
     #[error("wait for the container's process")]
     Wait(#[source] io::Error),
+    /// systemd's notification socket.
+    #[error("pass the notification socket on")]
+    Notify(#[source] io::Error),
     /// What was left could not be removed.
     #[error(transparent)]
     Delete(#[from] DeleteError),
@@ -38,15 +43,17 @@ pub enum RunError {
 ///
 /// # Errors
 /// [`RunError`]; nothing outlives a failure.
-pub fn run(root: &Path, arguments: &Run) -> Result<u8, RunError> {
+pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError> {
     let attachment = if arguments.detach { Attachment::Detached } else { Attachment::Foreground };
     if attachment == Attachment::Foreground && !arguments.no_subreaper {
         wait::become_subreaper().map_err(RunError::Wait)?;
     }
     let (console, own_end) = console_pair(attachment)?;
-    let made = make(root, &arguments.create, attachment, console)?;
+    let made = make(root, &arguments.create, caller, attachment, console)?;
     let relay = Relay::prepare(own_end, made.plan.process.terminal).map_err(RunError::Wait)?;
     let Made { directory, record, init, plan, cgroup } = made;
+    let notify = caller.notify_socket.as_deref().map(|host| Notify::bind(&directory, host));
+    let notify = notify.transpose().map_err(RunError::Notify)?;
     let released = init.release()?;
     released.executed(&plan.process)?;
     cgroup.keep();
@@ -57,11 +64,14 @@ pub fn run(root: &Path, arguments: &Run) -> Result<u8, RunError> {
         remove(root, &record.id)?;
         return Err(error.into());
     }
+    let pid = record.init_process_pid.unsigned_abs();
     if attachment == Attachment::Detached {
+        if let Some(notify) = notify {
+            notify.wait(&released.pidfd, pid).map_err(RunError::Notify)?;
+        }
         return Ok(0);
     }
-    let status =
-        foreground::wait(&released.pidfd, record.init_process_pid.unsigned_abs(), relay).map_err(RunError::Wait)?;
+    let status = foreground::wait(&released.pidfd, pid, relay, notify).map_err(RunError::Wait)?;
     if !arguments.keep {
         remove(root, &record.id)?;
     }

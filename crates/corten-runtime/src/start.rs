@@ -9,8 +9,10 @@ use corten_cgroups::CgroupError;
 use corten_runtime_api::texts;
 use corten_sys::files::O_NONBLOCK;
 
+use crate::caller::Caller;
 use crate::container::{Container, Status};
 use crate::hooks::{self, HookError};
+use crate::notify::Notify;
 use crate::state_dir::StateError;
 
 /// Why a container could not be started.
@@ -33,6 +35,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// systemd's notification socket.
+    #[error("pass the notification socket on")]
+    Notify(#[source] io::Error),
     /// A hook failed: the container is not left running.
     #[error(transparent)]
     Hook(#[from] HookError),
@@ -42,7 +47,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn start(root: &Path, id: &str) -> Result<(), StartError> {
+pub fn start(root: &Path, id: &str, caller: &Caller) -> Result<(), StartError> {
     let container = Container::load(root, id)?;
     let path = container.directory.fifo();
     let fail = |source| StartError::Fifo { path: path.clone(), source };
@@ -51,6 +56,8 @@ pub fn start(root: &Path, id: &str) -> Result<(), StartError> {
         Ok(fifo) => fifo,
         Err(_) => return Err(why_not(&container)?),
     };
+    let notify = caller.notify_socket.as_deref().map(|host| Notify::bind(&container.directory, host));
+    let notify = notify.transpose().map_err(StartError::Notify)?;
     (&fifo).write_all(b"0").map_err(fail)?;
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
@@ -62,6 +69,9 @@ pub fn start(root: &Path, id: &str) -> Result<(), StartError> {
         // runtime-spec 1.3, "Lifecycle": a failed poststart hook fails the start.
         let _ = container.init().map(|init| init.send(corten_types::Signal::KILL)); // it may have ended by itself
         return Err(error.into());
+    }
+    if let (Some(notify), Some(init)) = (notify, container.init()) {
+        notify.wait(&init, record.init_process_pid.unsigned_abs()).map_err(StartError::Notify)?;
     }
     Ok(())
 }

@@ -187,6 +187,12 @@ impl StateDir {
         self.is_claim = false;
     }
 
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A file in it.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
@@ -248,7 +254,7 @@ impl Drop for StateDir {
     }
 }
 
-fn path_of(root: &Path, id: &str) -> Result<PathBuf, StateError> {
+pub(crate) fn path_of(root: &Path, id: &str) -> Result<PathBuf, StateError> {
     if texts::is_valid_id(id) { Ok(root.join(id)) } else { Err(StateError::InvalidId) }
 }
 

@@ -35,6 +35,7 @@ pub mod scm;
 pub mod sockets;
 pub mod syscall;
 pub mod termios;
+pub mod users;
 pub mod wait;
 pub mod xattr;
 

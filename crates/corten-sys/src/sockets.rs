@@ -8,10 +8,11 @@ use std::{
     io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd},
+        linux::net::SocketAddrExt,
         unix::{
             ffi::OsStrExt,
             fs::OpenOptionsExt,
-            net::{UnixListener, UnixStream},
+            net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
         },
     },
     path::{Path, PathBuf},
@@ -93,6 +94,28 @@ pub fn listen_again(listener: impl std::os::fd::AsFd) -> io::Result<()> {
 /// `ECONNREFUSED` when nobody listens, `ENOENT` when nothing is there; else as connect(2).
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
     UnixStream::connect(Address::of(path)?.path)
+}
+
+/// Binds a datagram socket at `path`, of any length.
+///
+/// # Errors
+/// `EADDRINUSE` when something is there; else as bind(2).
+pub fn bind_datagram(path: &Path) -> io::Result<UnixDatagram> {
+    UnixDatagram::bind(Address::of(path)?.path)
+}
+
+/// A datagram socket that sends to the one at `path`, of any length; a leading `@` names an abstract address, as
+/// sd_notify(3) has it.
+///
+/// # Errors
+/// As connect(2).
+pub fn connect_datagram(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    match path.as_os_str().as_bytes().strip_prefix(b"@") {
+        Some(name) => socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        None => socket.connect(Address::of(path)?.path)?,
+    }
+    Ok(socket)
 }
 
 /// Binds a packet socket (SOCK_SEQPACKET) at `path` and listens; non-blocking when asked.

@@ -9,7 +9,9 @@ mod exec;
 mod hooks;
 mod kills;
 mod namespaces;
+mod notify;
 mod process;
+mod rootless;
 mod usage;
 
 use std::{

@@ -1,6 +1,7 @@
 //! Hooks that the child runs itself, prepared so that it allocates nothing.
 
 use std::ffi::CString;
+use std::num::NonZeroU32;
 
 use corten_sys::descriptors::StringList;
 
@@ -31,7 +32,7 @@ fn one(key: &str, hook: &Hook) -> Result<ContainerHook, SpecError> {
     let list = |texts: &[String]| texts.iter().map(|text| c_string(key, text.as_str())).collect::<Result<Vec<_>, _>>();
     let path = c_string(key, hook.path.as_str())?;
     let arguments = if hook.args.is_empty() { vec![path.clone()] } else { list(&hook.args)? };
-    let timeout = hook.timeout.filter(|seconds| *seconds > 0);
+    let timeout = hook.timeout.map(NonZeroU32::get);
     Ok(ContainerHook {
         path,
         arguments: StringList::new(arguments),

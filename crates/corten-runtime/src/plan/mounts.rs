@@ -324,10 +324,10 @@ const TIMES: [(&str, u64); 6] = [
 const SUPERBLOCK: [&str; 6] = ["sync", "dirsync", "lazytime", "mand", "async", "nomand"];
 
 /// Options without an effect of their own.
-const NEUTRAL: [&str; 8] = ["defaults", "silent", "loud", "nolazytime", "noiversion", "iversion", "bind", "remount"];
+const NEUTRAL: [&str; 6] = ["defaults", "silent", "loud", "nolazytime", "noiversion", "bind"];
 
 /// Options that are not built yet.
-const NOT_YET: [&str; 5] = ["idmap", "ridmap", "tmpcopyup", "src-nofollow", "dest-nofollow"];
+const NOT_YET: [&str; 7] = ["idmap", "ridmap", "tmpcopyup", "src-nofollow", "dest-nofollow", "iversion", "remount"];
 
 fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
     let mut options = Options::default();
@@ -346,13 +346,16 @@ fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
         }
         let changes_attributes = apply(&mut options.attributes, option)
             || option.strip_prefix('r').is_some_and(|rest| apply(&mut options.recursive, rest));
-        // Flags of the filesystem cannot be changed by a bind, and the kernel ignores data there: so does runc.
-        if changes_attributes || is_bind || NEUTRAL.contains(&option.as_str()) {
+        if changes_attributes || option.is_empty() || NEUTRAL.contains(&option.as_str()) {
             continue;
+        }
+        if is_bind {
+            // The kernel takes data and flags of a filesystem only when it makes one, and would not say so.
+            return Err(invalid(key, format!("option {option:?} cannot be set on a bind mount")));
         }
         if SUPERBLOCK.contains(&option.as_str()) {
             options.data.push((c_string(key, option.as_str())?, None));
-        } else if !option.is_empty() {
+        } else {
             let (name, value) = match option.split_once('=') {
                 Some((name, value)) => (name, Some(c_string(key, value)?)),
                 None => (option.as_str(), None),

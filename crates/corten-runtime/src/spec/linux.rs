@@ -180,7 +180,7 @@ pub struct Memory {
     /// Whether processes wait instead of being killed.
     #[serde(rename = "disableOOMKiller")]
     pub disable_oom_killer: Option<bool>,
-    /// Kernel memory: gone from the kernel, `runc` ignores it with a warning.
+    /// Kernel memory: gone from the kernel.
     pub kernel: Option<i64>,
     /// Kernel memory of sockets.
     #[serde(rename = "kernelTCP")]

@@ -8,6 +8,7 @@ mod process;
 mod refuse;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::{fs, io};
 
@@ -49,6 +50,16 @@ pub struct Spec {
     /// What is particular to Linux.
     #[serde(deserialize_with = "null_is_default")]
     pub linux: Linux,
+    /// Of another platform.
+    pub solaris: NotYet,
+    /// Of another platform.
+    pub windows: NotYet,
+    /// Of another platform.
+    pub vm: NotYet,
+    /// Of another platform.
+    pub zos: NotYet,
+    /// Of another platform.
+    pub freebsd: NotYet,
 }
 
 /// The root filesystem.
@@ -118,7 +129,7 @@ pub struct Hook {
     #[serde(deserialize_with = "null_is_default")]
     pub env: Vec<String>,
     /// Seconds after which it is killed.
-    pub timeout: Option<u32>,
+    pub timeout: Option<NonZeroU32>,
 }
 
 /// A key that is not built yet: only whether something was asked for is kept.
@@ -246,6 +257,12 @@ mod tests {
         for (json, name) in [
             (r#"{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW"}}}"#, "linux.seccomp"),
             (r#"{"linux":{"intelRdt":{"closID":"a"}}}"#, "linux.intelRdt"),
+            (r#"{"ociVersion":"2.0.0"}"#, "ociVersion 2.0.0"),
+            (r#"{"windows":{"ignoreFlushesDuringBoot":true}}"#, "windows"),
+            (r#"{"process":{"user":{"username":"a"}}}"#, "process.user.username"),
+            (r#"{"linux":{"resources":{"memory":{"kernel":1024}}}}"#, "linux.resources.memory.kernel"),
+            (r#"{"linux":{"resources":{"memory":{"kernel":-2}}}}"#, "linux.resources.memory.kernel"),
+            (r#"{"linux":{"resources":{"memory":{"kernelTCP":-2}}}}"#, "linux.resources.memory.kernelTCP"),
             (r#"{"process":{"apparmorProfile":"docker-default"}}"#, "process.apparmorProfile"),
             (r#"{"process":{"selinuxLabel":"a"}}"#, "process.selinuxLabel"),
             (r#"{"mounts":[{"destination":"/a","uidMappings":[{"size":1}]}]}"#, "mounts[0].uidMappings"),

@@ -42,6 +42,8 @@ pub struct Process {
     /// CPUs of an exec.
     #[serde(rename = "execCPUAffinity")]
     pub exec_cpu_affinity: NotYet,
+    /// The arguments as one text; of another platform.
+    pub command_line: NotYet,
 }
 
 /// A terminal's size in characters.
@@ -64,6 +66,8 @@ pub struct User {
     pub gid: u32,
     /// File mode creation mask.
     pub umask: Option<u32>,
+    /// A name instead of numbers; of another platform.
+    pub username: NotYet,
     /// Supplementary groups.
     #[serde(deserialize_with = "null_is_default")]
     pub additional_gids: Vec<u32>,

@@ -16,8 +16,16 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
     let linux = &spec.linux;
     let (resources, io) = (&linux.resources, &linux.resources.block_io);
     let memory = &resources.memory;
-    let is_given = |limit: Option<i64>| limit.is_some_and(|limit| limit > 0);
+    // As for every other limit 0 is Go's "not given", and -1 is no limit, which is what holds for these.
+    let is_given = |limit: Option<i64>| limit.is_some_and(|limit| !matches!(limit, 0 | -1));
+    version(&spec.oci_version)?;
     first(&[
+        ("solaris", spec.solaris.is_given),
+        ("windows", spec.windows.is_given),
+        ("vm", spec.vm.is_given),
+        ("zos", spec.zos.is_given),
+        ("freebsd", spec.freebsd.is_given),
+        ("linux.resources.memory.kernel", is_given(memory.kernel)),
         ("linux.seccomp", linux.seccomp.is_given),
         ("linux.mountLabel", linux.mount_label.is_given),
         ("linux.intelRdt", linux.intel_rdt.is_given),
@@ -47,6 +55,14 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
     spec.process.as_ref().map_or(Ok(()), refuse_process)
 }
 
+/// Every 1.x is understood: what a later one adds and asks for is not.
+fn version(version: &str) -> Result<(), Refused> {
+    match version.split('.').next() {
+        Some("" | "1") => Ok(()),
+        _ => Err(Refused { key: format!("ociVersion {version}") }),
+    }
+}
+
 /// As above for a process, which exec gets alone.
 ///
 /// # Errors
@@ -58,6 +74,8 @@ pub fn refuse_process(process: &Process) -> Result<(), Refused> {
         ("process.scheduler", process.scheduler.is_given),
         ("process.ioPriority", process.io_priority.is_given),
         ("process.execCPUAffinity", process.exec_cpu_affinity.is_given),
+        ("process.commandLine", process.command_line.is_given),
+        ("process.user.username", process.user.username.is_given),
     ])
 }
 
