@@ -1,8 +1,10 @@
 //! Garbage collection: what is referred to stays, what is not goes.
 
-use integration_tests::{DEADLINE, Ran, Supervisor, TempRoot, wait_for};
+use std::{fs, process::Stdio};
 
-use crate::{IMAGE, ctr, names, supervisor_with_image};
+use integration_tests::{DEADLINE, ImageFiles, Ran, Supervisor, TempRoot, busybox, docker_archive, wait_for};
+
+use crate::{IMAGE, ctr, names, supervisor_with_image, text};
 
 fn content(supervisor: &Supervisor) -> Vec<String> {
     ctr(supervisor, "content ls -q").ok().out().lines().map(str::to_owned).collect()
@@ -79,4 +81,25 @@ fn a_lease_is_kept_through_a_kill() {
     supervisor.restart(&root);
     assert!(ctr(&supervisor, "leases ls -q").ok().stdout.contains("hold"));
     let _ = ctr(&supervisor, "leases rm --sync hold").ok();
+}
+
+#[test]
+fn a_snapshot_collected_while_a_layer_is_written_into_it_leaves_nothing() {
+    let root = TempRoot::new();
+    let supervisor = Supervisor::start(&root);
+    let snapshots = supervisor.root().join("io.containerd.snapshotter.v1.overlayfs/snapshots");
+    let files: Vec<String> = (0..20_000).map(|number| format!("file-{number}")).collect();
+    let layer = busybox::layer_with(&files.iter().map(|name| (name.as_str(), name.as_bytes())).collect::<Vec<_>>());
+    let archive = root.path().join("large.tar");
+    fs::write(&archive, docker_archive(&ImageFiles::new(layer, &["true"]), &["large:1"])).expect("writes the archive");
+    let mut import = supervisor.ctr().command(&["images", "import", text(&archive)]);
+    let mut import = import.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts ctr");
+    let begun = || names(&snapshots).iter().any(|number| !names(&snapshots.join(number).join("fs")).is_empty());
+    wait_for("the layer to be written", DEADLINE, begun);
+    import.kill().expect("ends ctr");
+    import.wait().expect("ctr has ended");
+    for lease in ctr(&supervisor, "leases ls -q").ok().stdout.lines() {
+        let _ = ctr(&supervisor, &format!("leases rm --sync {lease}")).ok();
+    }
+    wait_for("the snapshot's directories to go", DEADLINE, || names(&snapshots).is_empty());
 }

@@ -13,6 +13,7 @@ use crate::{
     caller::Caller,
     content,
     error::{Error, Result},
+    snapshots::Applying,
 };
 
 /// Media type of what a layer is once it is decompressed.
@@ -24,6 +25,7 @@ pub(super) fn apply(supervisor: &Supervisor, caller: &Caller, request: &ApplyReq
         return Err(Error::unimplemented(format!("diff payload for {kind}: not supported yet")));
     }
     let layer = request.diff.as_ref().ok_or_else(|| Error::invalid("diff must be set"))?;
+    let _applying = Applying::begin(supervisor);
     let target = target(&request.mounts)?;
     let blob = content::open(supervisor, &caller.namespace, &layer.digest)?;
     let applied = corten_layers::apply(io::BufReader::new(blob), &target).map_err(|error| {

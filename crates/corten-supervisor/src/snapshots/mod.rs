@@ -23,7 +23,10 @@ use rusqlite::Connection;
 use tracing::{info, warn};
 
 pub use self::service::SnapshotsService;
-pub(crate) use self::{records::Kind, remove::remove_directories};
+pub(crate) use self::{
+    records::Kind,
+    remove::{Applying, remove_directories},
+};
 use crate::{
     error::{Error, Result},
     metadata::{Database, Durability},
@@ -39,6 +42,7 @@ pub struct Snapshots {
     next: AtomicU64,
     /// Of this boot of the machine.
     boot: String,
+    waiting: remove::Waiting,
 }
 
 impl Snapshots {
@@ -58,7 +62,7 @@ impl Snapshots {
         let next = on_disk.unwrap_or(0).max(recorded.unsigned_abs()) + 1;
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
         let boot = boot.map_err(|error| Error::io("read the boot id", &error))?.trim().to_owned();
-        let snapshots = Self { overlay, next: AtomicU64::new(next), boot };
+        let snapshots = Self { overlay, next: AtomicU64::new(next), boot, waiting: remove::Waiting::default() };
         snapshots.recover(metadata).await?;
         let synced = snapshots.overlay.clone();
         metadata.sync_files_with(move || synced.sync().map_err(|error| refused(&error)));
