@@ -1,6 +1,6 @@
 //! Docker's CLIs drive each stack through one container's life.
 
-use integration_tests::{DEADLINE, DockerCli, Kind, Leaks, Stack, busybox, parent_of, process, wait_for};
+use integration_tests::{DEADLINE, DockerCli, Kind, Leaks, Stack, Terminal, busybox, parent_of, process, wait_for};
 
 #[test]
 fn docker_drives_the_original() {
@@ -34,6 +34,37 @@ fn prove(kind: Kind) {
         // What daemons keep for themselves: logs, databases, empty parents.
         let left = || Leaks::of(stack.root()).since(&before).without_files(|_| true).counts();
         wait_for("all of the containers to be gone", DEADLINE, || left().mounts == 0 && left().processes == 0);
+    }
+}
+
+#[test]
+fn docker_brings_images_in_each_way_and_follows_a_container() {
+    let stack = Stack::start(Kind::Ours);
+    let layout = busybox::oci_layout_file(stack.root(), "layout:1").display().to_string();
+    let tree = busybox::layer_file(stack.root()).display().to_string();
+    for docker in DockerCli::originals(&stack.socket()) {
+        assert_eq!(docker.run(&["load", "--input", &layout]).ok().out(), "Loaded image: layout:1", "{}", docker.label);
+        let _ = docker.run(&["import", "--change", "CMD [\"sh\"]", &tree, "tree:1"]).ok();
+        for image in ["layout:1", "tree:1"] {
+            let flags = ["run", "--rm", "--network", "none", image, "sh", "-c", "echo from $0; exit 3", image];
+            assert_eq!(docker.run(&flags).code(3).out(), format!("from {image}"));
+        }
+        let script = "echo first; while [ ! -e /go ]; do usleep 10000; done; echo last; exec sleep 1000";
+        let flags = ["run", "-d", "--init=false", "--name", "web", "--network", "none", "tree:1", "sh", "-c", script];
+        let _ = docker.run(&flags).ok();
+        let mut follower = Terminal::spawn(docker.command(&["logs", "-f", "web"]));
+        follower.expect("first");
+        let mut inside = Terminal::spawn(docker.command(&["exec", "-it", "web", "sh"]));
+        inside.send("tty; touch /go; exit 6\n");
+        inside.expect("/dev/pts/0");
+        assert_eq!(inside.wait(), 6);
+        follower.expect("last");
+        let _ = docker.run(&["stop", "-t", "1", "web"]).ok();
+        assert_eq!(follower.wait(), 0);
+        assert_eq!(docker.run(&["inspect", "--format", "{{.State.ExitCode}}", "web"]).ok().out(), "137");
+        assert_eq!(docker.run(&["rm", "web", "web2"]).code(1).out(), "web");
+        let _ = docker.run(&["rmi", "tree:1", "layout:1"]).ok();
+        assert_eq!(docker.run(&["images", "-q"]).ok().out(), "");
     }
 }
 

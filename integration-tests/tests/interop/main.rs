@@ -4,3 +4,4 @@ mod by_ctr;
 mod by_docker;
 mod listings;
 mod same_bytes;
+mod survival;
