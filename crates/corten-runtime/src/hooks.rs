@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use corten_sys::descriptors::wait_readable;
 use corten_sys::pidfd::PidFd;
+use corten_sys::wait;
 use serde::Serialize;
 
 use crate::spec::Hook;
@@ -132,7 +133,9 @@ fn start(hook: &Hook) -> io::Result<Child> {
     }
     command.env_clear();
     command.envs(hook.env.iter().filter_map(|variable| variable.split_once('=')));
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    // A runtime that is killed leaves no hook that works on what `delete` removes.
+    wait::as_helper(&mut command).spawn()
 }
 
 /// What a hook reads from its standard input.

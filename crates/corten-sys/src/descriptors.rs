@@ -180,6 +180,19 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// Whether the other end of a socket is closed, without waiting (`POLLHUP`).
+///
+/// # Errors
+/// Those of poll(2).
+pub fn is_hung_up(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut polled = libc::pollfd { fd: raw(fd), events: 0, revents: 0 };
+    crate::retry(|| {
+        // SAFETY: the pointer is to one pollfd, which is writable.
+        cvt_int(unsafe { libc::poll(&raw mut polled, 1, 0) })
+    })?;
+    Ok(polled.revents != 0)
+}
+
 /// Waits until one of the descriptors can be read or was hung up; tells which, in order. `None` waits for ever.
 ///
 /// # Errors

@@ -19,6 +19,17 @@ pub fn forbid_dump() -> io::Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
+/// Has the kernel kill this process when the thread that made it ends (PR_SET_PDEATHSIG), or no longer.
+///
+/// A change of user or a gain of capabilities takes it back (prctl(2)), and so does nothing else here. A parent that
+/// ended before is not noticed: the caller looks afterwards.
+///
+/// # Errors
+/// None in practice.
+pub fn die_with_parent(on: bool) -> io::Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, if on { libc::SIGKILL as libc::c_ulong } else { 0 }).map(drop)
+}
+
 /// Nothing this process executes can gain privileges (PR_SET_NO_NEW_PRIVS).
 ///
 /// # Errors

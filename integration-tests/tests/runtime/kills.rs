@@ -2,6 +2,9 @@
 
 use std::{process::Stdio, time::Duration};
 
+use integration_tests::{DEADLINE, programs, wait_for};
+use serde_json::json;
+
 use crate::{Host, text};
 
 /// Kills `create` or `run` at moments spread over its length, and cleans up by the record alone.
@@ -57,4 +60,29 @@ fn a_killed_delete_is_finished_by_the_next() {
         let _ = host.run(&["delete", "--force", &name]).ok();
         host.assert_clean();
     }
+}
+
+/// The first process is at work, in a hook that does not end: nobody will answer it, so it must not go on.
+#[test]
+fn the_first_process_ends_with_its_creator() {
+    let host = Host::new();
+    let mark = host.root.name().to_owned();
+    let bundle = host.bundle("web", &["sleep", "1000"], |config| {
+        let busybox = programs::original("busybox");
+        let hook = json!({"path": text(&busybox), "args": ["sh", "-c", format!("sleep 1000; : {mark}-hook")]});
+        config["hooks"] = json!({"createContainer": [hook]});
+    });
+    let mut command = host.command(&["create", "--bundle", text(&bundle), "web"]);
+    let mut create = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let names = || -> Vec<Vec<String>> {
+        let all = integration_tests::processes().into_iter().map(|process| process.arguments);
+        all.filter(|arguments| arguments.iter().any(|argument| argument.contains(&mark))).collect()
+    };
+    let runs = || names().iter().flatten().any(|argument| argument.contains("-hook"));
+    wait_for("the hook to run", DEADLINE, runs);
+    create.kill().expect("it runs");
+    let _ = create.wait().expect("the child is ours");
+    wait_for("the hook and the first process to end with their creator", DEADLINE, || names().is_empty());
+    let _ = host.run(&["delete", "--force", "web"]).ok();
+    host.assert_clean();
 }

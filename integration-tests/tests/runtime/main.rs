@@ -10,6 +10,7 @@ mod hooks;
 mod kills;
 mod namespaces;
 mod notify;
+mod nth_call;
 mod process;
 mod rootless;
 mod usage;

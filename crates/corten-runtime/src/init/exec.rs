@@ -15,6 +15,7 @@ use corten_sys::{bump, credentials, descriptors, files, prctl};
 use super::console::{self, ConsolePaths};
 use super::process;
 use super::report::{At, Fault, Operation, Report, Stage, send};
+use super::run::die_with_creator;
 use super::sentence::about_process;
 use super::spawn::{Init, InitError};
 use crate::plan::ProcessPlan;
@@ -109,6 +110,7 @@ fn run(plan: &ProcessPlan, mut child: Child<'_>) -> ! {
 enum Never {}
 
 fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
+    die_with_creator(child.socket.as_fd()).at(Stage::Session)?;
     // Before the container's processes can see this one (CVE-2016-9962).
     prctl::forbid_dump().at(Stage::Session)?;
     console::session()?;
@@ -116,6 +118,7 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
         files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
     }
     enter(child)?;
+    die_with_creator(child.socket.as_fd()).at(Stage::Session)?;
     let terminal = match (&child.kit.console, plan.terminal) {
         (Some(receiver), true) => {
             let root = files::open(HERE, c"/", files::O_PATH | files::O_DIRECTORY, 0).at(Stage::Console)?;
@@ -127,6 +130,7 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
         console::take(terminal)?;
     }
     let program = process::become_process(plan)?;
+    prctl::die_with_parent(false).at(Stage::Session)?;
     wait_for_parent(child);
     let error = execute(program, plan);
     Err(Fault::new(Stage::Execute, Operation::It, 0, &error))

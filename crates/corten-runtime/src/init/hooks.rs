@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use corten_sys::clone::{self, Cloned, Namespaces};
 use corten_sys::pidfd::PidFd;
-use corten_sys::{descriptors, files};
+use corten_sys::{descriptors, files, prctl};
 use corten_types::Signal;
 
 use super::report::{At, Fault, Operation, Stage};
@@ -32,6 +32,7 @@ fn one(hook: &ContainerHook, state: &[u8]) -> io::Result<Option<&'static [u8]>> 
     let pidfd = match clone::clone(Namespaces::NONE, None)? {
         Cloned::Child => {
             drop(writer);
+            let _ = prctl::die_with_parent(true); // cannot fail; without it a hook would outlive its container
             let _ = descriptors::replace_standard_stream(0, reader.as_fd()); // it need not read its input
             let _ = descriptors::execute(&hook.path, &hook.arguments, &hook.environment);
             descriptors::exit_now(NOT_EXECUTED)

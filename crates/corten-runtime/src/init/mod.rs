@@ -2,7 +2,7 @@
 //!
 //! The child is a copy of the parent made by one clone3. It has the plan in memory, walks it, and says over a packet
 //! socket what it needs (its id maps, hooks) and how it went. It allocates nothing and logs nothing. When the parent
-//! dies the socket closes and the child ends, until the parent has recorded it and told it to go on.
+//! dies the kernel kills the child, until the parent has recorded it and told it to go on.
 
 mod console;
 mod dev;

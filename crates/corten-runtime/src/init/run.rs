@@ -34,6 +34,7 @@ pub(super) fn run(plan: &Plan, mut kit: Kit) -> ! {
 enum Never {}
 
 fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
+    die_with_creator(kit.socket.as_fd()).at(Stage::Session)?;
     prctl::forbid_dump().at(Stage::Session)?;
     // A name that ps can be asked for; the kernel cuts it at 15 bytes.
     prctl::set_name(c"corten:[INIT]").at(Stage::Session)?;
@@ -41,6 +42,8 @@ fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
     credentials::set_umask(0);
     join_cgroups(kit)?;
     namespaces(plan, kit)?;
+    // Entering a user namespace is a gain of capabilities, which takes it back.
+    die_with_creator(kit.socket.as_fd()).at(Stage::Session)?;
     names(plan)?;
     sysctls(plan)?;
     root_file_system(plan, kit)?;
@@ -49,6 +52,16 @@ fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
     hooks::run(&plan.start_container, Operation::It, &kit.hook_states[1])?;
     let error = descriptors::execute(program, &plan.process.arguments, &plan.process.environment);
     Err(Fault::new(Stage::Execute, Operation::It, 0, &error))
+}
+
+/// The kernel ends this process with its creator: one that is killed in the middle leaves none that goes on. The
+/// signal is for an end that comes; one that came before shows at the socket, of which nobody else has the other end.
+pub(super) fn die_with_creator(socket: BorrowedFd<'_>) -> io::Result<()> {
+    prctl::die_with_parent(true)?;
+    if descriptors::is_hung_up(socket)? {
+        descriptors::exit_now(SETUP_FAILED);
+    }
+    Ok(())
 }
 
 /// A process with one thread that moves itself takes no lock (runtime notes: 0.16 ms instead of 6 to 16).
@@ -188,6 +201,9 @@ fn change_root(tree: BorrowedFd<'_>, no_pivot: bool) -> io::Result<()> {
 /// Becomes the process, and says that it is ready; the path to execute.
 fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
     let program = process::become_process(&plan.process)?;
+    // From here on it only waits for the answer, and ends when that cannot come: once it is recorded it outlives its
+    // creator, and the signal must not be in flight then.
+    prctl::die_with_parent(false).at(Stage::Session)?;
     ask(kit, &Report::Ready)?;
     Ok(program)
 }
