@@ -34,7 +34,8 @@ pub(crate) fn random_hex(bytes: usize) -> String {
 }
 
 /// A lease held for one operation.
-pub(crate) struct Held<S> {
+#[derive(Debug)]
+pub struct Held<S> {
     /// The store under the lease.
     pub store: S,
     /// Its id, also the stem of ingest names.
@@ -42,7 +43,10 @@ pub(crate) struct Held<S> {
 }
 
 /// Takes a lease for `operation` on behalf of `owner`.
-pub(crate) async fn hold<S: Leases>(store: &S, operation: &str, owner: &str) -> Result<Held<S>, ApiError> {
+///
+/// # Errors
+/// What containerd answers.
+pub async fn hold<S: Leases>(store: &S, operation: &str, owner: &str) -> Result<Held<S>, ApiError> {
     let id = format!("{operation}-{}", random_hex(8));
     let labels = Labels::from([(OWNER.to_owned(), owner.to_owned())]);
     running().insert(id.clone());

@@ -1,6 +1,6 @@
 //! `docker stats` and `docker top`.
 
-use integration_tests::{DockerCli, EngineApi};
+use integration_tests::{DEADLINE, DockerCli, EngineApi, wait_for};
 use serde_json::json;
 
 use crate::{busybox, create, engine, expect, get, refusal, start};
@@ -49,6 +49,9 @@ fn top_shows_the_containers_processes_only() {
     let stack = engine();
     start(&stack, "busy", &busybox(&["sh", "-c", "sleep 1001 & exec sleep 1002"]));
     for docker in DockerCli::originals(&stack.socket()) {
+        wait_for("both to sleep", DEADLINE, || {
+            docker.run(&["top", "busy"]).ok().stdout.matches("sleep 100").count() == 2
+        });
         let shown = docker.run(&["top", "busy"]).ok();
         let lines: Vec<&str> = shown.stdout.lines().collect();
         assert_eq!(lines.len(), 3, "{shown:?}");

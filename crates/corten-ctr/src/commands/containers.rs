@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use corten_containerd_api::{Descriptor, ImageStore, Labels, Snapshotter, parse_timestamp, rfc3339};
+use corten_containerd_api::{Client, Collect, Descriptor, ImageStore, Labels, Snapshotter, parse_timestamp, rfc3339};
 use corten_images::catalog::read_details;
-use corten_images::{Platform, unpack};
+use corten_images::{Platform, lease, unpack};
 use corten_proto::containerd::runc::v1::Options;
 use corten_proto::containerd::services::containers::v1 as wire;
 use corten_proto::containerd::services::tasks::v1 as task_wire;
@@ -80,15 +80,29 @@ async fn with_image(
     arguments: &[String],
 ) -> Result<wire::Container, Failure> {
     let store = session.client.with_snapshotter(&session.snapshotter());
+    // Until the container's record refers to it, only the lease keeps the snapshot from being collected.
+    let held = lease::hold(&store, "ctr", "ctr").await.map_err(api)?;
+    let made = above_image(session, &held.store, reference, id, arguments).await;
+    held.release(Collect::Later).await;
+    made
+}
+
+async fn above_image(
+    session: &Session,
+    store: &Client,
+    reference: &str,
+    id: String,
+    arguments: &[String],
+) -> Result<wire::Container, Failure> {
     let platform = match session.arguments.try_get_one::<String>("platform") {
         Ok(Some(platform)) if !platform.is_empty() => platform.parse()?,
         _ => Platform::host(),
     };
     let image = store.get_image(reference).await.map_err(api)?;
-    let details = read_details(&store, &image.target, &platform).await?;
+    let details = read_details(store, &image.target, &platform).await?;
     if store.stat(details.top()).await.is_err_and(|error| error.is_not_found()) && !details.top().is_empty() {
-        let manifest = corten_images::manifest::read_manifest(&store, &Descriptor::clone(&details.manifest)).await?;
-        unpack::unpack(&store, &manifest).await?;
+        let manifest = corten_images::manifest::read_manifest(store, &Descriptor::clone(&details.manifest)).await?;
+        unpack::unpack(store, &manifest).await?;
     }
     let config: Value = serde_json::from_slice(&details.config_json)?;
     let config = &config["config"];
