@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -22,6 +23,7 @@ use crate::containerd::services::{
     snapshots::v1::snapshots_client::SnapshotsClient, tasks::v1::tasks_client::TasksClient,
     version::v1::version_client::VersionClient,
 };
+use crate::line::{Line, Presence};
 
 /// Most bytes of one message, both ways: containerd's own bound.
 const MESSAGE_MAX: usize = 16 << 20;
@@ -45,8 +47,8 @@ impl Interceptor for Headers {
     }
 }
 
-/// A channel whose calls carry the headers.
-pub type Service = InterceptedService<Channel, Headers>;
+/// A line whose calls carry the headers.
+pub type Service = InterceptedService<Line, Headers>;
 
 /// A namespace or lease that no header can carry.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,7 @@ fn header(what: &'static str, value: &str) -> Result<MetadataValue<Ascii>, Inval
 /// A connection to a containerd, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
+    line: Line,
     headers: Headers,
     snapshotter: String,
 }
@@ -72,7 +74,7 @@ macro_rules! services {
     ($($(#[$doc:meta])* $name:ident: $client:ident;)*) => {
         impl Client {
             $($(#[$doc])* pub fn $name(&self) -> $client<Service> {
-                $client::with_interceptor(self.channel.clone(), self.headers.clone())
+                $client::with_interceptor(self.line.clone(), self.headers.clone())
                     .max_decoding_message_size(MESSAGE_MAX)
                     .max_encoding_message_size(MESSAGE_MAX)
             })*
@@ -111,23 +113,31 @@ impl Client {
     /// # Errors
     /// [`InvalidHeader`] when the namespace cannot be sent.
     pub fn connect(address: impl Into<PathBuf>, namespace: &str) -> Result<Self, InvalidHeader> {
-        let path: PathBuf = address.into();
-        let connector = tower::service_fn(move |_: Uri| {
-            let path = path.clone();
-            async move { connect(&path).await.map(TokioIo::new) }
-        });
-        // The name is only the `:authority` header; the connector knows the socket.
-        let channel = Endpoint::from_static("http://containerd").connect_with_connector_lazy(connector);
-        Self::with_channel(channel, namespace)
+        Self::over(Line::direct(channel(address.into())), namespace)
     }
 
-    /// A client over a connection that exists.
+    /// The same, of a containerd that may be started again: its calls wait for `presence`, and are made again when
+    /// that changes nothing.
     ///
     /// # Errors
     /// [`InvalidHeader`] when the namespace cannot be sent.
-    pub fn with_channel(channel: Channel, namespace: &str) -> Result<Self, InvalidHeader> {
+    pub fn connect_patiently(
+        address: impl Into<PathBuf>,
+        namespace: &str,
+        presence: Arc<Presence>,
+    ) -> Result<Self, InvalidHeader> {
+        Self::over(Line::patient(channel(address.into()), presence), namespace)
+    }
+
+    fn over(line: Line, namespace: &str) -> Result<Self, InvalidHeader> {
         let headers = Headers { namespace: header("namespace", namespace)?, lease: None };
-        Ok(Self { channel, headers, snapshotter: "overlayfs".to_owned() })
+        Ok(Self { line, headers, snapshotter: "overlayfs".to_owned() })
+    }
+
+    /// The same connection, whose calls fail at once when nobody is there.
+    #[must_use]
+    pub fn without_patience(&self) -> Self {
+        Self { line: self.line.without_patience(), ..self.clone() }
     }
 
     /// The same connection in another namespace.
@@ -165,6 +175,15 @@ impl Client {
     pub fn snapshotter_name(&self) -> &str {
         &self.snapshotter
     }
+}
+
+fn channel(path: PathBuf) -> Channel {
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { connect(&path).await.map(TokioIo::new) }
+    });
+    // The name is only the `:authority` header; the connector knows the socket.
+    Endpoint::from_static("http://containerd").connect_with_connector_lazy(connector)
 }
 
 /// Connects to a socket whose path may be longer than an address: then through a descriptor of its directory.

@@ -96,8 +96,10 @@ impl From<Status> for ApiError {
         if message.is_empty() {
             message = format!("containerd answered {:?} without a text", status.code());
         }
+        // One with a cause was made on our side, out of a connection that broke.
+        let broke = std::error::Error::source(&status).map(|_| ErrorKind::Unavailable);
         Self {
-            kind: named.unwrap_or_else(|| kind_of(status.code() as i32, &message)),
+            kind: named.or(broke).unwrap_or_else(|| kind_of(status.code() as i32, &message)),
             message,
             operation: ours.corten_operation,
             errno: ours.corten_errno,

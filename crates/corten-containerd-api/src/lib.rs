@@ -1,6 +1,6 @@
 //! containerd's interface: gRPC stubs of both ends, and what our programs say with them.
 //!
-//! [`containerd`] holds the generated clients and servers. [`Client`] is one connection with namespace and lease;
+//! [`containerd`] holds the generated clients and servers. [`Client`] is one connection with namespace and lease, over a [`Line`];
 //! [`ContentStore`], [`Snapshotter`], [`ImageStore`] and [`Leases`] are the few operations that images are made of,
 //! and [`Client`] is their implementation on any containerd. [`ApiError`] is what every one of them answers.
 
@@ -14,6 +14,7 @@ mod content;
 mod error;
 mod images;
 mod leases;
+mod line;
 mod moment;
 mod snapshots;
 
@@ -22,6 +23,7 @@ pub use content::{Content, ContentStore, ContentWriter, Ingest, RemoteWriter};
 pub use error::ApiError;
 pub use images::{Collect, Descriptor, Image, ImageStore};
 pub use leases::Leases;
+pub use line::{Line, Presence};
 pub use moment::{now, parse_timestamp, rfc3339, timestamp};
 pub use snapshots::{Snapshot, SnapshotKind, Snapshotter};
 pub use stubs::{containerd, grpc};

@@ -60,8 +60,7 @@ impl Engine {
         let loaded = store::load(&config.data_root).map_err(while_opening)?;
         let identity = store::identity(&config.data_root).map_err(while_opening)?;
         let containerd = Containerd::new(&config.containerd_address(), &config.containerd_namespace)?;
-        let store = Client::with_channel(containerd.channel(), &config.containerd_namespace)
-            .map_err(|error| EngineError::invalid(error.to_string()))?;
+        let catalog = Catalog::new(containerd.client().clone());
         let containers = Index::default();
         for one in loaded {
             containers.adopt(Arc::new(Container::new(one.record, one.state, one.directory)));
@@ -74,7 +73,7 @@ impl Engine {
             execs: crate::execs::Execs::default(),
             events: Bus::default(),
             images: images::Cache::default(),
-            catalog: Catalog::new(store),
+            catalog,
             programs,
             config,
         })

@@ -93,10 +93,15 @@ impl Error for EngineError {
     }
 }
 
-/// An answer of containerd or the supervisor: its kind, and its own words.
+/// An answer of containerd or the supervisor: its kind, and its own words. One with a cause was made on
+/// our side, out of a connection that broke.
 impl From<tonic::Status> for EngineError {
     fn from(status: tonic::Status) -> Self {
-        Self::new(ErrorKind::from_grpc_code(i32::from(status.code())), status.message())
+        let kind = match std::error::Error::source(&status) {
+            None => ErrorKind::from_grpc_code(i32::from(status.code())),
+            Some(_) => ErrorKind::Unavailable,
+        };
+        Self::new(kind, status.message())
     }
 }
 

@@ -50,7 +50,25 @@ pub async fn keep(engine: Arc<Engine>) {
 }
 
 async fn follow(engine: &Arc<Engine>, first: &mut bool, pause: &mut Duration) -> Result<()> {
-    let (mut events, early) = subscribe(engine).await?;
+    let (events, early) = subscribe(engine).await?;
+    // From here on calls of everybody find it there: what holds a container's turn must come to its
+    // end before that container can be settled.
+    let life = engine.containerd.presence().came();
+    let outcome = tokio::select! {
+        outcome = follow_events(engine, events, early, first, pause) => outcome,
+        () = engine.containerd.presence().gone(life) => Err(EngineError::internal("a call found the connection broken")),
+    };
+    engine.containerd.presence().left(life);
+    outcome
+}
+
+async fn follow_events(
+    engine: &Arc<Engine>,
+    mut events: Streaming<Envelope>,
+    early: Vec<Envelope>,
+    first: &mut bool,
+    pause: &mut Duration,
+) -> Result<()> {
     let tasks = engine.containerd.tasks().list(ListTasksRequest::default()).await?.into_inner().tasks;
     let occasion = if *first { settle::Occasion::EngineStarted } else { settle::Occasion::LinkedAgain };
     settle::settle_all(engine, tasks, occasion).await?;
@@ -83,7 +101,7 @@ async fn subscribe(engine: &Arc<Engine>) -> Result<(Streaming<Envelope>, Vec<Env
         format!("namespace=={namespace},topic~=|^/tasks/|"),
         format!("namespace=={namespace},topic==\"{MARKER_TOPIC}\""),
     ];
-    let mut subscriber = engine.containerd.events();
+    let mut subscriber = engine.containerd.without_patience().events();
     let subscription = async {
         let mut events = subscriber.subscribe(SubscribeRequest { filters }).await?.into_inner();
         let mut early = Vec::new();
@@ -121,7 +139,8 @@ async fn mark(engine: &Engine) -> Result<()> {
         topic: MARKER_TOPIC.to_owned(),
         event: Some(any::pack(&TaskOom { container_id: engine.id.clone() })),
     };
-    let forwarded = engine.containerd.events().forward(ForwardRequest { envelope: Some(envelope) }).await;
+    let forwarded =
+        engine.containerd.without_patience().events().forward(ForwardRequest { envelope: Some(envelope) }).await;
     forwarded.map(drop).map_err(EngineError::from)
 }
 

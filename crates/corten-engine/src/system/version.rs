@@ -35,7 +35,7 @@ pub async fn version(engine: &Engine) -> Result<Version> {
     let component =
         |name: &str, version: &str, details| Component { name: name.to_owned(), version: version.to_owned(), details };
     let mut components = vec![component("Engine", ENGINE_VERSION, Some(details))];
-    if let Ok(answer) = engine.containerd.version().version(()).await {
+    if let Ok(answer) = engine.containerd.without_patience().version().version(()).await {
         let answer = answer.into_inner();
         components.push(component("containerd", &answer.version, commit(&answer.revision)));
     }
