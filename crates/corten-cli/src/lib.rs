@@ -5,13 +5,15 @@
 //! docker's words, [`help`] prints what one may write; [`cli`] is what a running command holds (daemon,
 //! configuration, output); [`commands`] has one file per verb; [`request`] turns the arguments of run
 //! and create into the body of a create (pure); [`stream`] moves bytes between terminal and container;
-//! [`table`] and [`template`] print. [`failure`] is how a command ends badly, [`hello`] the image that
+//! [`end`] tells how it
+//! ended; [`table`] and [`template`] print. [`failure`] is how a command ends badly, [`hello`] the image that
 //! needs no registry.
 
 mod arguments;
 mod cli;
 mod commands;
 mod config;
+mod end;
 mod entry;
 mod failure;
 mod flags;

@@ -8,6 +8,7 @@ mod inspecting;
 mod listings;
 mod mistakes;
 mod pair;
+mod restarts;
 mod running;
 mod states;
 mod terminal;

@@ -3,6 +3,7 @@
 use super::run::{attach as begin, exit};
 use crate::arguments::Matches;
 use crate::cli::Cli;
+use crate::end;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::stream::resize::{self, Of};
@@ -10,7 +11,7 @@ use crate::stream::signals::Signals;
 use crate::stream::{Ended, Parts};
 use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{Query, encode_segment};
-use corten_docker_api::containers::{ContainerInspect, WaitResponse};
+use corten_docker_api::containers::ContainerInspect;
 use std::pin::Pin;
 
 /// The command.
@@ -62,8 +63,10 @@ pub async fn attach(cli: &Cli, matches: &Matches) -> Outcome {
         Ended::Output(Err(error)) => return Err(Failure::new(error.to_string())),
         Ended::Output(Ok(())) => {}
     }
-    let end: WaitResponse = tokio::select! {
-        answer = async { waiting?.json().await } => answer?,
+    let output = end::Output::default();
+    output.ended();
+    let end = tokio::select! {
+        answer = end::of_container(cli, &container.id, waiting, &output) => answer?,
         () = &mut forward => unreachable!("forwarding never ends"),
     };
     match end.error {

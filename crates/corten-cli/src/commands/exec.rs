@@ -2,13 +2,14 @@
 
 use crate::arguments::{Matches, Order};
 use crate::cli::Cli;
+use crate::end;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::request::{self, environment};
 use crate::stream::resize::{self, Of};
 use crate::stream::{Attachment, Ended, Parts};
 use crate::tree::{Arity, Verb, verb};
-use corten_docker_api::client::{ClientError, Method, Payload, encode_segment};
+use corten_docker_api::client::{Method, Payload, encode_segment};
 use corten_docker_api::exec::{ExecCreate, ExecCreated, ExecInspect, ExecStart};
 use serde::Serialize;
 
@@ -96,14 +97,17 @@ pub async fn exec(cli: &Cli, matches: &Matches) -> Outcome {
     exit_code(cli, &created.id).await
 }
 
-/// Ends with the exec's exit code; 255 when the daemon died meanwhile.
+/// Ends with the exec's exit code; 255 when the daemon died meanwhile and stays away.
 async fn exit_code(cli: &Cli, id: &str) -> Outcome {
-    match cli.client.get(&format!("/exec/{}/json", encode_segment(id))).await {
-        Ok(response) => match response.json::<ExecInspect>().await?.exit_code {
+    let output = end::Output::default();
+    output.ended();
+    let target = format!("/exec/{}/json", encode_segment(id));
+    match end::across(&output, async || cli.client.get(&target).await?.json::<ExecInspect>().await).await {
+        Ok(exec) => match exec.exit_code {
             None | Some(0) => Ok(()),
             Some(code) => Err(Failure::silent(u8::try_from(code & 0xff).unwrap_or(u8::MAX))),
         },
-        Err(ClientError::Connect { .. }) => Err(Failure::silent(u8::MAX)),
+        Err(error) if error.is_daemon_gone() => Err(Failure::silent(u8::MAX)),
         Err(error) => Err(error.into()),
     }
 }

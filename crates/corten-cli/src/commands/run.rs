@@ -3,6 +3,7 @@
 use crate::arguments::{Matches, Order};
 use crate::cli::Cli;
 use crate::commands::create::{self, create_container};
+use crate::end;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::request::{self, flags::RUN_FLAGS};
@@ -10,10 +11,7 @@ use crate::stream::resize::{self, Of};
 use crate::stream::signals::Signals;
 use crate::stream::{Attachment, Ended, Parts};
 use crate::tree::{Arity, Verb, verb};
-use std::time::Duration;
-
-use corten_docker_api::client::{AttachStreams, ClientError, Response};
-use corten_docker_api::containers::WaitResponse;
+use corten_docker_api::client::AttachStreams;
 
 /// The command.
 pub const VERB: Verb = verb!(
@@ -65,9 +63,10 @@ pub async fn run(cli: &Cli, matches: &Matches) -> Outcome {
         detach_keys: if given.is_empty() { cli.config.detach_keys.clone() } else { given.to_owned() },
     };
     let mut attachment = attach(cli, &id, &parts).await?;
+    let output = end::Output::default();
     let removes = matches.flag("rm");
     let waiting = cli.client.container_wait(&id, if removes { "removed" } else { "next-exit" }).await;
-    let mut status: std::pin::Pin<Box<dyn Future<Output = u8>>> = Box::pin(exit_status_across(cli, &id, waiting));
+    let mut status: std::pin::Pin<Box<dyn Future<Output = u8>>> = Box::pin(end::status(cli, &id, waiting, &output));
 
     if let Err(error) = cli.client.container_start(&id, "").await {
         corten_terminal::raw::restore_now();
@@ -88,15 +87,11 @@ pub async fn run(cli: &Cli, matches: &Matches) -> Outcome {
                     Ended::Detached => Ok(()),
                     Ended::Output(Err(error)) => Err(Failure::new(error.to_string())),
                     Ended::Output(Ok(())) => {
-                        let code = tokio::select! {
-                            code = &mut status => code,
-                            () = tokio::time::sleep(DAEMON_BACK_WITHIN) => {
-                                eprintln!("error waiting for container: the daemon went away and did not come back");
-                                125
-                            }
+                        output.ended();
+                        tokio::select! {
+                            code = &mut status => exit(code),
                             () = &mut forward => unreachable!("forwarding never ends"),
-                        };
-                        exit(code)
+                        }
                     }
                 };
             }
@@ -123,45 +118,6 @@ pub async fn attach(cli: &Cli, id: &str, parts: &Parts) -> Result<Attachment, Fa
     };
     let hijacked = cli.client.container_attach(id, &streams).await?;
     Attachment::begin(hijacked, parts).map_err(|error| Failure::new(format!("unable to setup input stream: {error}")))
-}
-
-/// How long after the last output a run waits for a daemon that went away to come back with the exit code.
-const DAEMON_BACK_WITHIN: Duration = Duration::from_secs(30);
-/// How often it looks for it; nothing announces a daemon.
-const DAEMON_LOOKED_FOR_EVERY: Duration = Duration::from_millis(200);
-
-/// As [`exit_status`], but a waiter whose daemon died asks the next one: the container and its attached client go on
-/// meanwhile.
-async fn exit_status_across(cli: &Cli, id: &str, waiting: Result<Response, ClientError>) -> u8 {
-    let mut answer = answer_of(waiting).await;
-    while matches!(&answer, Err(error) if error.is_daemon_gone()) {
-        tokio::time::sleep(DAEMON_LOOKED_FOR_EVERY).await;
-        answer = answer_of(cli.client.container_wait(id, "not-running").await).await;
-    }
-    told(answer)
-}
-
-async fn answer_of(waiting: Result<Response, ClientError>) -> Result<WaitResponse, ClientError> {
-    waiting?.json::<WaitResponse>().await
-}
-
-/// The exit code a waiter was told; 125 when it was told nothing.
-pub async fn exit_status(waiting: Result<Response, ClientError>) -> u8 {
-    told(answer_of(waiting).await)
-}
-
-fn told(answer: Result<WaitResponse, ClientError>) -> u8 {
-    match answer {
-        Ok(WaitResponse { error: Some(error), .. }) if !error.message.is_empty() => {
-            eprintln!("Error waiting for container: {}", error.message);
-            125
-        }
-        Ok(answer) => u8::try_from(answer.status_code & 0xff).unwrap_or(125),
-        Err(error) => {
-            eprintln!("error waiting for container: {error}");
-            125
-        }
-    }
 }
 
 /// A container's exit code as ours.

@@ -1,8 +1,9 @@
 //! `start`: stopped containers run again.
 
-use super::run::{attach as begin, exit, exit_status};
+use super::run::{attach as begin, exit};
 use crate::arguments::Matches;
 use crate::cli::Cli;
+use crate::end;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::stream::resize::{self, Of};
@@ -63,9 +64,10 @@ async fn start_attached(cli: &Cli, matches: &Matches, name: &str) -> Outcome {
         detach_keys: if given.is_empty() { cli.config.detach_keys.clone() } else { given.to_owned() },
     };
     let mut attachment = begin(cli, id, &parts).await?;
+    let output = end::Output::default();
     let removes = container.host_config.auto_remove;
     let waiting = cli.client.container_wait(id, if removes { "removed" } else { "next-exit" }).await;
-    let mut status: Pin<Box<dyn Future<Output = u8>>> = Box::pin(exit_status(waiting));
+    let mut status: Pin<Box<dyn Future<Output = u8>>> = Box::pin(end::status(cli, id, waiting, &output));
     if let Err(error) = cli.client.container_start(id, "").await {
         corten_terminal::raw::restore_now();
         if removes {
@@ -86,9 +88,12 @@ async fn start_attached(cli: &Cli, matches: &Matches, name: &str) -> Outcome {
     match ended {
         Ended::Detached => Ok(()),
         Ended::Output(Err(error)) => Err(Failure::new(error.to_string())),
-        Ended::Output(Ok(())) => tokio::select! {
-            code = &mut status => exit(code),
-            () = &mut forward => unreachable!("forwarding never ends"),
-        },
+        Ended::Output(Ok(())) => {
+            output.ended();
+            tokio::select! {
+                code = &mut status => exit(code),
+                () = &mut forward => unreachable!("forwarding never ends"),
+            }
+        }
     }
 }
