@@ -18,6 +18,7 @@ use crate::containerd::supervisor::Supervisor;
 use crate::containers;
 use crate::engine::{Engine, Programs};
 use crate::errors::{EngineError, Result};
+use crate::execs;
 use crate::http;
 use crate::store;
 
@@ -40,6 +41,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let _data_root = store::lock(&config.data_root)?;
     let _pidfile = Pidfile::claim(&config.pidfile)?;
     let engine = Arc::new(Engine::open(config, programs)?);
+    execs::restore::restore(&engine);
 
     // The sockets are there first: clients connect, and are answered as soon as the link is there.
     let listeners = engine.config.hosts.iter().map(|socket| listen(socket)).collect::<Result<Vec<_>>>()?;

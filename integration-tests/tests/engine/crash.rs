@@ -52,6 +52,74 @@ fn a_supervisor_that_is_killed_is_started_again() {
     expect(post(&stack, "/containers/lives/stop?t=0", &Value::Null), 204);
 }
 
+/// A client that waited when the engine died asks the next one, which may have removed the container by then.
+#[test]
+fn the_end_of_a_container_that_removed_itself_while_no_engine_looked_is_told() {
+    let mut stack = engine();
+    let mut body = busybox(&["sh", "-c", "trap 'exit 42' USR1; while :; do sleep 0.05; done"]);
+    body["HostConfig"]["AutoRemove"] = json!(true);
+    let id = start(&stack, "removed", &body);
+    let pid = u32::try_from(state(&stack, &id)["Pid"].as_u64().unwrap()).unwrap();
+    stack.kill_engine();
+    wait_for("the container to end while no engine looks", DEADLINE, || {
+        // Again and again: the shell may not have set its trap yet.
+        let _ = send_signal(pid, "USR1");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.is_empty() || status.contains("State:\tZ")
+    });
+    stack.restart_engine();
+    crate::wait_until_gone(&stack, &id);
+    assert_eq!(wait_for_exit(&stack, &id), 42);
+    expect(post(&stack, "/containers/removed/wait", &Value::Null), 404);
+}
+
+/// Says that a test is done, also when it panics: threads that go on until then are joined.
+struct Finished<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// Clients see nothing of a supervisor that is started again: reads are answered, and so are changes,
+/// but for those whose answer was on its way, which are told to come again.
+#[test]
+fn a_supervisor_that_is_killed_under_requests_costs_none_of_them() {
+    let mut stack = engine();
+    let api = stack.api();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let is_done = || done.load(std::sync::atomic::Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let reads = scope.spawn(|| {
+            while !is_done() {
+                for path in
+                    ["/images/busybox/json", "/images/json", "/images/busybox/history", "/containers/json?all=1"]
+                {
+                    let answer = api.get(path).unwrap();
+                    assert_eq!(answer.status, 200, "GET {path}: {}", answer.text());
+                }
+            }
+        });
+        let changes = scope.spawn(|| {
+            while !is_done() {
+                let made = api.post("/containers/create", &busybox(&["true"])).unwrap();
+                assert!([201, 503].contains(&made.status), "create: {}", made.text());
+                let Some(id) = made.json()["Id"].as_str().map(str::to_owned) else { continue };
+                let removed = api.delete(&format!("/containers/{id}")).unwrap();
+                assert!([204, 503].contains(&removed.status), "remove: {}", removed.text());
+            }
+        });
+        let finished = Finished(&done);
+        for _ in 0..5 {
+            stack.kill_supervisor();
+        }
+        drop(finished);
+        reads.join().unwrap();
+        changes.join().unwrap();
+    });
+}
+
 #[test]
 fn a_container_whose_shim_dies_is_settled_as_ended() {
     let stack = engine();

@@ -122,3 +122,53 @@ fn what_cannot_be_run_is_refused_in_dockers_words() {
     let containers = stack.cortend().data_root().join("containers");
     assert_eq!(leftovers(&containers), 0);
 }
+
+/// What becomes of an exec while no engine is there is known to the next.
+#[test]
+fn execs_are_known_to_the_engine_that_comes_after() {
+    let mut stack = engine();
+    let flag = stack.root().make("flag");
+    let mut body = busybox(&["sleep", "1000"]);
+    body["HostConfig"]["Binds"] = json!([format!("{}:/flag", flag.display())]);
+    start(&stack, "web", &body);
+    let started = |script: &str| {
+        let created = expect(post(&stack, "/containers/web/exec", &json!({ "Cmd": ["sh", "-c", script] })), 201);
+        let id = created.json()["Id"].as_str().unwrap().to_owned();
+        expect(post(&stack, &format!("/exec/{id}/start"), &json!({ "Detach": true })), 200);
+        id
+    };
+    let lives = started("sleep 1000");
+    let dies = started("while [ ! -e /flag/go ]; do sleep 0.05; done; exit 7");
+    let dead = started("exit 8");
+    let inspect = |stack: &integration_tests::Stack, id: &str| {
+        let shown = expect(get(stack, &format!("/exec/{id}/json")), 200).json();
+        (shown["Running"].clone(), shown["Pid"].clone(), shown["ExitCode"].clone())
+    };
+    wait_for("the short exec to have ended", DEADLINE, || inspect(&stack, &dead).2 == 8);
+    let ended = inspect(&stack, &dead);
+    let running = inspect(&stack, &lives);
+    assert_eq!((&running.0, &running.2), (&json!(true), &Value::Null));
+    let dying = inspect(&stack, &dies).1;
+
+    stack.kill_engine();
+    std::fs::write(flag.join("go"), "").unwrap();
+    wait_for("the exec to end while no engine looks", DEADLINE, || {
+        let status = std::fs::read_to_string(format!("/proc/{dying}/status")).unwrap_or_default();
+        status.is_empty() || status.contains("State:\tZ")
+    });
+    stack.restart_engine();
+    assert_eq!(inspect(&stack, &lives), running);
+    assert_eq!(inspect(&stack, &dead), ended);
+    wait_for("the end to be known", DEADLINE, || inspect(&stack, &dies).0 == false);
+    assert_eq!(inspect(&stack, &dies).2, 7);
+    let ids = get(&stack, "/containers/web/json").json()["ExecIDs"].clone();
+    assert_eq!(ids, json!([lives]));
+
+    // With both gone, the container and its exec ended meanwhile: the exec is not said to run.
+    stack.kill();
+    assert!(integration_tests::send_signal(u32::try_from(running.1.as_u64().unwrap()).unwrap(), "KILL"));
+    stack.restart();
+    wait_for("the killed exec's end to be known", DEADLINE, || inspect(&stack, &lives).2 == 137);
+    expect(crate::delete(&stack, "/containers/web?force=1"), 204);
+    expect(get(&stack, &format!("/exec/{lives}/json")), 404);
+}

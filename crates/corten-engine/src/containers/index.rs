@@ -1,11 +1,15 @@
 //! All containers: by id, by name, by the beginning of an id.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::container::Container;
 use super::names;
 use crate::errors::{EngineError, Result};
+
+/// Ends that are remembered of containers that are gone: more clients than that were not attached to
+/// containers that ended while no engine was there.
+const REMEMBERED_ENDS: usize = 256;
 
 /// All containers. No lock is held while anything else is done.
 #[derive(Default)]
@@ -16,6 +20,8 @@ struct Tables {
     by_id: BTreeMap<String, Arc<Container>>,
     /// Names in use, also of containers being created.
     names: HashMap<String, String>,
+    /// Id and exit code of containers that are gone, oldest first.
+    ends: VecDeque<(String, i64)>,
 }
 
 /// A name and id set aside for a container that is being created; given back when dropped.
@@ -127,6 +133,20 @@ impl Index {
         }
     }
 
+    /// Remembers how a container ended, also when it is gone.
+    pub fn remember_end(&self, id: &str, exit_code: i64) {
+        let ends = &mut self.write().ends;
+        if ends.len() >= REMEMBERED_ENDS {
+            ends.pop_front();
+        }
+        ends.push_back((id.to_owned(), exit_code));
+    }
+
+    /// The exit code that is remembered of the container of exactly that id.
+    pub fn remembered_end(&self, id: &str) -> Option<i64> {
+        self.read().ends.iter().rev().find(|(known, _)| known == id).map(|(_, exit_code)| *exit_code)
+    }
+
     /// Forgets a container and its name.
     pub fn remove(&self, id: &str) {
         let mut tables = self.write();
@@ -199,6 +219,16 @@ mod tests {
         assert_eq!(find("aa").unwrap_err(), "multiple IDs found with provided prefix: aa");
         assert_eq!(find("cc").unwrap_err(), "No such container: cc");
         assert_eq!(find("").unwrap_err(), "No such container: ");
+    }
+
+    #[test]
+    fn a_bounded_number_of_ends_is_remembered() {
+        let index = index();
+        for number in 0..=REMEMBERED_ENDS {
+            index.remember_end(&number.to_string(), 42);
+        }
+        assert_eq!(index.remembered_end("0"), None);
+        assert_eq!(index.remembered_end("1"), Some(42));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{Container, Turn, delete, exit};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
-use crate::execs::Exit;
+use crate::execs::{self, Exit};
 use crate::snapshots::{self, ENGINE_LABEL};
 use crate::{store, tasks};
 
@@ -151,53 +151,89 @@ async fn settle(
             }
         },
     };
-    let status = task.as_ref().map(|task| TaskStatus::from_wire(task.status));
-    match (status, task) {
-        (Some(TaskStatus::Running | TaskStatus::Paused | TaskStatus::Pausing), Some(task)) => {
-            let paused = status != Some(TaskStatus::Running);
-            if !state.is_alive() || state.pid != task.pid || state.paused != paused {
-                // Its start was not written down, or its pause.
-                turn.change(|state| {
-                    state.started_at = state.started_at.filter(|_| state.is_alive()).or(Some(Moment::now()));
-                    (state.running, state.restarting, state.paused) = (true, false, paused);
-                    state.pid = task.pid;
-                });
-            }
-            info!(id = turn.id, pid = task.pid, "container found running");
+    if task.is_some() {
+        // Before the task goes, and what it knows of them with it.
+        execs::restore::settle(engine, &turn.id).await;
+    }
+    let end = match Finding::of(task) {
+        Finding::Lives { pid, is_paused } => {
+            live_on(&turn, pid, is_paused);
+            None
         }
-        (Some(TaskStatus::Stopped), Some(task)) => {
+        Finding::Ended(exit) => {
             if let Err(error) = tasks::delete::delete(engine, &turn.id).await {
                 warn!(id = turn.id, error = error.message(), "delete the task of a container that has ended");
                 exit::delete_later(engine, container);
             }
-            let at = task.exited_at.as_ref().map_or_else(Moment::now, Moment::from_proto);
-            let exit = Exit { pid: task.pid, status: task.exit_status, at };
-            if state.is_alive() {
-                exit::record(engine, container, turn, exit);
-                return true;
-            }
+            Some(exit)
         }
-        (Some(_), Some(_)) => {
-            // Created but never started: the start was interrupted, and nobody was told of it.
+        Finding::NeverStarted => {
+            // The start was interrupted, and nobody was told of it.
             if let Err(error) = tasks::delete::force(engine, &turn.id).await {
                 warn!(id = turn.id, error = error.message(), "remove what an interrupted start left");
             }
-            if state.is_alive() {
-                let exit = Exit { pid: state.pid, status: ExitStatus::LOST.code(), at: Moment::now() };
-                exit::record(engine, container, turn, exit);
-                return true;
-            }
+            Some(lost(&state))
         }
-        (_, _) if state.is_alive() => {
-            // Shim and task are gone, and with them the true status.
-            let exit = Exit { pid: state.pid, status: ExitStatus::LOST.code(), at: Moment::now() };
+        // Shim and task are gone, and with them the true status.
+        Finding::Gone => Some(lost(&state)),
+    };
+    match end.filter(|_| state.is_alive()) {
+        Some(exit) => {
+            remember_for_waiters(engine, &turn, i64::from(exit.status), occasion);
             exit::record(engine, container, turn, exit);
-            return true;
         }
-        (_, _) => {}
+        None => go_on(engine, container, turn, occasion),
     }
-    go_on(engine, container, turn, occasion);
     true
+}
+
+/// What a look at a container's task says.
+enum Finding {
+    Lives { pid: u32, is_paused: bool },
+    Ended(Exit),
+    NeverStarted,
+    Gone,
+}
+
+impl Finding {
+    fn of(task: Option<Process>) -> Self {
+        let Some(task) = task else { return Self::Gone };
+        match TaskStatus::from_wire(task.status) {
+            TaskStatus::Running => Self::Lives { pid: task.pid, is_paused: false },
+            TaskStatus::Paused | TaskStatus::Pausing => Self::Lives { pid: task.pid, is_paused: true },
+            TaskStatus::Stopped => {
+                let at = task.exited_at.as_ref().map_or_else(Moment::now, Moment::from_proto);
+                Self::Ended(Exit { pid: task.pid, status: task.exit_status, at })
+            }
+            TaskStatus::Created | TaskStatus::Unknown => Self::NeverStarted,
+        }
+    }
+}
+
+/// An end of which nobody knows more.
+fn lost(state: &State) -> Exit {
+    Exit { pid: state.pid, status: ExitStatus::LOST.code(), at: Moment::now() }
+}
+
+/// Notes that the container runs, when its start or its pause was not written down.
+fn live_on(turn: &Turn<'_>, pid: u32, is_paused: bool) {
+    let state = &turn.view().state;
+    if !state.is_alive() || state.pid != pid || state.paused != is_paused {
+        turn.change(|state| {
+            state.started_at = state.started_at.filter(|_| state.is_alive()).or(Some(Moment::now()));
+            (state.running, state.restarting, state.paused) = (true, false, is_paused);
+            state.pid = pid;
+        });
+    }
+    info!(id = turn.id, pid, "container found running");
+}
+
+/// Who waited for a container that ended while no engine was there asks now, when it may be removed
+/// already by its own wish.
+fn remember_for_waiters(engine: &Engine, turn: &Turn<'_>, exit_code: i64, occasion: Occasion) {
+    if occasion == Occasion::EngineStarted && turn.view().record.host_config.auto_remove {
+        engine.containers.remember_end(&turn.id, exit_code);
+    }
 }
 
 /// What a container that does not run is due: the policy's next start, or its removal.
@@ -209,6 +245,7 @@ fn go_on(engine: &Arc<Engine>, container: &Arc<Container>, turn: Turn<'_>, occas
     } else if occasion == Occasion::EngineStarted && !view.state.running {
         let policy = &view.record.host_config.restart_policy;
         if view.record.host_config.auto_remove && view.state.started_at.is_some() {
+            remember_for_waiters(engine, &turn, view.state.exit_code, occasion);
             drop(turn);
             delete::soon(engine, container);
         } else if restart_policy::starts_with_engine(policy, &view.state) {

@@ -86,7 +86,7 @@ pub(super) async fn launch(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> 
                 state.running = false;
                 state.restarting = false;
                 state.pid = 0;
-                state.exit_code = exit_code;
+                state.exit_code = i64::from(exit_code);
                 state.error = text;
             });
             turn.announce_exit();
@@ -115,7 +115,7 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     let record = &view.record;
     // What a start that was killed half way has left would be in the way.
     tasks::delete::force_if_there(engine, &turn.id).await?;
-    if let Err(error) = execs::files::clear(turn) {
+    if let Err(error) = execs::files::clear(turn).and_then(|()| execs::record::clear(turn)) {
         tracing::warn!(id = turn.id, %error, "remove what execs of the run before have left");
     }
     let rootfs = root_filesystem(engine, turn, view).await?;

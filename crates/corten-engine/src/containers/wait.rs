@@ -47,8 +47,14 @@ pub struct Waiter {
 /// # Errors
 /// 404.
 pub fn wait(engine: &Arc<Engine>, wanted: &str, condition: Condition) -> Result<Waiter> {
-    let container = engine.containers.find(wanted)?;
-    let lifecycle = container.lifecycle();
+    let lifecycle = match (engine.containers.find(wanted), engine.containers.remembered_end(wanted)) {
+        (Ok(container), _) => container.lifecycle(),
+        (Err(_), Some(exit_code)) => {
+            let gone = Lifecycle { exit_code, removed: Some(Ok(())), ..Lifecycle::default() };
+            watch::Sender::new(gone).subscribe()
+        }
+        (Err(error), None) => return Err(error),
+    };
     let exits_before = lifecycle.borrow().exits;
     Ok(Waiter { lifecycle, exits_before, condition })
 }

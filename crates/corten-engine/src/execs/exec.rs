@@ -39,13 +39,20 @@ pub struct Exec {
     pub container_id: String,
     /// What it runs.
     pub config: ExecCreate,
+    /// Whether an engine before this one has started it.
+    pub is_adopted: bool,
     phase: watch::Sender<Phase>,
 }
 
 impl Exec {
     /// An exec that is not started.
     pub fn new(id: String, container_id: String, config: ExecCreate) -> Self {
-        Self { id, container_id, config, phase: watch::Sender::new(Phase::Created) }
+        Self { id, container_id, config, is_adopted: false, phase: watch::Sender::new(Phase::Created) }
+    }
+
+    /// An exec of an engine before this one.
+    pub fn found(id: String, container_id: String, config: ExecCreate, phase: Phase) -> Self {
+        Self { id, container_id, config, is_adopted: true, phase: watch::Sender::new(phase) }
     }
 
     /// How far it is.

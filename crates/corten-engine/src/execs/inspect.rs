@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use corten_docker_api::exec::ExecInspect;
 
+use super::task::Reality;
 use super::{Phase, exit, task};
 use crate::attach;
 use crate::engine::Engine;
@@ -19,10 +20,14 @@ use crate::errors::Result;
 pub async fn inspect(engine: &Arc<Engine>, id: &str) -> Result<ExecInspect> {
     let exec = engine.execs.find(id)?;
     engine.containers.find(&exec.container_id)?;
+    if exec.is_adopted && exec.phase() == Phase::Starting {
+        // How far it is shows with the link; without one it is told as it was written down.
+        let _ = engine.containerd.linked().await;
+    }
     if matches!(exec.phase(), Phase::Running { .. })
-        && let Ok(Some(ended)) = task::ended(engine, &exec).await
+        && let Ok(Reality::Stopped(exit)) = task::look(engine, &exec).await
     {
-        exit::end(engine, &exec, ended.pid, i64::from(ended.status));
+        exit::end(engine, &exec, exit);
     }
     let keys = attach::parse_detach_keys(&exec.config.detach_keys).unwrap_or_default();
     Ok(exec.inspect((!keys.is_empty()).then(|| base64(&keys))))

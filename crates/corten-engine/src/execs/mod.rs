@@ -1,7 +1,8 @@
 //! Processes added to a running container: one file per verb.
 //!
-//! An exec's record lives in memory only. Its streams are the shim's: [`start`] passes the client to
-//! the hub as attaching does, so that a command goes on, and stays attached, when the engine dies.
+//! An exec's streams are the shim's: [`start`] passes the client to the hub as attaching does, so that a
+//! command goes on, and stays attached, when the engine dies. What the next engine needs to know of it
+//! is in its [`record`], from which [`restore`] makes it again.
 
 pub mod create;
 pub mod inspect;
@@ -13,6 +14,8 @@ mod exit;
 pub mod files;
 mod index;
 mod process;
+pub mod record;
+pub mod restore;
 mod task;
 
 use crate::clock::Moment;

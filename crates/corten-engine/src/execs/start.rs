@@ -9,8 +9,9 @@ use corten_stdio::attach::FORMAT;
 use corten_stdio::{AttachRequest, Framing, Stream, framing};
 use tracing::{debug, warn};
 
-use super::{Exec, create, files, process, task};
+use super::{Exec, Exit, create, files, process, record, task};
 use crate::attach::{self, Arriving, Client};
+use crate::clock::Moment;
 use crate::containers::{Container, View, require};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -118,12 +119,13 @@ impl Job {
         match self.launch(&directory, client).await {
             Ok(pid) => {
                 exec.set_running(pid);
+                self.note(record::running(&self.container, &exec.id, pid));
                 Ok(())
             }
             Err(error) => {
-                let (exit_code, error) = launch_error::classify(error);
+                let (status, error) = launch_error::classify(error);
                 self.undo(&directory).await;
-                super::end(engine, exec, 0, exit_code);
+                super::end(engine, exec, Exit { pid: 0, status, at: Moment::now() });
                 Err(error)
             }
         }
@@ -136,6 +138,7 @@ impl Job {
         let process = process::build(&of_container, &exec.config, user, self.console_size);
         let stdio = files::make(directory, &exec.config)
             .map_err(|error| EngineError::internal(format!("make {}", directory.display())).caused_by(error))?;
+        self.note(record::started(&self.container, &exec.id, &exec.config));
         task::exec(engine, exec, &process, stdio).await?;
         if let Some((client, request)) = client {
             attach::pass(client, request, files::socket(directory)).await.map_err(|error| {
@@ -143,6 +146,17 @@ impl Job {
             })?;
         }
         task::start(engine, exec).await
+    }
+
+    /// An exec that could not be written down runs all the same; the next engine will not know it.
+    fn note(&self, written: std::io::Result<()>) {
+        match written {
+            // Forgotten meanwhile: its container has ended.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                warn!(id = self.container.id, exec_id = self.exec.id, %error, "an exec is not written down");
+            }
+            _ => {}
+        }
     }
 
     async fn undo(&self, directory: &Path) {

@@ -77,16 +77,36 @@ async fn launch<T>(call: impl Future<Output = std::result::Result<tonic::Respons
     }
 }
 
-/// How the process ended; `None` while it runs, or when nobody knows it.
+/// What containerd knows of an exec.
+#[derive(Clone, Copy, Debug)]
+pub enum Reality {
+    /// Nothing.
+    Absent,
+    /// It was added and not started.
+    Created,
+    /// It runs.
+    Running {
+        /// On the host.
+        pid: u32,
+    },
+    /// It has ended.
+    Stopped(Exit),
+}
+
+/// Looks at an exec.
 ///
 /// # Errors
 /// What containerd answers.
-pub async fn ended(engine: &Engine, exec: &Exec) -> Result<Option<Exit>> {
+pub async fn look(engine: &Engine, exec: &Exec) -> Result<Reality> {
     let mut tasks = engine.containerd.tasks();
     let request = GetRequest { container_id: exec.container_id.clone(), exec_id: exec.id.clone() };
     match engine.containerd.step("look up exec", tasks.get(request)).await {
-        Ok(answer) => Ok(answer.process.filter(|process| process.status() == Status::Stopped).map(exit)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Ok(answer) => Ok(answer.process.map_or(Reality::Absent, |process| match process.status() {
+            Status::Created => Reality::Created,
+            Status::Stopped => Reality::Stopped(exit(process)),
+            _ => Reality::Running { pid: process.pid },
+        })),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Reality::Absent),
         Err(error) => Err(error),
     }
 }

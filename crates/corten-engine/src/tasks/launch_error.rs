@@ -5,18 +5,18 @@ use corten_types::ErrorKind;
 use crate::errors::EngineError;
 
 /// The command is there and cannot be run.
-const CANNOT_RUN: i64 = 126;
+const CANNOT_RUN: u32 = 126;
 /// The command is not there.
-const NOT_FOUND: i64 = 127;
+const NOT_FOUND: u32 = 127;
 /// Anything else.
-const UNKNOWN: i64 = 128;
+const UNKNOWN: u32 = 128;
 
 /// Go's text for `EACCES`; docker's CLI looks for it to exit with 126.
 const PERMISSION_DENIED: &str = "permission denied";
 
 /// The exit code that goes with the runtime's complaint, and the error for the client: its text
 /// tells docker's CLI which code to exit with, and its kind is 400 for what the caller can mend.
-pub fn classify(error: EngineError) -> (i64, EngineError) {
+pub fn classify(error: EngineError) -> (u32, EngineError) {
     let text = error.message();
     let lower = text.to_lowercase();
     let has = |part: &str| lower.contains(part);
