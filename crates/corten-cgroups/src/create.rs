@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -68,8 +68,7 @@ impl Cgroup {
         for directory in std::mem::take(&mut self.directories) {
             match make(&directory, is_v2) {
                 Ok(()) => allowed.push(directory),
-                Err(CgroupError::Create { source, .. } | CgroupError::Open { source, .. }) if is_forbidden(&source) => {
-                }
+                Err(error) if error.is_forbidden() => {}
                 Err(error) => {
                     for made in &allowed {
                         let _ = delete::remove_tree(&made.path); // the first error is the one that matters
@@ -98,8 +97,8 @@ impl Cgroup {
         let v1 = self.directories.iter().filter(|directory| !directory.is_unified());
         v1.map(|directory| {
             let path = directory.path.join("tasks");
-            let file = OpenOptions::new().write(true).open(&path);
-            file.map(OwnedFd::from).map_err(|source| CgroupError::Open { path, source })
+            let file = open(&path, files::O_WRONLY);
+            file.map_err(|source| CgroupError::Open { path, source })
         })
         .collect()
     }
@@ -110,14 +109,9 @@ impl Cgroup {
     /// [`CgroupError::Open`].
     pub fn unified_directory(&self) -> Result<Option<OwnedFd>, CgroupError> {
         let Some(path) = self.unified() else { return Ok(None) };
-        let open = File::open(path).map(|file| Some(OwnedFd::from(file)));
-        open.map_err(|source| CgroupError::Open { path: path.to_owned(), source })
+        let open = open(path, files::O_RDONLY | files::O_DIRECTORY);
+        open.map(Some).map_err(|source| CgroupError::Open { path: path.to_owned(), source })
     }
-}
-
-/// `EACCES`, `EPERM` and `EROFS`: what runc takes as "not for this user".
-fn is_forbidden(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn make(directory: &Directory, is_v2: bool) -> Result<(), CgroupError> {
@@ -139,6 +133,11 @@ fn make(directory: &Directory, is_v2: bool) -> Result<(), CgroupError> {
     Ok(())
 }
 
+/// One system call: musl's open(3), behind the standard library, makes two.
+fn open(path: &Path, flags: i32) -> io::Result<OwnedFd> {
+    files::open(HERE, &CString::new(path.as_os_str().as_bytes())?, flags, 0)
+}
+
 fn make_one(path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     files::make_directory(HERE, &path, 0o755)
@@ -156,26 +155,33 @@ fn refuse_processes(path: &Path) -> Result<(), CgroupError> {
 
 /// Makes each level, and fills its sets from the level above where they are empty.
 fn make_cpuset(path: &Path) -> io::Result<()> {
-    match make_one(path) {
+    let is_new = match make_one(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = path.parent().ok_or(error)?;
             make_cpuset(parent)?;
             make_one(path)?;
+            true
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        result => result?,
-    }
-    CPUSET_FILES.iter().try_for_each(|name| fill(path, name).map(drop))
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        result => result.map(|()| true)?,
+    };
+    CPUSET_FILES.iter().try_for_each(|name| fill(path, name, is_new).map(drop))
+}
+
+/// A text the kernel shows at once; three system calls where [`fs::read_to_string`] makes five.
+fn read_set(path: &Path) -> io::Result<String> {
+    let text = files::read_small(&CString::new(path.as_os_str().as_bytes())?)?;
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 /// The set of `path`, taken from the level above where it is empty; that one may be empty, too, when its maker was
 /// killed.
-fn fill(path: &Path, name: &str) -> io::Result<String> {
+fn fill(path: &Path, name: &str, is_new: bool) -> io::Result<String> {
     let file = path.join(name);
-    let own = fs::read_to_string(&file)?.trim().to_owned();
+    let own = if is_new { String::new() } else { read_set(&file)? };
     let Some(parent) = path.parent().filter(|_| own.is_empty()) else { return Ok(own) };
-    let above = fill(parent, name)?;
-    OpenOptions::new().write(true).open(&file).and_then(|file| write_once(&file, &above))?;
+    let above = fill(parent, name, false)?;
+    open(&file, files::O_WRONLY).and_then(|file| files::write(file.as_fd(), above.as_bytes()))?;
     Ok(above)
 }
 

@@ -53,7 +53,8 @@ impl Host {
     /// [`CgroupError::Detect`].
     pub fn detect() -> Result<Self, CgroupError> {
         let path = PathBuf::from("/proc/self/cgroup");
-        let own = fs::read_to_string(&path).map_err(|source| CgroupError::Detect { path, source })?;
+        let own = files::read_small(c"/proc/self/cgroup").map_err(|source| CgroupError::Detect { path, source })?;
+        let own = String::from_utf8_lossy(&own);
         let mut host = Self::default();
         let mut table = None;
         for (controllers, own) in memberships(&own) {

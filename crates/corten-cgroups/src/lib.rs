@@ -29,6 +29,15 @@ pub use stats::{BlockIo, Cpu, Memory, Pids, Stats};
 use std::io;
 use std::path::PathBuf;
 
+impl CgroupError {
+    /// Whether this process may not make the directory: `EACCES`, `EPERM` and `EROFS`, as runc has it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        let (Self::Create { source, .. } | Self::Open { source, .. }) = self else { return false };
+        matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    }
+}
+
 /// What went wrong with a cgroup.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {

@@ -4,12 +4,13 @@
 //! may never be below the first; [`Cgroup::limit`] turns the pair around when a limit shrinks.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::ffi::CString;
 use std::io;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use corten_sys::files;
+use corten_sys::{files, syscall::HERE};
 
 use crate::CgroupError;
 use crate::devices::{self, DeviceRule};
@@ -136,17 +137,27 @@ impl Cgroup {
                 .map_err(|source| CgroupError::DeviceFilter { path: path.to_owned(), source });
         }
         let directory = self.v1("devices").ok_or_else(no_controller)?;
-        for (file, line) in devices::v1_lines(rules) {
-            let path = directory.join(file);
-            write_file(&path, &line).map_err(|source| CgroupError::Write { path, value: line, source })?;
+        let lines = devices::v1_lines(rules);
+        // Lines of one file that follow each other are written to it while it is open.
+        for same in lines.chunk_by(|(a, _), (b, _)| a == b) {
+            let path = directory.join(same[0].0);
+            let fail = |line: &str, source| CgroupError::Write { path: path.clone(), value: line.to_owned(), source };
+            let file = open(&path).map_err(|source| fail(&same[0].1, source))?;
+            for (_, line) in same {
+                files::write(file.as_fd(), line.as_bytes()).map_err(|source| fail(line, source))?;
+            }
         }
         Ok(())
     }
 }
 
-fn write_file(path: &PathBuf, value: &str) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).open(path)?;
+fn write_file(path: &Path, value: &str) -> io::Result<()> {
+    let file = open(path)?;
     files::write(file.as_fd(), value.as_bytes())
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    files::open(HERE, &CString::new(path.as_os_str().as_bytes())?, files::O_WRONLY, 0)
 }
 
 fn plan(limits: &Limits, is_v2: bool) -> Result<Vec<Write>, CgroupError> {
@@ -199,14 +210,16 @@ fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     writes.add("cpuset", "cpuset.cpus", "cpu.cpus", limits.cpuset_cpus.as_deref());
     writes.add("cpuset", "cpuset.mems", "cpu.mems", limits.cpuset_mems.as_deref());
     writes.add("pids", "pids.max", "pids.limit", limits.pids.map(pids_value));
-    writes.add("blkio", blkio_v1_file(), "blockIO.weight", limits.blkio_weight);
+    if limits.blkio_weight.is_some() {
+        writes.add("blkio", blkio_v1_file(), "blockIO.weight", limits.blkio_weight);
+    }
     Ok(writes.0)
 }
 
 /// The weight lies with the scheduler that honours it; kernels since 5.0 have BFQ only.
 fn blkio_v1_file() -> &'static str {
     const BFQ: &str = "blkio.bfq.weight";
-    let exists = std::path::Path::new("/sys/fs/cgroup/blkio").join(BFQ).exists();
+    let exists = Path::new("/sys/fs/cgroup/blkio").join(BFQ).exists();
     if exists { BFQ } else { "blkio.weight" }
 }
 

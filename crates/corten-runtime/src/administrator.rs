@@ -3,11 +3,12 @@
 //!
 //! The texts are searched for the capability's name. One that is found without being given only costs time.
 
-use std::fs;
 use std::path::Path;
 
 use corten_runtime_api::arguments::Command;
 use corten_sys::executable::Container;
+
+use crate::spec::read_limited;
 
 const NAME: &[u8] = b"CAP_SYS_ADMIN";
 
@@ -33,11 +34,14 @@ fn bundle(directory: Option<&Path>) -> std::path::PathBuf {
 
 /// A file that cannot be read is reported by whoever needs it.
 fn names_it(path: &Path) -> bool {
-    fs::read(path).is_ok_and(|text| text.windows(NAME.len()).any(|window| window == NAME))
+    let text = read_limited(path, "");
+    text.is_ok_and(|text| text.windows(NAME.len()).any(|window| window == NAME))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use corten_runtime_api::arguments::Create;
 

@@ -15,8 +15,9 @@ pub struct Caller {
     pub notify_socket: Option<PathBuf>,
     /// How many descriptors after 2 are sockets of systemd's for the container (sd_listen_fds(3)).
     pub listen_fds: u32,
-    /// Whether cgroups that may not be made are done without (`--rootless`).
-    pub tolerates_missing_cgroups: bool,
+    /// Whether cgroups that may not be made are done without (`--rootless`); `None` when this process lacks
+    /// privilege, which is asked only when one may not be made.
+    pub rootless: Option<bool>,
 }
 
 impl Caller {
@@ -26,8 +27,14 @@ impl Caller {
         Self {
             notify_socket: env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from),
             listen_fds: listen_fds(env::var("LISTEN_PID").ok().as_deref(), env::var("LISTEN_FDS").ok().as_deref()),
-            tolerates_missing_cgroups: global.rootless.unwrap_or_else(lacks_privilege),
+            rootless: global.rootless,
         }
+    }
+
+    /// Whether cgroups that may not be made are done without.
+    #[must_use]
+    pub fn tolerates_missing_cgroups(&self) -> bool {
+        self.rootless.unwrap_or_else(lacks_privilege)
     }
 }
 

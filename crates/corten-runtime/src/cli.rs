@@ -97,7 +97,7 @@ fn default_root() -> PathBuf {
 
 fn call(root: &Path, global: &Global, command: &Command) -> u8 {
     if matches!(command, Command::Create(_) | Command::Run(_) | Command::Exec(_))
-        && let Err(error) = executable::seal_self(administrator::of(root, command))
+        && let Err(error) = executable::seal_self(|| administrator::of(root, command))
     {
         report::error(&format!("protect the runtime's executable: {error}"));
         return if matches!(command, Command::Exec(_)) { EXEC_FAILED } else { FAILED };

@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use corten_cgroups::{Cgroup, CgroupError, Host};
+use corten_cgroups::{Cgroup, CgroupError, Created, Host};
 use corten_runtime_api::arguments::Create;
 use corten_runtime_api::{console, pid_file, texts};
-use corten_sys::{descriptors, files, syscall::HERE};
+use corten_sys::{descriptors, files, status::OwnStatus, syscall::HERE};
 
 use crate::caller::Caller;
 use crate::clock;
@@ -145,22 +145,30 @@ pub(crate) fn make(
     if attachment == Attachment::Foreground {
         plan.process.streams = StandardStreams::PipesOnly;
     }
+    let own = OwnStatus::read();
+    if !plan.namespaces.has_own_users() {
+        plan.process.check_capabilities(&own)?;
+    }
     let console = console_for(arguments, &plan, attachment, console)?;
 
     let directory = StateDir::claim(root, &arguments.id)?;
     let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
     directory.save(&record)?;
-    // Where nobody asked for a place, one that may not be made is done without, and its limits are refused.
-    if caller.tolerates_missing_cgroups && spec.linux.cgroups_path.is_empty() {
-        cgroup.leave_out_forbidden()?;
-        record.cgroup_paths = cgroup.paths();
+    let is_placed = !spec.linux.cgroups_path.is_empty();
+    let created = cgroup.create().map(Created::keep);
+    match created {
+        Ok(()) => {}
+        // Where nobody asked for a place, one that may not be made is done without, and its limits are refused.
+        Err(error) if error.is_forbidden() && !is_placed && caller.tolerates_missing_cgroups() => {
+            cgroup.leave_out_forbidden()?;
+            record.cgroup_paths = cgroup.paths();
+        }
+        Err(error) => return Err(error.into()),
     }
-    if caller.tolerates_missing_cgroups && !cgroup.can_limit_devices() {
+    if !cgroup.can_limit_devices() && caller.tolerates_missing_cgroups() {
         // Without privilege no node can be made, and what is bound is guarded by its owner: runc leaves it at that.
         plan.limits.devices = None;
     }
-    let created = cgroup.create()?;
-    created.keep();
     if caller.notify_socket.is_some() {
         let make = notify::make_directory(&directory);
         let path = || notify::directory(directory.path());
@@ -174,6 +182,7 @@ pub(crate) fn make(
         keyring: (!arguments.no_new_keyring).then(|| CString::new(format!("_ses.{}", arguments.id)).ok()).flatten(),
         console,
         fifo: if attachment == Attachment::WaitForStart { Some(make_fifo(&directory)?) } else { None },
+        own,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
     };
     let init = spawn(&plan, &cgroup.cgroup, options, &SpecHooks { hooks: &spec.hooks, record: &record })?;

@@ -9,6 +9,7 @@ use corten_cgroups::CgroupError;
 use corten_runtime_api::arguments::Exec;
 use corten_runtime_api::{console, pid_file, texts};
 use corten_sys::clone::Namespaces;
+use corten_sys::status::OwnStatus;
 use corten_sys::{descriptors, pidfd::PidFd};
 
 use crate::container::{Container, Status};
@@ -72,6 +73,10 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     let record = &container.record;
     let mut plan = plan(arguments, record)?;
     plan.limited_by_parent = record.has_own_users;
+    let own = OwnStatus::read();
+    if !record.has_own_users {
+        plan.check_capabilities(&own)?;
+    }
     if !arguments.detach {
         plan.streams = StandardStreams::PipesOnly;
     }
@@ -85,6 +90,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
         cgroup: &cgroup,
         console,
         keyring: CString::new(format!("_ses.{}", record.id)).ok(),
+        own,
     };
     let process = spawn_exec(&plan, kit)?;
     process.limit(&plan)?;

@@ -1,8 +1,10 @@
 //! What /proc says about a process: whether it lives, and when it started, which tells it from a later one of the
 //! same id.
 
-use std::fs;
+use std::ffi::CString;
 use std::io;
+
+use corten_sys::files;
 
 /// State and start of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +21,8 @@ impl ProcessStat {
     /// # Errors
     /// `NotFound` when there is no such process.
     pub fn read(pid: i32) -> io::Result<Self> {
-        let text = fs::read(format!("/proc/{pid}/stat")).map_err(|error| match error.raw_os_error() {
+        let path = CString::new(format!("/proc/{pid}/stat"))?;
+        let text = files::read_small(&path).map_err(|error| match error.raw_os_error() {
             // ESRCH: it ended between open and read.
             Some(3) => io::Error::from(io::ErrorKind::NotFound),
             _ => error,

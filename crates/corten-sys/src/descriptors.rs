@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use crate::{cvt, cvt_int, syscall::raw};
 
@@ -149,9 +149,11 @@ impl StringList {
 
 /// Replaces the program of this process; returns only on failure (execve(2)). Signals have their
 /// default effect in the new program, whatever this one does with them.
+///
+/// Of all signals only those in `ignored` are looked at: see [`crate::status::OwnStatus`].
 #[must_use]
-pub fn execute(path: &CStr, arguments: &StringList, environment: &StringList) -> io::Error {
-    crate::wait::reset_signals();
+pub fn execute(path: &CStr, arguments: &StringList, environment: &StringList, ignored: u64) -> io::Error {
+    crate::wait::reset_ignored(ignored);
     // SAFETY: `path` and every string of both lists are NUL-terminated, and both lists end with NULL.
     unsafe { libc::execve(path.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
     io::Error::last_os_error()
@@ -172,6 +174,26 @@ pub fn execute_file(file: BorrowedFd<'_>, arguments: &StringList, environment: &
         )
     };
     io::Error::last_os_error()
+}
+
+/// Leaves a close-on-exec descriptor to the exec that comes, which closes it without a call of its own. One with a high
+/// number is closed now, so that their limit is not reached.
+pub fn leave_to_exec(fd: OwnedFd) {
+    const MANY: i32 = 200;
+    if fd.as_raw_fd() < MANY {
+        let _ = fd.into_raw_fd(); // the exec closes it, or the end of the process
+    }
+}
+
+/// Closes descriptors with as few calls as their numbers allow (close_range(2)).
+pub fn close_together(fds: Vec<OwnedFd>) {
+    let mut numbers: Vec<i32> = fds.into_iter().map(IntoRawFd::into_raw_fd).collect();
+    numbers.sort_unstable();
+    for run in numbers.chunk_by(|a, b| a + 1 == *b) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        // SAFETY: close_range takes integers; every number between the two was owned by the list, and by nobody else.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    }
 }
 
 /// Ends the process at once, running nothing more: the way out of a clone child.

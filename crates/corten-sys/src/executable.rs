@@ -32,15 +32,15 @@ pub enum Container {
 }
 
 /// Executes this program again from a sealed copy, with the same arguments and environment; returns when it already
-/// runs from one.
+/// runs from one. `container` is asked only when it does not.
 ///
 /// # Errors
 /// Those of the calls above: no way of sealing worked. The caller must not go on to start a container.
-pub fn seal_self(container: Container) -> io::Result<()> {
+pub fn seal_self(container: impl FnOnce() -> Container) -> io::Result<()> {
     if is_sealed()? {
         return Ok(());
     }
-    let sealed = match container {
+    let sealed = match container() {
         Container::Ordinary => read_only_mount().or_else(|_| sealed_copy())?,
         Container::Administrator => read_only_overlay().or_else(|_| sealed_copy())?,
     };

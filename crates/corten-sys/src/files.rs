@@ -107,6 +107,19 @@ pub fn filesystem_type_at(path: &CStr) -> io::Result<i64> {
     Ok(stat.f_type as i64)
 }
 
+/// Reads a file of /proc or of a cgroup: what the kernel shows at once, up to a page, with three calls.
+///
+/// # Errors
+/// Those of open(2) and read(2).
+pub fn read_small(path: &CStr) -> io::Result<Vec<u8>> {
+    use std::os::fd::AsFd;
+    let file = open(crate::syscall::HERE, path, O_RDONLY, 0)?;
+    let mut text = vec![0; 4096];
+    let length = read(file.as_fd(), &mut text)?;
+    text.truncate(length);
+    Ok(text)
+}
+
 /// Makes a directory.
 ///
 /// # Errors

@@ -33,6 +33,7 @@ pub mod rlimit;
 pub mod rootfs;
 pub mod scm;
 pub mod sockets;
+pub mod status;
 pub mod syscall;
 pub mod termios;
 pub mod users;

@@ -27,5 +27,6 @@ pub fn up() -> io::Result<()> {
     request.flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads one struct ifreq, whose size and layout `request` has.
     cvt_int(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) })?;
+    crate::descriptors::leave_to_exec(socket);
     Ok(())
 }

@@ -180,6 +180,18 @@ pub fn attach_at(from: BorrowedFd<'_>, path: &CStr) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`attach`], onto `name` in the directory `onto`, whose final component is not followed when it is a symlink.
+///
+/// # Errors
+/// Those of move_mount(2).
+pub fn attach_in(from: BorrowedFd<'_>, onto: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    // SAFETY: both paths are NUL-terminated and only read.
+    cvt(unsafe {
+        libc::syscall(libc::SYS_move_mount, raw(from), c"".as_ptr(), raw(onto), name.as_ptr(), MOVE_MOUNT_F_EMPTY_PATH)
+    })?;
+    Ok(())
+}
+
 /// What [`set_attributes`] changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Change {
@@ -192,6 +204,16 @@ pub struct Change {
 }
 
 impl Change {
+    /// This change and then `later`, as one: what is set last holds.
+    #[must_use]
+    pub const fn then(self, later: Self) -> Self {
+        Self {
+            set: self.set & !later.clear | later.set,
+            clear: self.clear & !later.set | later.clear,
+            propagation: if later.propagation.is_some() { later.propagation } else { self.propagation },
+        }
+    }
+
     /// Whether nothing would change.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

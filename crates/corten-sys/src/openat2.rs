@@ -45,13 +45,22 @@ impl InRootfs {
     pub fn split(&self) -> Option<(Self, CString)> {
         let mut parts: Vec<&OsStr> = self.components().collect();
         let last = parts.pop().filter(|last| *last != "..")?;
-        let mut parent = b"/".to_vec();
-        for part in parts {
+        let mut parent = Vec::new();
+        for part in &parts {
+            parent.push(b'/');
             parent.extend_from_slice(part.as_bytes());
+        }
+        if parts.is_empty() {
             parent.push(b'/');
         }
         // Both come from a C string, so neither can hold a NUL byte.
         Some((Self(CString::new(parent).ok()?), CString::new(last.as_bytes()).ok()?))
+    }
+
+    /// Whether it is the root itself, by its text.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.components().next().is_none()
     }
 
     /// The path as the kernel takes it.
@@ -190,7 +199,7 @@ mod tests {
     fn a_path_splits_into_directory_and_name() {
         let path = InRootfs::new("a//./b/c").expect("no NUL");
         let (parent, name) = path.split().expect("has a name");
-        assert_eq!((parent.display().to_string().as_str(), name.as_bytes()), ("/a/b/", &b"c"[..]));
+        assert_eq!((parent.display().to_string().as_str(), name.as_bytes()), ("/a/b", &b"c"[..]));
         assert!(InRootfs::new("/").expect("no NUL").split().is_none());
         assert!(InRootfs::new("a/..").expect("no NUL").split().is_none());
     }

@@ -48,6 +48,8 @@ enum Last {
     File,
 }
 
+/// Looks for the deepest directory that is there, and makes what is missing below it: most paths lack their last name
+/// only.
 fn walk(root: BorrowedFd<'_>, path: &InRootfs, last: &Last) -> io::Result<OwnedFd> {
     let text = path.as_c_str().to_bytes();
     let mut buffer = [0u8; PATH_MAX];
@@ -55,16 +57,14 @@ fn walk(root: BorrowedFd<'_>, path: &InRootfs, last: &Last) -> io::Result<OwnedF
         return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
     }
     buffer[..text.len()].copy_from_slice(text);
-    let end = text.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
-
-    let mut parent = open_raw(root, c"/", libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::IN_ROOT.0)?;
-    let mut start = 0;
+    let end = without_slashes(text, text.len());
+    let (mut parent, mut start) = deepest(root, text, &mut buffer, end)?;
     while start < end {
         let length = text[start..end].iter().position(|byte| *byte == b'/').unwrap_or(end - start);
         let stop = start + length;
         if length > 0 {
             let is_last = stop == end;
-            // The text is cut after this name for the two calls that see it, then mended.
+            // The text is cut after this name for the calls that see it, then mended.
             buffer[stop] = 0;
             let prefix = c_str(&buffer[..=stop])?;
             let name = c_str(&buffer[start..=stop])?;
@@ -77,11 +77,36 @@ fn walk(root: BorrowedFd<'_>, path: &InRootfs, last: &Last) -> io::Result<OwnedF
     Ok(parent)
 }
 
-/// Opens `prefix`; when it is missing makes `name` in `parent` first.
+/// The deepest directory above the last name, and where in the text the names below it begin.
+fn deepest(root: BorrowedFd<'_>, text: &[u8], buffer: &mut [u8; PATH_MAX], end: usize) -> io::Result<(OwnedFd, usize)> {
+    let mut stop = end;
+    loop {
+        let name = text[..stop].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+        stop = without_slashes(text, name);
+        if stop == 0 {
+            let root = open_raw(root, c"/", libc::O_PATH | libc::O_DIRECTORY, 0, Resolve::IN_ROOT.0)?;
+            return Ok((root, name));
+        }
+        let kept = buffer[stop];
+        buffer[stop] = 0;
+        let found = open_raw(root, c_str(&buffer[..=stop])?, libc::O_PATH, 0, Resolve::IN_ROOT.0);
+        buffer[stop] = kept;
+        match found {
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            result => return result.map(|directory| (directory, name)),
+        }
+    }
+}
+
+/// The length of the first `length` bytes without the slashes at their end.
+fn without_slashes(text: &[u8], length: usize) -> usize {
+    text[..length].iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1)
+}
+
+/// Makes `name` in `parent` and opens it; `prefix` is the path as a whole.
 fn step(root: BorrowedFd<'_>, parent: BorrowedFd<'_>, prefix: &CStr, name: &CStr, make: &Last) -> io::Result<OwnedFd> {
-    match open_raw(root, prefix, libc::O_PATH, 0, Resolve::IN_ROOT.0) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
-        result => return result,
+    if name == c".." {
+        return open_raw(root, prefix, libc::O_PATH, 0, Resolve::IN_ROOT.0);
     }
     // A handle cannot be written through, so it names the directory that the new name goes into.
     match make {
@@ -120,7 +145,7 @@ mod tests {
     #[test]
     fn missing_directories_are_made() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        for path in ["/a/b/c", "/a//b/./d/", "x"] {
+        for path in ["/a/b/c", "/a//b/./d/", "x", "/new/../a/b/e"] {
             make(directory.path(), path).expect(path);
         }
         assert!(directory.path().join("a/b/c").is_dir() && directory.path().join("a/b/d").is_dir());

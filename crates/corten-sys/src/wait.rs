@@ -140,12 +140,17 @@ impl AsRawFd for SignalFd {
 /// blocked, so that a program starts as if at boot. Also those signals that a C library keeps for itself, and SIGPIPE, which
 /// Rust's start-up ignores. It allocates nothing, so that a cloned child may call it.
 pub fn reset_signals() {
+    reset_ignored(u64::MAX);
+}
+
+/// As [`reset_signals`], looking only at the signals in `ignored`.
+pub fn reset_ignored(ignored: u64) {
     /// `struct sigaction` as the kernel takes it: handler (0 is SIG_DFL), flags, restorer, mask.
     type Action = [u64; 4];
     const SIGNALS: i32 = 64;
     let default: Action = [0; 4];
     let old = std::ptr::null_mut::<Action>();
-    for signal in 1..=SIGNALS {
+    for signal in (1..=SIGNALS).filter(|signal| ignored >> (signal - 1) & 1 == 1) {
         // SAFETY: the action is read only, of the size the kernel takes on a 64-bit machine; the old one is not asked
         // for. SIGKILL and SIGSTOP answer EINVAL, which is right: nobody can change them.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, old, size_of::<u64>()) };

@@ -14,6 +14,7 @@ mod nth_call;
 mod process;
 mod rootless;
 mod usage;
+mod weight;
 
 use std::{
     ffi::OsStr,

@@ -1,5 +1,5 @@
 //! Nodes and links in /dev, in the child. The directory is opened within the root first: an image whose /dev is a
-//! symlink leads nowhere else (CVE-2026-41579).
+//! symlink leads nowhere else (CVE-2026-41579). A /dev that was mounted here, empty, is not looked for again.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,16 +18,31 @@ pub(super) fn all(
     dev: &InRootfs,
     plan: &DevicePlan,
     trees: &mut [Option<OwnedFd>],
+    fresh: Option<&OwnedFd>,
 ) -> Result<(), Fault> {
+    let opened;
+    let dev_directory = match fresh {
+        Some(fresh) => fresh.as_fd(),
+        None => {
+            opened = rootfs::make_directories(root, dev, 0o755).at(Stage::DeviceLinks)?;
+            opened.as_fd()
+        }
+    };
     for (index, node) in plan.nodes.iter().enumerate() {
-        let directory = rootfs::make_directories(root, &node.directory, 0o755);
-        let directory = directory.at_index(Stage::Device, Operation::Target, index)?;
+        let elsewhere;
+        let directory = if node.directory == *dev {
+            dev_directory
+        } else {
+            let directory = rootfs::make_directories(root, &node.directory, 0o755);
+            elsewhere = directory.at_index(Stage::Device, Operation::Target, index)?;
+            elsewhere.as_fd()
+        };
         match trees.get_mut(index).and_then(Option::take) {
-            Some(tree) => bind(directory.as_fd(), node, &tree).at_index(Stage::Device, Operation::Attach, index)?,
-            None => make(directory.as_fd(), node).at_index(Stage::Device, Operation::Create, index)?,
+            Some(tree) => bind(directory, node, &tree).at_index(Stage::Device, Operation::Attach, index)?,
+            None => make(directory, node).at_index(Stage::Device, Operation::Create, index)?,
         }
     }
-    links(root, dev).at(Stage::DeviceLinks)
+    links(dev_directory, fresh.is_some()).at(Stage::DeviceLinks)
 }
 
 fn make(directory: BorrowedFd<'_>, node: &Device) -> io::Result<()> {
@@ -53,17 +68,18 @@ fn bind(directory: BorrowedFd<'_>, node: &Device, tree: &OwnedFd) -> io::Result<
     mount::attach(tree.as_fd(), target.as_fd())
 }
 
-fn links(root: BorrowedFd<'_>, dev: &InRootfs) -> io::Result<()> {
-    let dev = rootfs::make_directories(root, dev, 0o755)?;
+fn links(dev: BorrowedFd<'_>, is_fresh: bool) -> io::Result<()> {
     for (target, name) in LINKS {
-        link(target, dev.as_fd(), name)?;
+        link(target, dev, name)?;
     }
     // The terminal multiplexer is the container's own; a node the image brings would be the host's.
-    match files::remove(dev.as_fd(), c"ptmx", false) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    if !is_fresh {
+        match files::remove(dev, c"ptmx", false) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
-    link(c"pts/ptmx", dev.as_fd(), c"ptmx")
+    link(c"pts/ptmx", dev, c"ptmx")
 }
 
 fn link(target: &std::ffi::CStr, directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use corten_cgroups::Cgroup;
 use corten_sys::clone::{self, Cloned, Namespaces};
+use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
 use corten_sys::{bump, credentials, descriptors, files, prctl};
 
@@ -35,6 +36,8 @@ pub struct ExecKit<'a> {
     pub console: Option<OwnedFd>,
     /// The name of the session keyring to join.
     pub keyring: Option<CString>,
+    /// What this process ignores and may give away.
+    pub own: OwnStatus,
 }
 
 struct Child<'a> {
@@ -114,11 +117,13 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     // Before the container's processes can see this one (CVE-2016-9962).
     prctl::forbid_dump().at(Stage::Session)?;
     console::session()?;
-    for (index, tasks) in child.join_files.drain(..).enumerate() {
+    for (index, tasks) in child.join_files.iter().enumerate() {
         files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
     }
     enter(child)?;
-    die_with_creator(child.socket.as_fd()).at(Stage::Session)?;
+    if child.kit.namespaces.contains(Namespaces::USER) {
+        die_with_creator(child.socket.as_fd()).at(Stage::Session)?;
+    }
     let terminal = match (&child.kit.console, plan.terminal) {
         (Some(receiver), true) => {
             let root = files::open(HERE, c"/", files::O_PATH | files::O_DIRECTORY, 0).at(Stage::Console)?;
@@ -129,10 +134,10 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     if let Some(terminal) = &terminal {
         console::take(terminal)?;
     }
-    let program = process::become_process(plan)?;
+    let program = process::become_process(plan, &child.kit.own)?;
     prctl::die_with_parent(false).at(Stage::Session)?;
     wait_for_parent(child);
-    let error = execute(program, plan);
+    let error = execute(program, plan, &child.kit.own);
     Err(Fault::new(Stage::Execute, Operation::It, 0, &error))
 }
 
@@ -164,6 +169,6 @@ fn wait_for_parent(child: &Child<'_>) {
     }
 }
 
-fn execute(program: &CStr, plan: &ProcessPlan) -> io::Error {
-    descriptors::execute(program, &plan.arguments, &plan.environment)
+fn execute(program: &CStr, plan: &ProcessPlan, own: &OwnStatus) -> io::Error {
+    descriptors::execute(program, &plan.arguments, &plan.environment, own.ignored_signals)
 }

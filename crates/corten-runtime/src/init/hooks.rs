@@ -14,10 +14,11 @@ use crate::plan::ContainerHook;
 /// The status of a hook that could not be executed, as a shell has it.
 const NOT_EXECUTED: i32 = 127;
 
-/// Runs hooks in order; the first failure ends it. `kind` tells the two lists apart in a fault.
-pub(super) fn run(hooks: &[ContainerHook], kind: Operation, state: &[u8]) -> Result<(), Fault> {
+/// Runs hooks in order; the first failure ends it. `kind` tells the two lists apart in a fault; `ignored` are the
+/// signals this process ignores.
+pub(super) fn run(hooks: &[ContainerHook], kind: Operation, state: &[u8], ignored: u64) -> Result<(), Fault> {
     for (index, hook) in hooks.iter().enumerate() {
-        let ended = one(hook, state).at_index(Stage::Hook, kind, index)?;
+        let ended = one(hook, state, ignored).at_index(Stage::Hook, kind, index)?;
         if let Some(problem) = ended {
             let error = io::Error::from(io::ErrorKind::Other);
             return Err(Fault::new(Stage::Hook, kind, index, &error).with_message(problem));
@@ -27,14 +28,14 @@ pub(super) fn run(hooks: &[ContainerHook], kind: Operation, state: &[u8]) -> Res
 }
 
 /// What is wrong with how it ended; `None` when nothing is.
-fn one(hook: &ContainerHook, state: &[u8]) -> io::Result<Option<&'static [u8]>> {
+fn one(hook: &ContainerHook, state: &[u8], ignored: u64) -> io::Result<Option<&'static [u8]>> {
     let (reader, writer) = descriptors::pipe()?;
     let pidfd = match clone::clone(Namespaces::NONE, None)? {
         Cloned::Child => {
             drop(writer);
             let _ = prctl::die_with_parent(true); // cannot fail; without it a hook would outlive its container
             let _ = descriptors::replace_standard_stream(0, reader.as_fd()); // it need not read its input
-            let _ = descriptors::execute(&hook.path, &hook.arguments, &hook.environment);
+            let _ = descriptors::execute(&hook.path, &hook.arguments, &hook.environment, ignored);
             descriptors::exit_now(NOT_EXECUTED)
         }
         Cloned::Parent { pidfd, .. } => PidFd::from_owned(pidfd),

@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use corten_sys::descriptors::leave_to_exec;
 use corten_sys::files::{self, S_IFDIR};
 use corten_sys::mount::{self, Change, Extent, attr};
 use corten_sys::openat2::{self, Resolve};
@@ -13,15 +14,12 @@ use super::report::{At, Fault, Operation, Stage};
 use super::spawn::BindSource;
 use crate::plan::{MountStep, Source, Step};
 
-/// Where a mount that becomes read-only last was attached.
-pub(super) type Late = (usize, OwnedFd);
-
-/// Walks the steps. `binds` has an entry per step; `late` has room for every step.
+/// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept.
 pub(super) fn all(
     root: BorrowedFd<'_>,
     steps: &[Step],
     binds: &mut [Option<BindSource>],
-    late: &mut Vec<Late>,
+    made: &mut [Option<OwnedFd>],
 ) -> Result<(), Fault> {
     for (index, step) in steps.iter().enumerate() {
         match step {
@@ -35,19 +33,62 @@ pub(super) fn all(
             }
             Step::Mount(step) => {
                 let bind = binds.get_mut(index).and_then(Option::take);
-                let tree = one(root, step, bind, index)?;
-                if step.is_readonly_last {
-                    late.push((index, tree));
+                let tree = match try_inside(step, bind.as_ref(), made, index)? {
+                    Some(new) => new.or(bind.map(|bind| bind.tree)),
+                    None => Some(one(root, step, bind, index)?),
+                };
+                if let Some(tree) = &tree {
+                    propagate(step, tree, index)?;
                 }
+                made[index] = tree;
             }
         }
     }
     let read_only = Change { set: attr::RDONLY, ..Change::default() };
-    for (index, tree) in late.drain(..) {
-        let change = mount::set_attributes(tree.as_fd(), read_only, Extent::Single);
-        change.at_index(Stage::Mount, Operation::Attributes, index)?;
+    for (index, (step, tree)) in steps.iter().zip(made.iter()).enumerate() {
+        if let (Step::Mount(step), Some(tree)) = (step, tree)
+            && step.is_readonly_last
+        {
+            let change = mount::set_attributes(tree.as_fd(), read_only, Extent::Single);
+            change.at_index(Stage::Mount, Operation::Attributes, index)?;
+        }
     }
     Ok(())
+}
+
+/// Attaches a step in the empty filesystem an earlier one made, by its name there; `None` when that is not how it is.
+/// What is returned is the new filesystem, or `None` for a bind, which the caller has.
+fn try_inside(
+    step: &MountStep,
+    bind: Option<&BindSource>,
+    made: &[Option<OwnedFd>],
+    index: usize,
+) -> Result<Option<Option<OwnedFd>>, Fault> {
+    let Some((parent, name)) = &step.inside else { return Ok(None) };
+    let Some(parent) = made.get(*parent).and_then(Option::as_ref) else { return Ok(None) };
+    if bind.is_some_and(|bind| !bind.is_directory) {
+        return Ok(None);
+    }
+    match files::make_directory(parent.as_fd(), name, 0o755) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        result => result.at_index(Stage::Mount, Operation::Target, index)?,
+    }
+    let new = match bind {
+        Some(_) => None,
+        None => Some(new_filesystem(step, parent.as_fd(), false, index)?),
+    };
+    let tree = new.as_ref().or(bind.map(|bind| &bind.tree));
+    if let Some(tree) = tree {
+        let attached = mount::attach_in(tree.as_fd(), parent.as_fd(), name);
+        attached.at_index(Stage::Mount, Operation::Attach, index)?;
+    }
+    Ok(Some(new))
+}
+
+fn propagate(step: &MountStep, tree: &OwnedFd, index: usize) -> Result<(), Fault> {
+    let Some((propagation, extent)) = step.propagation else { return Ok(()) };
+    let change = Change { propagation: Some(propagation), ..Change::default() };
+    mount::set_attributes(tree.as_fd(), change, extent).at_index(Stage::Mount, Operation::Attributes, index)
 }
 
 fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: usize) -> Result<OwnedFd, Fault> {
@@ -63,11 +104,7 @@ fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: 
         None => new_filesystem(step, target.as_fd(), existed, index)?,
     };
     mount::attach(tree.as_fd(), target.as_fd()).at_index(Stage::Mount, Operation::Attach, index)?;
-    if let Some((propagation, extent)) = step.propagation {
-        let change = Change { propagation: Some(propagation), ..Change::default() };
-        let result = mount::set_attributes(tree.as_fd(), change, extent);
-        result.at_index(Stage::Mount, Operation::Attributes, index)?;
-    }
+    leave_to_exec(target);
     Ok(tree)
 }
 
@@ -105,8 +142,8 @@ fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index
         let error = io::Error::from(io::ErrorKind::InvalidInput);
         return Err(Fault::new(Stage::Mount, Operation::Source, index, &error));
     };
-    let context = mount::fsopen(fstype).at_index(Stage::Mount, Operation::It, index)?;
-    let context = context.as_fd();
+    let opened = mount::fsopen(fstype).at_index(Stage::Mount, Operation::It, index)?;
+    let context = opened.as_fd();
     let said = |operation| move |error: io::Error| explain(context, operation, index, &error);
     if let Some(source) = source {
         mount::set_string(context, c"source", source).map_err(said(Operation::Option))?;
@@ -123,7 +160,9 @@ fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index
         mount::set_string(context, c"mode", Octal::new(mode).as_c_str()).map_err(said(Operation::Option))?;
     }
     // Attributes of a new mount start empty, so there is nothing to clear.
-    mount::create(context, step.attributes.set).map_err(said(Operation::Create))
+    let tree = mount::create(context, step.attributes.set).map_err(said(Operation::Create));
+    leave_to_exec(opened);
+    tree
 }
 
 /// The error with what the filesystem said about it (fsopen(2): messages are read from the context).

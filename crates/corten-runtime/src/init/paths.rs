@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use corten_sys::descriptors::leave_to_exec;
 use corten_sys::files::{self, S_IFCHR, S_IFDIR};
 use corten_sys::mount::{self, Change, Extent, attr};
 use corten_sys::openat2::InRootfs;
@@ -27,6 +28,7 @@ pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs]) -> Result<(), Faul
     for (index, path) in masked.iter().enumerate() {
         let Some(target) = existing(root, path).at_index(Stage::Mask, Operation::Target, index)? else { continue };
         mask_one(target.as_fd(), null.as_fd(), &mut empty).at_index(Stage::Mask, Operation::Attach, index)?;
+        leave_to_exec(target);
     }
     Ok(())
 }
@@ -34,7 +36,9 @@ pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs]) -> Result<(), Faul
 fn mask_one(target: BorrowedFd<'_>, null: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> io::Result<()> {
     if !files::stat(target, c"")?.is(S_IFDIR) {
         let tree = mount::clone_tree(null, c"", Extent::Single)?;
-        return mount::attach(tree.as_fd(), target);
+        mount::attach(tree.as_fd(), target)?;
+        leave_to_exec(tree);
+        return Ok(());
     }
     // One filesystem serves all: after the first directory its mount is cloned.
     let tree = match empty {
@@ -42,7 +46,10 @@ fn mask_one(target: BorrowedFd<'_>, null: BorrowedFd<'_>, empty: &mut Option<Own
         None => empty_directory()?,
     };
     mount::attach(tree.as_fd(), target)?;
-    empty.get_or_insert(tree);
+    match empty {
+        Some(_) => leave_to_exec(tree),
+        None => *empty = Some(tree),
+    }
     Ok(())
 }
 
@@ -71,9 +78,12 @@ pub(super) fn read_only(root: BorrowedFd<'_>, paths: &[InRootfs]) -> Result<(), 
         let Some(target) = existing(root, path).at_index(Stage::Readonly, Operation::Target, index)? else { continue };
         let result = mount::clone_tree(target.as_fd(), c"", Extent::Recursive).and_then(|tree| {
             mount::set_attributes(tree.as_fd(), READ_ONLY, Extent::Single)?;
-            mount::attach(tree.as_fd(), target.as_fd())
+            mount::attach(tree.as_fd(), target.as_fd())?;
+            leave_to_exec(tree);
+            Ok(())
         });
         result.at_index(Stage::Readonly, Operation::Attach, index)?;
+        leave_to_exec(target);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::io;
 
 use corten_sys::credentials::{self, CapabilitySets};
 use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
+use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
 use corten_sys::{descriptors, prctl, rlimit};
 
@@ -17,7 +18,7 @@ use crate::plan::{ProcessPlan, StandardStreams};
 const CAPABILITIES: u8 = 64;
 
 /// Becomes what the plan says; the path to execute.
-pub(super) fn become_process(process: &ProcessPlan) -> Result<&CStr, Fault> {
+pub(super) fn become_process<'p>(process: &'p ProcessPlan, own: &OwnStatus) -> Result<&'p CStr, Fault> {
     streams(process).at(Stage::Streams)?;
     if let Some(mask) = process.umask {
         credentials::set_umask(mask);
@@ -28,12 +29,17 @@ pub(super) fn become_process(process: &ProcessPlan) -> Result<&CStr, Fault> {
     descriptors::close_on_exec_from(3 + process.preserve_fds).at(Stage::Descriptors)?;
     let entered = files::change_directory_to(&process.cwd);
     limits(process).at(Stage::Limits)?;
-    bound(&process.capabilities).at(Stage::Capabilities)?;
-    prctl::keep_capabilities(true).at(Stage::Capabilities)?;
+    bound(&process.capabilities, own).at(Stage::Capabilities)?;
+    // Only a change from root to another user takes them.
+    if process.uid != 0 {
+        prctl::keep_capabilities(true).at(Stage::Capabilities)?;
+    }
     identity(process).at(Stage::Identity)?;
     directory(process, entered).at(Stage::Cwd)?;
-    prctl::keep_capabilities(false).at(Stage::Capabilities)?;
-    capabilities(&process.capabilities).at(Stage::Capabilities)?;
+    if process.uid != 0 {
+        prctl::keep_capabilities(false).at(Stage::Capabilities)?;
+    }
+    capabilities(&process.capabilities, own).at(Stage::Capabilities)?;
     lookup(process)
 }
 
@@ -68,10 +74,11 @@ const EPERM: i32 = 1;
 const EINVAL: i32 = 22;
 const EROFS: i32 = 30;
 
-fn bound(sets: &CapabilitySets) -> io::Result<()> {
-    for capability in 0..CAPABILITIES {
-        let is_kept = sets.bounding >> capability & 1 == 1;
-        if !is_kept && !prctl::drop_bounding(capability)? {
+/// One call for each capability: the kernel knows no other way. What this process lacks need not be dropped.
+fn bound(sets: &CapabilitySets, own: &OwnStatus) -> io::Result<()> {
+    let dropped = own.bounding & !sets.bounding;
+    for capability in (0..CAPABILITIES).filter(|capability| dropped >> capability & 1 == 1) {
+        if !prctl::drop_bounding(capability)? {
             // The kernel knows no capability from here on.
             break;
         }
@@ -99,9 +106,11 @@ fn directory(process: &ProcessPlan, entered: io::Result<()>) -> io::Result<()> {
     if files::is_inside_root()? { Ok(()) } else { Err(io::Error::from(io::ErrorKind::PermissionDenied)) }
 }
 
-fn capabilities(sets: &CapabilitySets) -> io::Result<()> {
+fn capabilities(sets: &CapabilitySets, own: &OwnStatus) -> io::Result<()> {
     credentials::set_capabilities(sets)?;
-    prctl::clear_ambient()?;
+    if own.ambient != 0 {
+        prctl::clear_ambient()?;
+    }
     for capability in (0..CAPABILITIES).filter(|capability| sets.ambient >> capability & 1 == 1) {
         prctl::raise_ambient(capability)?;
     }

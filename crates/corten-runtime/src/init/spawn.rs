@@ -11,12 +11,12 @@ use corten_sys::clone::{self, Cloned, Namespaces};
 use corten_sys::mount::{self, Change, Extent};
 use corten_sys::openat2::InRootfs;
 use corten_sys::pidfd::PidFd;
+use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
 use corten_sys::{descriptors, files, rlimit};
 use corten_types::Signal;
 
 use super::console::ConsolePaths;
-use super::mounts::Late;
 use super::report::{self, Report};
 use super::run::{self, joined_by_parent};
 use super::sentence::{about_init, errno_text};
@@ -90,7 +90,7 @@ pub struct BindSource {
 }
 
 /// What the caller decides about the child.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Options {
     /// Change the root without pivot_root.
     pub no_pivot: bool,
@@ -102,6 +102,8 @@ pub struct Options {
     pub fifo: Option<OwnedFd>,
     /// Whether the parent runs hooks before the root is changed.
     pub has_host_hooks: bool,
+    /// What this process ignores and may give away.
+    pub own: OwnStatus,
 }
 
 /// Everything the child uses beside the plan: open descriptors, and lists with room for what it will put there.
@@ -114,7 +116,7 @@ pub struct Kit {
     pub(super) dev: InRootfs,
     pub(super) binds: Vec<Option<BindSource>>,
     pub(super) device_binds: Vec<Option<OwnedFd>>,
-    pub(super) late: Vec<Late>,
+    pub(super) made: Vec<Option<OwnedFd>>,
     pub(super) console_paths: ConsolePaths,
     pub(super) console: Option<OwnedFd>,
     pub(super) keyring: Option<CString>,
@@ -122,8 +124,23 @@ pub struct Kit {
     pub(super) no_pivot: bool,
     pub(super) has_host_hooks: bool,
     pub(super) is_released: bool,
+    pub(super) own: OwnStatus,
     /// What hooks in the child are told: before the root is changed, and after start.
     pub(super) hook_states: [Vec<u8>; 2],
+}
+
+impl Kit {
+    /// Closes what only the child needs, in the parent.
+    fn close(self) {
+        let mut fds = self.join_files;
+        fds.push(self.tree);
+        fds.push(self.socket);
+        fds.extend(self.join_namespaces.into_iter().flatten());
+        fds.extend(self.binds.into_iter().flatten().map(|bind| bind.tree));
+        fds.extend(self.device_binds.into_iter().flatten());
+        fds.extend(self.console.into_iter().chain(self.fifo));
+        descriptors::close_together(fds);
+    }
 }
 
 /// The root tree in the child.
@@ -288,7 +305,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
     let namespaces = open_namespaces(plan)?;
     let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
     let kit = prepare(plan, cgroup, options, namespaces, child_socket)?;
-    let mut kit = enter_before_clone(plan, kit)?;
+    let kit = enter_before_clone(plan, kit)?;
     let cloned = clone_child(plan, unified.as_ref())?;
     let (pid, pidfd) = match cloned {
         Cloned::Child => {
@@ -298,8 +315,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
         }
         Cloned::Parent { pid, pidfd } => (pid, pidfd),
     };
-    kit.binds.clear();
-    drop(kit);
+    kit.close();
     let init = Init::new(pid, pidfd, socket);
     let mut states = ["creating", "created"].into_iter();
     loop {
@@ -348,7 +364,7 @@ fn prepare(
         dev: InRootfs::new("/dev").map_err(spawn_error("name /dev"))?,
         binds: bind_sources(plan)?,
         device_binds: device_sources(plan)?,
-        late: Vec::with_capacity(plan.steps.len()),
+        made: plan.steps.iter().map(|_| None).collect(),
         console_paths: ConsolePaths::new().map_err(spawn_error("name the terminal"))?,
         console: options.console,
         keyring: options.keyring,
@@ -356,6 +372,7 @@ fn prepare(
         no_pivot: options.no_pivot,
         has_host_hooks: options.has_host_hooks,
         is_released: false,
+        own: options.own,
         hook_states: hook_buffers(plan),
     })
 }
@@ -386,12 +403,21 @@ fn bind_sources(plan: &Plan) -> Result<Vec<Option<BindSource>>, InitError> {
 
 fn bind_source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
     let Step::Mount(step) = step else { return Ok(None) };
-    let Source::Bind { source: path, extent } = &step.source else { return Ok(None) };
+    let Source::Bind { source: path, extent, is_directory } = &step.source else { return Ok(None) };
     let open = || -> io::Result<BindSource> {
         let tree = mount::clone_tree(HERE, path, *extent)?;
-        let is_directory = files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR);
-        if step.propagation.is_none() && plan.bind_propagation.is_some() {
-            let change = Change { propagation: plan.bind_propagation, ..Change::default() };
+        let is_directory = *is_directory || files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR);
+        let propagation = plan.bind_propagation.filter(|_| step.propagation.is_none());
+        if *extent == Extent::Single {
+            // Nothing is below it: everything in one call.
+            let change = Change { propagation, ..step.attributes.then(step.recursive) };
+            if change != Change::default() {
+                mount::set_attributes(tree.as_fd(), change, Extent::Single)?;
+            }
+            return Ok(BindSource { tree, is_directory });
+        }
+        if propagation.is_some() {
+            let change = Change { propagation, ..Change::default() };
             mount::set_attributes(tree.as_fd(), change, Extent::Recursive)?;
         }
         if !step.attributes.is_empty() {

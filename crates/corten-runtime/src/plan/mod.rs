@@ -42,6 +42,8 @@ pub struct Plan {
     pub bind_propagation: Option<Propagation>,
     /// Mounts and what belongs to them, in order.
     pub steps: Vec<Step>,
+    /// The step that made /dev, when it is sure to be there and empty but for what was mounted in it.
+    pub fresh_dev: Option<usize>,
     /// Nodes in /dev; `None` when the spec binds /dev itself.
     pub devices: Option<DevicePlan>,
     /// Paths that cannot be read.
@@ -89,12 +91,14 @@ impl Plan {
         let namespaces = namespaces::plan(&spec.linux)?;
         let (root_propagation, bind_propagation) = root_propagation(&spec.linux.rootfs_propagation)?;
         let binds_dev = spec.mounts.iter().any(mounts::binds_dev);
+        let steps = mounts::plan(&spec.mounts, bundle, cgroup, &namespaces)?;
         Ok(Self {
             rootfs: bundle.join(&root.path),
             is_root_readonly: root.readonly,
             root_propagation,
             bind_propagation,
-            steps: mounts::plan(&spec.mounts, bundle, cgroup, &namespaces)?,
+            fresh_dev: mounts::fresh(&steps, "/dev"),
+            steps,
             devices: if binds_dev {
                 None
             } else {

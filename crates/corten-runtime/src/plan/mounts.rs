@@ -46,11 +46,19 @@ pub struct MountStep {
     /// Whether it may be attached inside a procfs: what lies there is read and written by the kernel's rules, and a
     /// mount on top redirects it (CVE-2019-16884).
     pub may_cover_proc: bool,
+    /// The earlier step that made the empty filesystem this one lies directly in, and its name there: nobody else can
+    /// have put anything on the way.
+    pub inside: Option<(usize, CString)>,
     /// The filesystem and the destination as the spec has them, for messages.
     pub described: (String, String),
 }
 
 impl MountStep {
+    /// Whether it is a new filesystem with nothing in it.
+    fn is_empty_filesystem(&self) -> bool {
+        matches!(&self.source, Source::New { fstype, .. } if fstype.as_c_str() == c"tmpfs")
+    }
+
     /// The path on the host of a bind; empty for a new filesystem.
     #[must_use]
     pub fn source_text(&self) -> String {
@@ -81,6 +89,8 @@ pub enum Source {
         source: CString,
         /// Whether mounts below it come with it.
         extent: Extent,
+        /// Whether it is a directory for sure, so that nobody need look.
+        is_directory: bool,
     },
 }
 
@@ -127,7 +137,44 @@ pub(super) fn plan(
             steps.push(Step::Mount(Box::new(step(&key, mount, options, bundle)?)));
         }
     }
+    for index in 0..steps.len() {
+        let inside = fresh_parent(&steps, index);
+        if let Step::Mount(step) = &mut steps[index] {
+            step.inside = inside;
+        }
+    }
     Ok(steps)
+}
+
+/// The new tmpfs whose root is the directory `path` is in, when nothing that was mounted since can stand in the way: a
+/// symlink of the image may lead any mount anywhere, but not those in filesystems made here.
+pub(super) fn fresh(steps: &[Step], path: &str) -> Option<usize> {
+    let is_there = |step: &Step| matches!(step, Step::Mount(step) if clean(&step.target.display().to_string()) == path);
+    let made = steps.iter().rposition(is_there)?;
+    let is_empty = matches!(&steps[made], Step::Mount(step) if step.is_empty_filesystem());
+    (is_empty && is_undisturbed(&steps[made + 1..], path)).then_some(made)
+}
+
+fn fresh_parent(steps: &[Step], index: usize) -> Option<(usize, CString)> {
+    let Step::Mount(step) = &steps[index] else { return None };
+    let target = clean(&step.target.display().to_string());
+    let (parent, name) = target.rsplit_once('/').filter(|(parent, name)| !parent.is_empty() && !name.is_empty())?;
+    let made = fresh(&steps[..index], parent)?;
+    CString::new(name).ok().map(|name| (made, name))
+}
+
+/// Whether every step can only have been attached below `path`, or in another filesystem made here.
+fn is_undisturbed(since: &[Step], path: &str) -> bool {
+    let mut roots = vec![format!("{path}/")];
+    since.iter().all(|step| {
+        let Step::Mount(step) = step else { return true };
+        let target = clean(&step.target.display().to_string());
+        let is_safe = step.needs_real_directory || roots.iter().any(|root| target.starts_with(root.as_str()));
+        if is_safe && matches!(step.source, Source::New { .. }) {
+            roots.push(format!("{target}/"));
+        }
+        is_safe && !path.starts_with(&format!("{target}/")) && target != path
+    })
 }
 
 fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<MountStep, SpecError> {
@@ -145,7 +192,7 @@ fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<Mou
         // A bind keeps what its source has: clearing would make a read-only source writable. Access times are the
         // exception, since the field must be cleared to be set.
         attributes.clear &= attr::ATIME_MASK;
-        Source::Bind { source, extent }
+        Source::Bind { source, extent, is_directory: false }
     } else {
         if mount.fstype.is_empty() {
             return Err(invalid(key, "type must be given"));
@@ -178,6 +225,7 @@ fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<Mou
         propagation: options.propagation,
         is_readonly_last,
         needs_real_directory,
+        inside: None,
         described,
     })
 }
@@ -262,6 +310,7 @@ fn cgroup_step(key: &str, target: &str, source: Source, options: &Options) -> Re
         is_readonly_last: false,
         needs_real_directory: false,
         may_cover_proc: false,
+        inside: None,
         described: ("cgroup".to_owned(), target.to_owned()),
     })))
 }
@@ -269,7 +318,7 @@ fn cgroup_step(key: &str, target: &str, source: Source, options: &Options) -> Re
 fn bind_cgroup(key: &str, path: Option<&Path>) -> Result<Source, SpecError> {
     let path = path.ok_or_else(|| invalid(key, "the machine has no cgroup hierarchy"))?;
     let source = c_string(key, path.as_os_str().as_encoded_bytes())?;
-    Ok(Source::Bind { source, extent: Extent::Single })
+    Ok(Source::Bind { source, extent: Extent::Single, is_directory: true })
 }
 
 fn new_v1(key: &str, controllers: &[String]) -> Result<Source, SpecError> {
@@ -355,6 +404,8 @@ fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
         }
         if SUPERBLOCK.contains(&option.as_str()) {
             options.data.push((c_string(key, option.as_str())?, None));
+        } else if option == "newinstance" && mount.fstype == "devpts" {
+            // Every mount is one since Linux 4.7.
         } else {
             let (name, value) = match option.split_once('=') {
                 Some((name, value)) => (name, Some(c_string(key, value)?)),
@@ -460,6 +511,24 @@ mod tests {
         assert_eq!(step.recursive.set, attr::RDONLY);
         assert_eq!(step.propagation, Some((Propagation::Private, Extent::Recursive)));
         assert_eq!(step.target.display().to_string(), "/etc");
+    }
+
+    #[test]
+    fn what_lies_in_a_filesystem_just_made_is_attached_there() {
+        let list = r#"[{"destination":"/dev","type":"tmpfs"},{"destination":"/dev/pts","type":"devpts"},
+            {"destination":"/sys","type":"sysfs"},{"destination":"/dev/shm","type":"tmpfs"},
+            {"destination":"/data","type":"bind","source":"/a"},{"destination":"/dev/mqueue","type":"mqueue"}]"#;
+        let list: Vec<Mount> = serde_json::from_str(list).expect("parses");
+        let steps = plan(&list, Path::new("/b"), &hybrid(), &namespaces("")).expect("plans");
+        let inside: Vec<_> = steps
+            .iter()
+            .map(|step| match step {
+                Step::Mount(step) => step.inside.as_ref().map(|(made, name)| (*made, name.as_c_str())),
+                Step::Link { .. } => None,
+            })
+            .collect();
+        // After /data, which an image can make a symlink to /dev, nothing is known any more.
+        assert_eq!(inside, [None, Some((0, c"pts")), None, Some((0, c"shm")), None, None]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use corten_runtime_api::texts;
 use corten_sys::credentials::CapabilitySets;
 use corten_sys::descriptors::StringList;
 use corten_sys::rlimit::LIMITS;
+use corten_sys::status::OwnStatus;
 
 use super::{c_string, invalid};
 use crate::spec::{Capabilities, Process, SpecError};
@@ -86,6 +87,32 @@ pub struct Rlimit {
 pub struct Extra<'a> {
     /// Capabilities added to bounding, effective and permitted (`exec --cap`).
     pub capabilities: &'a [String],
+}
+
+impl ProcessPlan {
+    /// Refuses a capability that this process, which is to give it, does not have itself.
+    ///
+    /// # Errors
+    /// [`SpecError::Invalid`] with its name.
+    pub fn check_capabilities(&self, own: &OwnStatus) -> Result<(), SpecError> {
+        let sets = &self.capabilities;
+        for (name, wanted, held) in [
+            ("bounding", sets.bounding, own.bounding),
+            ("permitted", sets.permitted, own.permitted),
+            ("effective", sets.effective, own.permitted),
+            ("inheritable", sets.inheritable, own.bounding),
+            ("ambient", sets.ambient, own.permitted),
+        ] {
+            if wanted & !held != 0 {
+                let mut missing =
+                    caps::all().into_iter().filter(|capability| capability.bitmask() & wanted & !held != 0);
+                let missing = missing.next().map(|capability| capability.to_string()).unwrap_or_default();
+                let problem = format!("{missing}: the runtime does not have it itself");
+                return Err(invalid(format!("process.capabilities.{name}"), problem));
+            }
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, SpecError> {
@@ -206,6 +233,16 @@ mod tests {
             "effective":["CAP_CHOWN"],"permitted":["CAP_CHOWN"],"ambient":["CAP_CHOWN"]}}"#;
         let sets = planned(json).expect("plans").capabilities;
         assert_eq!((sets.bounding, sets.effective, sets.ambient), (1 << 5, 1, 0));
+    }
+
+    #[test]
+    fn a_capability_the_runtime_lacks_is_named() {
+        let json = r#"{"args":["a"],"cwd":"/","capabilities":{"bounding":["CAP_KILL","CAP_CHOWN"]}}"#;
+        let plan = planned(json).expect("plans");
+        let own = |bounding| OwnStatus { bounding, ..OwnStatus::UNKNOWN };
+        plan.check_capabilities(&own(1 << 5 | 1)).expect("it has both");
+        let error = plan.check_capabilities(&own(1)).expect_err("CAP_KILL is missing").to_string();
+        assert_eq!(error, "process.capabilities.bounding: CAP_KILL: the runtime does not have it itself");
     }
 
     #[test]

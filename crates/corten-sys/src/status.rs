@@ -1,0 +1,62 @@
+//! What /proc/self/status says about this process: what it ignores, and what it may give away.
+
+use crate::files;
+
+/// Bits by number, the lowest first: signal 1, capability 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnStatus {
+    /// Signals that are ignored: an exec hands that on, and resets those that are caught.
+    pub ignored_signals: u64,
+    /// Capabilities that an execve can give.
+    pub bounding: u64,
+    /// Capabilities that can be made effective.
+    pub permitted: u64,
+    /// Capabilities that survive an ordinary execve.
+    pub ambient: u64,
+}
+
+impl OwnStatus {
+    /// Nothing is known: every signal may be ignored, and every capability may be there.
+    pub const UNKNOWN: Self =
+        Self { ignored_signals: u64::MAX, bounding: u64::MAX, permitted: u64::MAX, ambient: u64::MAX };
+
+    /// Reads the file, with three system calls; [`Self::UNKNOWN`] where there is none.
+    #[must_use]
+    pub fn read() -> Self {
+        files::read_small(c"/proc/self/status").map_or(Self::UNKNOWN, |text| parse(&text))
+    }
+}
+
+fn parse(text: &[u8]) -> OwnStatus {
+    let bits = |name: &[u8]| {
+        let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name));
+        let text = line.and_then(|line| std::str::from_utf8(line).ok());
+        text.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(u64::MAX)
+    };
+    OwnStatus {
+        ignored_signals: bits(b"SigIgn:"),
+        bounding: bits(b"CapBnd:"),
+        permitted: bits(b"CapPrm:"),
+        ambient: bits(b"CapAmb:"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_read_by_name() {
+        let text = b"Name:\ta\nSigIgn:\t0000000000001000\nCapPrm:\t00000000a80425fb\nCapBnd:\t1\nCapAmb:\t2\n";
+        assert_eq!(
+            parse(text),
+            OwnStatus { ignored_signals: 1 << 12, bounding: 1, permitted: 0xa804_25fb, ambient: 2 }
+        );
+        assert_eq!(parse(b""), OwnStatus::UNKNOWN);
+    }
+
+    #[test]
+    fn rust_ignores_broken_pipes() {
+        assert_eq!(OwnStatus::read().ignored_signals >> 12 & 1, 1);
+    }
+}
