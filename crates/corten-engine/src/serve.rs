@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,9 +20,6 @@ use crate::errors::{EngineError, Result};
 use crate::execs;
 use crate::http;
 use crate::store;
-
-/// Time the first answers wait for the link; then readers get what the files say, and changes wait on.
-const SETTLE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
@@ -43,7 +39,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let engine = Arc::new(Engine::open(config, programs)?);
     execs::restore::restore(&engine);
 
-    // The sockets are there first: clients connect, and are answered as soon as the link is there.
+    // The sockets are there first. Who asks about containers is answered when each was looked at.
     let listeners = engine.config.hosts.iter().map(|socket| listen(socket)).collect::<Result<Vec<_>>>()?;
     let (stop, stopped) = watch::channel(false);
     let supervisor = match engine.config.containerd {
@@ -53,8 +49,6 @@ pub async fn serve(config: Config) -> Result<()> {
     let link = tokio::spawn(link::keep(Arc::clone(&engine)));
     let data_root = engine.config.data_root.clone();
     tokio::task::spawn_blocking(move || store::sweep(&data_root));
-    // A first answer shows what is, not what was written down before a crash; but nobody waits long.
-    let _ = tokio::time::timeout(SETTLE_PATIENCE, engine.containerd.linked()).await;
     let serve = |listener| tokio::spawn(http::server::serve(listener, Arc::clone(&engine)));
     let servers: Vec<_> = listeners.into_iter().map(serve).collect();
     info!(id = engine.id, "engine serves");

@@ -1,6 +1,6 @@
 //! Engine and supervisor are killed; containers are not.
 
-use integration_tests::{DEADLINE, send_signal, wait_for};
+use integration_tests::{DEADLINE, Kind, Stack, send_signal, wait_for};
 use serde_json::{Value, json};
 
 use crate::{busybox, delete, engine, expect, get, post, start, state, wait_for_exit};
@@ -50,6 +50,31 @@ fn a_supervisor_that_is_killed_is_started_again() {
         expect(delete(&stack, "/containers/another?force=1"), 204);
     }
     expect(post(&stack, "/containers/lives/stop?t=0", &Value::Null), 204);
+}
+
+/// What the files say is old when the engine comes up: who asks about containers waits for the first
+/// look at their tasks, everybody else is answered at once.
+#[test]
+fn the_first_answers_about_containers_are_true() {
+    let mut stack = Stack::start(Kind::OursOnContainerd);
+    stack.load_busybox();
+    let id = start(&stack, "dies", &busybox(&["sleep", "1000"]));
+    let pid = u32::try_from(state(&stack, &id)["Pid"].as_u64().unwrap()).unwrap();
+    stack.kill();
+    assert!(send_signal(pid, "KILL"));
+    // Waits for the answer to a ping, which comes without anybody below.
+    stack.restart_engine();
+    expect(get(&stack, "/version"), 200);
+    let api = stack.api();
+    let asked = ["/containers/json?all=1".to_owned(), format!("/containers/{id}/json")].map(|path| {
+        let api = api.clone();
+        std::thread::spawn(move || api.get(&path).unwrap().json())
+    });
+    stack.restart_supervisor();
+    let [listed, inspected] = asked.map(|asked| asked.join().unwrap());
+    assert_eq!(listed[0]["State"], "exited", "{listed}");
+    assert_eq!((&inspected["State"]["Status"], &inspected["State"]["ExitCode"]), (&json!("exited"), &json!(137)));
+    expect(delete(&stack, &format!("/containers/{id}")), 204);
 }
 
 /// A client that waited when the engine died asks the next one, which may have removed the container by then.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use corten_containerd_api::{Client, Presence};
 use corten_types::ErrorKind;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::errors::{EngineError, Result};
@@ -24,6 +25,10 @@ pub struct Containerd {
     client: Client,
     presence: Arc<Presence>,
     linked: watch::Sender<bool>,
+    /// Whether there was a link ever.
+    settled: watch::Sender<bool>,
+    /// Until when the first link is waited for.
+    settled_by: Instant,
 }
 
 impl std::ops::Deref for Containerd {
@@ -43,7 +48,14 @@ impl Containerd {
         let presence = Arc::new(Presence::default());
         let client = Client::connect_patiently(address, namespace, Arc::clone(&presence))
             .map_err(|error| EngineError::invalid(error.to_string()))?;
-        Ok(Self { address: address.to_owned(), client, presence, linked: watch::Sender::new(false) })
+        Ok(Self {
+            address: address.to_owned(),
+            client,
+            presence,
+            linked: watch::Sender::new(false),
+            settled: watch::Sender::new(false),
+            settled_by: Instant::now() + LINK_PATIENCE,
+        })
     }
 
     /// Its socket.
@@ -68,6 +80,18 @@ impl Containerd {
 
     pub(super) fn set_linked(&self, linked: bool) {
         self.linked.send_replace(linked);
+        if linked {
+            self.settled.send_replace(true);
+        }
+    }
+
+    /// Waits until every container has been looked at for the first time since the engine came up: what
+    /// its files say may be older than what has happened meanwhile. Twenty seconds after that, what is
+    /// written down has to do.
+    pub async fn settled(&self) {
+        let mut settled = self.settled.subscribe();
+        // The sender lives as long as we.
+        let _ = tokio::time::timeout_at(self.settled_by, settled.wait_for(|settled| *settled)).await;
     }
 
     /// Waits for the link; a change must not start without it, as its events would be lost.

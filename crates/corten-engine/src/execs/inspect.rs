@@ -20,10 +20,6 @@ use crate::errors::Result;
 pub async fn inspect(engine: &Arc<Engine>, id: &str) -> Result<ExecInspect> {
     let exec = engine.execs.find(id)?;
     engine.containers.find(&exec.container_id)?;
-    if exec.is_adopted && exec.phase() == Phase::Starting {
-        // How far it is shows with the link; without one it is told as it was written down.
-        let _ = engine.containerd.linked().await;
-    }
     if matches!(exec.phase(), Phase::Running { .. })
         && let Ok(Reality::Stopped(exit)) = task::look(engine, &exec).await
     {

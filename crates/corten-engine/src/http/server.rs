@@ -108,6 +108,9 @@ async fn route(engine: &Arc<Engine>, mut request: hyper::Request<Incoming>) -> R
     let Some((route, params)) = routes::find(request.method(), path) else {
         return Err(EngineError::not_found(PAGE_NOT_FOUND));
     };
+    if route.is_about_containers() {
+        engine.containerd.settled().await;
+    }
     let request = Request::new(api_version, params, request, upgrade);
     // In a task of its own: a client that disconnects never cancels a change half way, and a defect
     // in one handler costs that answer only.

@@ -36,6 +36,13 @@ pub struct Route {
     pub handler: fn(Arc<Engine>, Request) -> Handled,
 }
 
+impl Route {
+    /// Whether its answer depends on what containers do.
+    pub fn is_about_containers(&self) -> bool {
+        ["/containers/", "/exec/"].iter().any(|start| self.pattern.starts_with(start))
+    }
+}
+
 macro_rules! routes {
     ($($method:ident $pattern:literal => $handler:path,)*) => {
         &[$(Route {
