@@ -3,6 +3,7 @@
 //!
 //! The texts are searched for the capability's name. One that is found without being given only costs time.
 
+use std::fs;
 use std::path::Path;
 
 use corten_runtime_api::arguments::Command;
@@ -20,7 +21,7 @@ pub(crate) fn of(root: &Path, command: &Command) -> Container {
         // The container's own processes reach the entering one: what they hold counts, and is in their configuration.
         Command::Exec(exec) => {
             exec.caps.iter().any(|capability| capability.as_bytes() == NAME)
-                || exec.process.as_deref().is_some_and(names_it)
+                || exec.process.as_deref().is_some_and(|path| is_no_file(path) || names_it(path))
                 || names_it(&root.join(&exec.id).join("state.json"))
         }
         _ => false,
@@ -30,6 +31,11 @@ pub(crate) fn of(root: &Path, command: &Command) -> Container {
 
 fn bundle(directory: Option<&Path>) -> std::path::PathBuf {
     directory.unwrap_or(Path::new(".")).join("config.json")
+}
+
+/// What can be read only once, such as a pipe, is left to whoever needs it, and taken for the stronger case.
+fn is_no_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// A file that cannot be read is reported by whoever needs it.

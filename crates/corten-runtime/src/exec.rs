@@ -15,7 +15,7 @@ use corten_sys::{descriptors, pidfd::PidFd};
 use crate::container::{Container, Status};
 use crate::foreground::{self, Relay};
 use crate::home;
-use crate::init::{ExecKit, Init, InitError, spawn_exec};
+use crate::init::{ExecKit, Init, InitError, about_process, spawn_exec};
 use crate::plan::{self, Extra, KINDS, ProcessPlan, StandardStreams};
 use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
 use crate::state_dir::{Record, StateError};
@@ -98,7 +98,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     let relay = Relay::prepare(own_end, plan.terminal).map_err(ExecError::Wait)?;
     let pid = process.pid().unsigned_abs();
     let released = process.release()?;
-    released.executed(&plan)?;
+    released.executed(|fault| about_process(&plan, fault))?;
     if arguments.detach {
         return Ok(0);
     }

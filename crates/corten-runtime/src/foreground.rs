@@ -28,6 +28,8 @@ impl Relay {
         let mut relay = Self { signals, master: None, before: None };
         if let Some(console) = console.filter(|_| terminal) {
             let (_, master) = console::receive_from(&console)?;
+            // What the container writes ends at the user's terminal, which makes the line ends itself.
+            termios::apply(&master, &termios::settings(&master)?.with_plain_newlines())?;
             relay.before = raw_mode()?;
             copy_size(master.as_fd());
             relay.master = Some(master);
@@ -44,10 +46,10 @@ impl Drop for Relay {
     }
 }
 
-/// Raw mode for the user's terminal; output is still processed, so that messages of ours begin at the left.
+/// Raw mode for what the user types; output is still processed, so that every line begins at the left.
 fn raw_mode() -> io::Result<Option<Settings>> {
     let Ok(before) = termios::settings(STANDARD_STREAMS[0]) else { return Ok(None) };
-    termios::apply(STANDARD_STREAMS[0], &before.to_raw())?;
+    termios::apply(STANDARD_STREAMS[0], &before.to_raw_input())?;
     Ok(Some(before))
 }
 

@@ -15,11 +15,14 @@ use crate::spec::Process;
 /// How much of /etc/passwd is looked at: an image can make it as large as it likes.
 const PASSWD_MAX_BYTES: u64 = 1 << 20;
 
-/// Adds `HOME` to the environment when it is not there; `/` for a user nobody knows.
+/// Adds `HOME` to the environment when it is not there, or empty; `/` for a user nobody knows.
 pub(crate) fn complete(process: &mut Process, root: BorrowedFd<'_>) {
-    if process.env.iter().any(|variable| variable.starts_with("HOME=")) {
+    // The last one counts; an empty one is as good as none.
+    let given = process.env.iter().rev().find_map(|variable| variable.strip_prefix("HOME="));
+    if given.is_some_and(|home| !home.is_empty()) {
         return;
     }
+    process.env.retain(|variable| !variable.starts_with("HOME="));
     let home = passwd(root).and_then(|passwd| find(&passwd, process.user.uid)).unwrap_or_else(|| "/".to_owned());
     process.env.push(format!("HOME={home}"));
 }

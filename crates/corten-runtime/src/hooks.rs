@@ -21,7 +21,7 @@ use std::os::fd::AsFd;
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
     /// It could not be started.
-    #[error("error running {kind} hook #{index} {path}: {source}")]
+    #[error("error running {kind} hook #{index}: {path}: {source}")]
     Start {
         /// Which list.
         kind: &'static str,
@@ -33,7 +33,7 @@ pub enum HookError {
         source: io::Error,
     },
     /// It ended with another status than 0.
-    #[error("error running {kind} hook #{index} {path}: {status}, stderr: {stderr}")]
+    #[error("error running {kind} hook #{index}: {path}: {status}, stderr: {stderr}")]
     Failed {
         /// Which list.
         kind: &'static str,
@@ -47,7 +47,7 @@ pub enum HookError {
         stderr: String,
     },
     /// It did not end in time and was killed.
-    #[error("error running {kind} hook #{index} {path}: hook ran past specified timeout of {seconds} s")]
+    #[error("error running {kind} hook #{index}: {path}: hook ran past specified timeout of {seconds} s")]
     TimedOut {
         /// Which list.
         kind: &'static str,

@@ -42,12 +42,14 @@ pub enum KillError {
 /// [`KillError`].
 pub fn kill(root: &Path, arguments: &Kill) -> Result<(), KillError> {
     let signal = match arguments.signal.as_deref() {
-        None | Some("") => Signal::TERM,
-        Some(text) => text.parse().map_err(|_| KillError::Signal(text.to_owned()))?,
+        None | Some("") => Some(Signal::TERM),
+        // Asks only whether there is somebody to signal (kill(2)).
+        Some("0") => None,
+        Some(text) => Some(text.parse().map_err(|_| KillError::Signal(text.to_owned()))?),
     };
     let container = Container::load(root, &arguments.id)?;
     let cgroup = container.record.cgroup();
-    let is_kill = signal == Signal::KILL;
+    let is_kill = signal == Some(Signal::KILL);
     if is_kill && !container.record.has_own_pids {
         // Without a pid namespace the end of the first process does not end the others.
         let had_processes = !cgroup.processes()?.is_empty();
@@ -58,6 +60,7 @@ pub fn kill(root: &Path, arguments: &Kill) -> Result<(), KillError> {
     else {
         return if arguments.all { Ok(()) } else { Err(KillError::NotRunning) };
     };
+    let Some(signal) = signal else { return Ok(()) };
     let pid = container.record.init_process_pid;
     match init.send(signal) {
         Err(error) if error.raw_os_error() == Some(ESRCH) => return Err(KillError::NotRunning),

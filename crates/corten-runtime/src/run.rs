@@ -13,7 +13,7 @@ use crate::create::{Attachment, CreateError, Made, make};
 use crate::delete::{self, DeleteError};
 use crate::foreground::{self, Relay};
 use crate::hooks;
-use crate::init::InitError;
+use crate::init::{InitError, about_init};
 use crate::notify::Notify;
 
 /// Why a container could not be run.
@@ -55,7 +55,7 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     let notify = caller.notify_socket.as_deref().map(|host| Notify::bind(&directory, host));
     let notify = notify.transpose().map_err(RunError::Notify)?;
     let released = init.release()?;
-    released.executed(&plan.process)?;
+    released.executed(|fault| about_init(&plan, fault))?;
     cgroup.keep();
     directory.keep();
     let state = hooks::State { status: "running", pid: record.init_process_pid, record: &record };

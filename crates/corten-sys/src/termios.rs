@@ -42,6 +42,22 @@ impl Settings {
         Self(raw)
     }
 
+    /// As [`Settings::to_raw`], but with output processed as it is now.
+    #[must_use]
+    pub fn to_raw_input(&self) -> Self {
+        let mut raw = self.to_raw();
+        raw.0.output_flags = self.0.output_flags;
+        raw
+    }
+
+    /// The same with newlines passed on as they are, without a carriage return before them (ONLCR).
+    #[must_use]
+    pub fn with_plain_newlines(&self) -> Self {
+        let mut plain = self.0.clone();
+        plain.output_flags.remove(termios::OutputFlags::ONLCR);
+        Self(plain)
+    }
+
     /// Whether typed characters are shown.
     #[must_use]
     pub fn echoes(&self) -> bool {

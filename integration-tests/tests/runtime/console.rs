@@ -112,3 +112,17 @@ fn the_pidfd_socket_gets_a_handle_on_the_process() {
     let _ = host.run(&["delete", "web"]).ok();
     host.assert_clean();
 }
+
+#[test]
+fn lines_end_as_the_container_wrote_them() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["sh", "-c", "echo one; echo two"], |config| {
+        set(config, "/process/terminal", json!(true));
+    });
+    // Into a pipe, which unlike a terminal adds nothing.
+    assert_eq!(host.run(&["run", "--bundle", text(&bundle), "web"]).ok().stdout, "one\ntwo\n");
+    let _ = host.sleeping("other", |_| {});
+    assert_eq!(host.run(&["exec", "--tty", "other", "echo", "three"]).ok().stdout, "three\n");
+    let _ = host.run(&["delete", "-f", "other"]).ok();
+    host.assert_clean();
+}

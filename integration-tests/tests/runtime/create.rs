@@ -69,11 +69,13 @@ fn a_verb_on_the_wrong_status_says_so() {
         assert!(ran.stderr.contains(said), "{arguments:?}: {ran:?}");
     }
     let _ = host.run(&["delete", "--force", "nobody"]).ok();
+    let _ = host.run(&["kill", "web", "0"]).ok(); // asks only whether it is there
     let _ = host.run(&["kill", "web", "9"]).ok();
     host.wait_for_status("web", "stopped");
     for (arguments, said) in [
         (&["start", "web"][..], "cannot start a container that has stopped"),
         (&["kill", "web"], "container not running"),
+        (&["kill", "web", "0"], "container not running"),
         (&["exec", "web", "true"], "cannot exec in a stopped container"),
     ] {
         let ran = host.run(arguments);

@@ -58,6 +58,7 @@ fn proc_and_sys_are_mounted_on_real_directories_only() {
         symlink("/elsewhere", bundle.join("rootfs").join(name)).expect("the bundle is ours");
         let ran = host.run(&["run", "--bundle", text(&bundle), "web"]);
         assert_eq!(ran.code, 1, "{name}: {ran:?}");
+        assert!(ran.stderr.contains("must be mounted on ordinary directory"), "{name}: {ran:?}");
         host.assert_clean();
     }
 }
@@ -163,5 +164,15 @@ fn a_target_exchanged_while_it_is_mounted_stays_inside() {
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     swapping.join().expect("it does not panic");
     assert_eq!(fs::read_dir(&victim).expect("it is there").count(), 0);
+    host.assert_clean();
+}
+
+#[test]
+fn a_path_is_masked_once_however_often_it_is_named() {
+    let host = Host::new();
+    let ran = host.run_script("web", "grep -c ' /etc/passwd ' /proc/self/mountinfo; wc -c < /etc/passwd", |config| {
+        config["linux"]["maskedPaths"] = json!(["/etc/passwd", "/etc//passwd", "/etc/passwd"]);
+    });
+    assert_eq!(ran.ok().stdout, "1\n0\n");
     host.assert_clean();
 }

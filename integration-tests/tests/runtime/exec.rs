@@ -91,3 +91,18 @@ fn a_detached_process_goes_on_and_its_pid_is_written() {
     let _ = host.run(&["delete", "-f", "web"]).ok();
     host.assert_clean();
 }
+
+#[test]
+fn a_process_can_be_given_through_a_pipe() {
+    let host = Host::new();
+    let _ = host.sleeping("web", |_| {});
+    let file = host.root.join("process.json");
+    std::fs::write(&file, r#"{"args":["echo","from a pipe"],"cwd":"/","env":["PATH=/bin"]}"#).expect("it is writable");
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", r#"exec "$0" --root "$1" exec --process <(cat "$2") web"#]);
+    shell.arg(integration_tests::programs::path("corten-runtime")).arg(host.state()).arg(&file);
+    let output = shell.output().expect("bash starts");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "from a pipe\n", "{output:?}");
+    let _ = host.run(&["delete", "-f", "web"]).ok();
+    host.assert_clean();
+}

@@ -47,7 +47,7 @@ fn a_hook_that_fails_or_takes_too_long_undoes_the_container() {
     for (name, script, timeout, said) in [
         ("createRuntime", "echo no good >&2; exit 3", 5, "stderr: no good"),
         ("prestart", "exec sleep 100", 1, "hook ran past specified timeout of 1 s"),
-        ("poststart", "exit 1", 5, "error running poststart hook #0 /bin/sh"),
+        ("poststart", "exit 1", 5, "error running poststart hook #0: /bin/sh: exit status: 1"),
     ] {
         let ran = host.run_script(name, "sleep 1000", |config| {
             config["hooks"][name] = json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin"], "timeout": timeout}]);
@@ -90,10 +90,10 @@ fn a_failing_hook_of_the_container_is_named() {
     for (name, hook, said) in [
         (
             "one",
-            json!([{"path": "/bin/sh", "args": ["sh", "-c", "exit 3"]}]),
-            "createContainer hook #0 /bin/sh: it ended with a failure",
+            json!([{"path": "/bin/sh", "args": ["sh", "-c", "echo no good >&2; exit 3"]}]),
+            "createContainer hook #0: /bin/sh: exit status: 3, output: no good",
         ),
-        ("two", json!([{"path": "/nope"}]), "createContainer hook #0 /nope: exit status 127"),
+        ("two", json!([{"path": "/nope"}]), "createContainer hook #0: /nope: exit status: 127"),
         (
             "three",
             json!([{"path": "/bin/sleep", "args": ["sleep", "100"], "timeout": 1}]),
@@ -118,4 +118,23 @@ fn a_hook_sees_the_containers_namespaces_by_its_pid() {
             json!([{"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"]}]);
     });
     assert_eq!(ran.ok().stdout, fs::read_to_string(&file).expect("the hook ran"));
+}
+
+#[test]
+fn a_start_hook_without_an_environment_has_the_processs_and_its_output_is_told() {
+    let host = Host::new();
+    let hook = |script: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", script]}]);
+    let environment = |config: &mut serde_json::Value| config["process"]["env"] = json!(["PATH=/bin", "A=1", "A=2"]);
+    let ran = host.run_script("web", "true", |config| {
+        environment(config);
+        config["hooks"] = json!({"startContainer": hook("echo loud; test \"$A\" = 2 && test -n \"$HOME\"")});
+    });
+    assert_eq!(ran.ok().stdout, "", "what a hook says is not the container's output");
+    let ran = host.run_script("bad", "true", |config| {
+        environment(config);
+        config["hooks"] = json!({"startContainer": hook("echo it is $A; exit 9")});
+    });
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("startContainer hook #0: /bin/sh: exit status: 9, output: it is 2"), "{ran:?}");
+    host.assert_clean();
 }

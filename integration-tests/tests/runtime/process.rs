@@ -141,3 +141,21 @@ fn an_administrators_runtime_is_protected_too() {
     assert!(ran.stdout.contains("refused"), "{ran:?}");
     host.assert_clean();
 }
+
+#[test]
+fn a_variable_is_set_once_and_home_is_never_empty() {
+    let host = Host::new();
+    for (name, given, expected) in [
+        ("twice", json!(["PATH=/bin", "A=1", "B=2", "A=3"]), "PATH=/bin\nB=2\nA=3\nHOME=/root\n"),
+        ("empty", json!(["PATH=/bin", "HOME=/first", "HOME="]), "PATH=/bin\nHOME=/root\n"),
+        ("given", json!(["HOME=", "PATH=/bin", "HOME=/own"]), "PATH=/bin\nHOME=/own\n"),
+    ] {
+        let bundle = host.bundle(name, &["env"], |config| config["process"]["env"] = given);
+        assert_eq!(host.run(&["run", "--bundle", crate::text(&bundle), name]).ok().stdout, expected, "{name}");
+    }
+    for (name, given, said) in [("a", "NONE", "holds no '='"), ("b", "=x", "has no name")] {
+        let ran = host.run_script(name, "true", |config| config["process"]["env"] = json!([given]));
+        assert!(ran.code == 1 && ran.stderr.contains(said), "{ran:?}");
+    }
+    host.assert_clean();
+}

@@ -16,5 +16,7 @@ mod run;
 mod sentence;
 pub mod spawn;
 
+pub(crate) use sentence::{about_init, about_process};
+
 pub use exec::{ExecKit, spawn_exec};
 pub use spawn::{Init, InitError, Kit, spawn};

@@ -141,7 +141,7 @@ const OPERATIONS: [Operation; 8] = [
 ];
 
 /// The longest message of the kernel that is carried: a fault stays small enough to return by value.
-const MESSAGE_BYTES: usize = 96;
+pub(super) const MESSAGE_BYTES: usize = 96;
 
 /// A failure in the child.
 #[derive(Debug, Clone, Copy)]

@@ -15,7 +15,7 @@ pub fn errno_text(error: &io::Error) -> String {
 }
 
 /// The sentence about a container's first process.
-pub(super) fn about_init(plan: &Plan, fault: &Fault) -> String {
+pub(crate) fn about_init(plan: &Plan, fault: &Fault) -> String {
     let index = fault.index as usize;
     let why = errno_text(&fault.error());
     let inside = |path: &corten_sys::openat2::InRootfs| path.display().to_string();
@@ -55,7 +55,7 @@ fn about_hook(plan: &Plan, fault: &Fault) -> String {
     let path = hooks.get(fault.index as usize).map(|hook| hook.path.to_string_lossy()).unwrap_or_default();
     let said = fault.message();
     let why = if said.is_empty() { errno_text(&fault.error()) } else { said };
-    format!("error running {kind} hook #{} {path}: {why}", fault.index)
+    format!("error running {kind} hook #{}: {path}: {why}", fault.index)
 }
 
 fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
@@ -66,7 +66,14 @@ fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
         }
         Step::Mount(step) => (&step.described.0, &step.described.1, step.source_text()),
     };
+    let is_no_directory = matches!(fault.errno, ELOOP | ENOTDIR);
     let doing = match fault.operation {
+        // runc's sentence, which its suite asserts.
+        Operation::Target if is_no_directory && step_is_kernel_filesystem(plan, fault) => {
+            return format!(
+                "error mounting {kind:?} to rootfs at {destination:?}: filesystem {kind:?} must be mounted on ordinary directory"
+            );
+        }
         Operation::Target => format!("create mount target {destination:?}"),
         Operation::Source => format!("stat {source}"),
         Operation::Option => "set options".to_owned(),
@@ -80,8 +87,15 @@ fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
     format!("error mounting {described:?} to rootfs at {destination:?}: {doing}: {why}{said}")
 }
 
+fn step_is_kernel_filesystem(plan: &Plan, fault: &Fault) -> bool {
+    matches!(plan.steps.get(fault.index as usize), Some(Step::Mount(step)) if step.needs_real_directory)
+}
+
+const ENOTDIR: i32 = 20;
+const ELOOP: i32 = 40;
+
 /// The sentence about any process: the first one's last stages, and an exec.
-pub(super) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
+pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
     let why = errno_text(&fault.error());
     let name = &process.program.name;
     let what = match fault.stage {

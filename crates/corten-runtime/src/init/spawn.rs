@@ -273,14 +273,15 @@ pub struct Released {
 
 impl Released {
     /// Waits until the program is executed: the socket closes then. For a child that does not wait for start.
+    /// `explain` makes the sentence of a fault.
     ///
     /// # Errors
     /// The sentence of a failure to execute.
-    pub fn executed(&self, process: &ProcessPlan) -> Result<(), InitError> {
+    pub(crate) fn executed(&self, explain: impl Fn(&report::Fault) -> String) -> Result<(), InitError> {
         match report::receive(self.socket.as_fd()).map_err(spawn_error("hear from the process"))? {
             Some(Report::Failed(fault)) => {
                 let _ = self.pidfd.wait(); // it has ended; who reaps it does not matter
-                Err(InitError::Child(super::sentence::about_process(process, &fault)))
+                Err(InitError::Child(explain(&fault)))
             }
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use corten_sys::descriptors::StringList;
 
+use super::process::environment;
 use super::{c_string, invalid};
 use crate::spec::{Hook, SpecError};
 
@@ -21,11 +22,13 @@ pub struct ContainerHook {
     pub timeout_ms: Option<i32>,
 }
 
-pub(super) fn plan(kind: &str, hooks: &[Hook]) -> Result<Vec<ContainerHook>, SpecError> {
-    hooks.iter().enumerate().map(|(index, hook)| one(&format!("hooks.{kind}[{index}]"), hook)).collect()
+/// Hooks of the list `kind`. One without an environment gets `inherited`: runc's startContainer hooks have that of the
+/// container's process, and images rely on it.
+pub(super) fn plan(kind: &str, hooks: &[Hook], inherited: &[String]) -> Result<Vec<ContainerHook>, SpecError> {
+    hooks.iter().enumerate().map(|(index, hook)| one(&format!("hooks.{kind}[{index}]"), hook, inherited)).collect()
 }
 
-fn one(key: &str, hook: &Hook) -> Result<ContainerHook, SpecError> {
+fn one(key: &str, hook: &Hook, inherited: &[String]) -> Result<ContainerHook, SpecError> {
     if !hook.path.starts_with('/') {
         return Err(invalid(key, format!("{:?} is not an absolute path", hook.path)));
     }
@@ -36,7 +39,7 @@ fn one(key: &str, hook: &Hook) -> Result<ContainerHook, SpecError> {
     Ok(ContainerHook {
         path,
         arguments: StringList::new(arguments),
-        environment: StringList::new(list(&hook.env)?),
+        environment: StringList::new(if hook.env.is_empty() { environment(inherited)? } else { list(&hook.env)? }),
         timeout_ms: timeout.map(|seconds| i32::try_from(seconds.saturating_mul(1000)).unwrap_or(i32::MAX)),
     })
 }

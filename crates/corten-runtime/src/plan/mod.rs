@@ -104,7 +104,7 @@ impl Plan {
             } else {
                 Some(devices::plan(&spec.linux.devices, namespaces.has_own_users())?)
             },
-            masked: in_rootfs("linux.maskedPaths", &spec.linux.masked_paths)?,
+            masked: masked(&spec.linux.masked_paths)?,
             readonly: in_rootfs("linux.readonlyPaths", &spec.linux.readonly_paths)?,
             sysctls: sysctls(spec, &namespaces)?,
             hostname: name("hostname", &spec.hostname, &namespaces)?,
@@ -115,8 +115,8 @@ impl Plan {
                 ..process::plan(process, &Extra::default())?
             },
             limits: cgroup::limits(&spec.linux.resources)?,
-            create_container: hooks::plan("createContainer", &spec.hooks.create_container)?,
-            start_container: hooks::plan("startContainer", &spec.hooks.start_container)?,
+            create_container: hooks::plan("createContainer", &spec.hooks.create_container, &[])?,
+            start_container: hooks::plan("startContainer", &spec.hooks.start_container, &process.env)?,
             namespaces,
         })
     }
@@ -136,6 +136,21 @@ pub(crate) fn invalid(key: impl Into<String>, problem: impl Into<String>) -> Spe
 
 pub(crate) fn c_string(key: &str, text: impl Into<Vec<u8>>) -> Result<CString, SpecError> {
     CString::new(text).map_err(|_| invalid(key, "holds a NUL byte"))
+}
+
+/// Each path once: a second mask would only hide the first.
+fn masked(paths: &[String]) -> Result<Vec<InRootfs>, SpecError> {
+    let mut cleaned: Vec<String> = Vec::with_capacity(paths.len());
+    let is_first = |path: &&String| {
+        let path = mounts::clean(path);
+        let is_new = !cleaned.contains(&path);
+        if is_new {
+            cleaned.push(path);
+        }
+        is_new
+    };
+    let paths: Vec<String> = paths.iter().filter(is_first).cloned().collect();
+    in_rootfs("linux.maskedPaths", &paths)
 }
 
 fn in_rootfs(key: &str, paths: &[String]) -> Result<Vec<InRootfs>, SpecError> {

@@ -231,7 +231,7 @@ fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<Mou
 }
 
 /// The path without `.` and `..`, as runc cleans it: `..` is taken literally, before any symlink is looked at.
-fn clean(path: &str) -> String {
+pub(super) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

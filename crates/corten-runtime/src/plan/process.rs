@@ -126,7 +126,7 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
     Ok(ProcessPlan {
         program: program(name, &process.env)?,
         arguments: StringList::new(list("process.args", &process.args)?),
-        environment: StringList::new(list("process.env", &process.env)?),
+        environment: StringList::new(environment(&process.env)?),
         cwd: c_string("process.cwd", process.cwd.as_str())?,
         uid: process.user.uid,
         gid: process.user.gid,
@@ -142,6 +142,22 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         preserve_fds: 0,
         streams: StandardStreams::default(),
     })
+}
+
+/// The variables in order, each once: the last value of a name counts, as in a shell.
+pub(super) fn environment(variables: &[String]) -> Result<Vec<CString>, SpecError> {
+    let key = "process.env";
+    let mut kept: Vec<(&str, &str)> = Vec::with_capacity(variables.len());
+    for variable in variables.iter().rev() {
+        let (name, _) = variable.split_once('=').ok_or_else(|| invalid(key, format!("{variable:?} holds no '='")))?;
+        if name.is_empty() {
+            return Err(invalid(key, format!("{variable:?} has no name")));
+        }
+        if !kept.iter().any(|(known, _)| *known == name) {
+            kept.push((name, variable));
+        }
+    }
+    kept.iter().rev().map(|(_, variable)| c_string(key, *variable)).collect()
 }
 
 fn program(name: &str, environment: &[String]) -> Result<Program, SpecError> {
