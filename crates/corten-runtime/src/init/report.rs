@@ -71,6 +71,8 @@ pub enum Stage {
     Hook,
     /// Executing the program.
     Execute,
+    /// Entering an AppArmor profile.
+    Confine,
 }
 
 /// What about it failed.
@@ -95,7 +97,7 @@ pub enum Operation {
     Owner,
 }
 
-const STAGES: [Stage; 31] = [
+const STAGES: [Stage; 32] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -127,6 +129,7 @@ const STAGES: [Stage; 31] = [
     Stage::Wait,
     Stage::Hook,
     Stage::Execute,
+    Stage::Confine,
 ];
 
 const OPERATIONS: [Operation; 8] = [
