@@ -8,7 +8,6 @@
 
 pub mod arguments;
 pub mod argv;
-pub mod completion;
 pub mod console;
 mod flags;
 pub mod help;

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use corten_cgroups::{Cgroup, CgroupError, Created, Host};
 use corten_runtime_api::arguments::Create;
 use corten_runtime_api::{console, pid_file, texts};
-use corten_sys::{apparmor, descriptors, files, status::OwnStatus, syscall::HERE};
+use corten_sys::{descriptors, files, status::OwnStatus, syscall::HERE};
 
 use crate::caller::Caller;
 use crate::clock;
 use crate::home;
 use crate::hooks::{self, HookError};
 use crate::init::spawn::{Options, ParentHooks};
-use crate::init::{Init, InitError, spawn};
+use crate::init::{Asker, Init, InitError, send_listener, spawn};
 use crate::notify;
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
@@ -145,7 +145,6 @@ pub(crate) fn make(
     if attachment == Attachment::Foreground {
         plan.process.streams = StandardStreams::PipesOnly;
     }
-    plan.process.check_security(apparmor::is_enabled)?;
     let own = OwnStatus::read();
     if !plan.namespaces.has_own_users() {
         plan.process.check_capabilities(&own)?;
@@ -186,7 +185,8 @@ pub(crate) fn make(
         own,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
     };
-    let init = spawn(&plan, &cgroup.cgroup, options, &SpecHooks { hooks: &spec.hooks, record: &record })?;
+    let parent = Parent { hooks: &spec.hooks, record: &record, plan: &plan };
+    let init = spawn(&plan, &cgroup.cgroup, options, &parent)?;
     init.limit(&plan.process)?;
     complete(&mut record, &init, &plan);
     directory.save(&record)?;
@@ -194,13 +194,14 @@ pub(crate) fn make(
     Ok(Made { directory, record, init, plan, cgroup })
 }
 
-/// Hooks of the spec, run while the process waits.
-struct SpecHooks<'a> {
+/// What is done for the process while it waits.
+struct Parent<'a> {
     hooks: &'a Hooks,
     record: &'a Record,
+    plan: &'a Plan,
 }
 
-impl ParentHooks for SpecHooks<'_> {
+impl ParentHooks for Parent<'_> {
     fn run(&self, pid: i32) -> Result<(), InitError> {
         let state = hooks::State { status: "creating", pid, record: self.record };
         hooks::run(&self.hooks.prestart, "prestart", &state)?;
@@ -210,6 +211,12 @@ impl ParentHooks for SpecHooks<'_> {
     fn state(&self, pid: i32, status: &'static str) -> Result<Vec<u8>, InitError> {
         let json = hooks::json(&hooks::State { status, pid, record: self.record });
         json.map_err(|why| InitError::Spawn { what: "write the state for hooks", why })
+    }
+
+    fn listener(&self, pid: i32, descriptor: &OwnedFd) -> Result<(), InitError> {
+        let container = hooks::State { status: "creating", pid, record: self.record };
+        let listener = self.plan.process.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
+        listener.map_or(Ok(()), |listener| send_listener(listener, Asker { pid, container }, descriptor))
     }
 }
 

@@ -10,12 +10,13 @@ use corten_runtime_api::arguments::Exec;
 use corten_runtime_api::{console, pid_file, texts};
 use corten_sys::clone::Namespaces;
 use corten_sys::status::OwnStatus;
-use corten_sys::{apparmor, descriptors, pidfd::PidFd};
+use corten_sys::{descriptors, pidfd::PidFd};
 
 use crate::container::{Container, Status};
 use crate::foreground::{self, Relay};
 use crate::home;
-use crate::init::{ExecKit, Init, InitError, about_process, spawn_exec};
+use crate::hooks;
+use crate::init::{Asker, ExecKit, Init, InitError, about_process, send_listener, spawn_exec};
 use crate::plan::{self, Extra, KINDS, ProcessPlan, StandardStreams};
 use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
 use crate::state_dir::{Record, StateError};
@@ -73,7 +74,6 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     let record = &container.record;
     let mut plan = plan(arguments, record)?;
     plan.limited_by_parent = record.has_own_users;
-    plan.check_security(apparmor::is_enabled)?;
     let own = OwnStatus::read();
     if !record.has_own_users {
         plan.check_capabilities(&own)?;
@@ -82,19 +82,19 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
         plan.streams = StandardStreams::PipesOnly;
     }
     let (console, own_end) = console_for(arguments, &plan)?;
-    let cgroup = record.cgroup().below(&arguments.cgroups)?;
+    let cgroup = record.cgroup();
     let init_fd: OwnedFd = init.as_fd().try_clone_to_owned().map_err(ExecError::Wait)?;
     let kit = ExecKit {
         init: &init_fd,
         init_pid: record.init_process_pid,
         namespaces: namespaces(record),
         cgroup: &cgroup,
-        follows_init: arguments.cgroups.is_empty(),
         console,
         keyring: CString::new(format!("_ses.{}", record.id)).ok(),
         own,
     };
-    let process = spawn_exec(&plan, kit)?;
+    let listener = |pid, descriptor: &OwnedFd| send_listener_of(&plan, record, pid, descriptor);
+    let process = spawn_exec(&plan, kit, &listener)?;
     process.limit(&plan)?;
     announce(arguments, &process)?;
     let relay = Relay::prepare(own_end, plan.terminal).map_err(ExecError::Wait)?;
@@ -108,7 +108,11 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
 }
 
 fn refuse_flags(arguments: &Exec) -> Result<(), ExecError> {
-    let not_yet = [("--process-label", arguments.process_label.as_deref().is_some_and(|label| !label.is_empty()))];
+    let not_yet = [
+        ("--process-label", arguments.process_label.as_deref().is_some_and(|label| !label.is_empty())),
+        ("--apparmor", arguments.apparmor.as_deref().is_some_and(|profile| !profile.is_empty())),
+        ("--cgroup", !arguments.cgroups.is_empty()),
+    ];
     match not_yet.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(ExecError::NotYet(flag)),
         None => Ok(()),
@@ -129,15 +133,17 @@ fn plan(arguments: &Exec, record: &Record) -> Result<ProcessPlan, ExecError> {
     if let Some(number) = missing {
         return Err(ExecError::Preserve(number));
     }
+    let mut spec = Spec::load(&record.bundle)?;
+    let profile = spec.linux.seccomp.take();
     let mut process = match &arguments.process {
         Some(path) => from_file(path)?,
-        None => from_flags(arguments, record)?,
+        None => from_flags(arguments, spec)?,
     };
     if let Ok(root) = std::fs::File::open(format!("/proc/{}/root", record.init_process_pid)) {
         home::complete(&mut process, root.as_fd());
     }
     let extra = Extra { capabilities: &arguments.caps };
-    let mut plan = plan::exec_process(&process, &extra)?;
+    let mut plan = plan::exec_process(&process, &extra, profile.as_ref())?;
     plan.preserve_fds = arguments.preserve_fds;
     Ok(plan)
 }
@@ -151,8 +157,7 @@ fn from_file(path: &Path) -> Result<Process, SpecError> {
 }
 
 /// The container's own process with what the flags say.
-fn from_flags(arguments: &Exec, record: &Record) -> Result<Process, ExecError> {
-    let spec = Spec::load(&record.bundle)?;
+fn from_flags(arguments: &Exec, spec: Spec) -> Result<Process, ExecError> {
     let mut process = spec.process.ok_or(SpecError::Text(texts::NO_PROCESS))?;
     process.args = arguments.args.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     if process.args.is_empty() {
@@ -161,9 +166,6 @@ fn from_flags(arguments: &Exec, record: &Record) -> Result<Process, ExecError> {
     process.terminal = arguments.tty;
     process.env.extend(arguments.env.iter().cloned());
     process.no_new_privileges |= arguments.no_new_privs;
-    if let Some(profile) = arguments.apparmor.as_ref().filter(|profile| !profile.is_empty()) {
-        process.apparmor_profile.clone_from(profile);
-    }
     process.user.additional_gids.extend(&arguments.additional_gids);
     if let Some(cwd) = &arguments.cwd {
         process.cwd.clone_from(cwd);
@@ -177,6 +179,12 @@ fn from_flags(arguments: &Exec, record: &Record) -> Result<Process, ExecError> {
         }
     }
     Ok(process)
+}
+
+fn send_listener_of(plan: &ProcessPlan, record: &Record, pid: i32, descriptor: &OwnedFd) -> Result<(), InitError> {
+    let container = hooks::State { status: "running", pid: record.init_process_pid, record };
+    let listener = plan.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
+    listener.map_or(Ok(()), |listener| send_listener(listener, Asker { pid, container }, descriptor))
 }
 
 fn console_for(arguments: &Exec, plan: &ProcessPlan) -> Result<(Option<OwnedFd>, Option<OwnedFd>), ExecError> {

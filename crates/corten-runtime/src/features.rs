@@ -60,6 +60,8 @@ const MOUNT_OPTIONS: [&str; 51] = [
 #[must_use]
 pub fn features() -> String {
     let capabilities: Vec<Value> = caps::all().iter().map(|capability| Value::from(capability.to_string())).collect();
+    let mut archs = corten_seccomp::Arch::ALL.map(corten_seccomp::Arch::name);
+    archs.sort_unstable();
     let features = json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
@@ -69,8 +71,15 @@ pub fn features() -> String {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": capabilities,
             "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false},
-            "seccomp": {"enabled": false},
-            "apparmor": {"enabled": corten_sys::apparmor::is_enabled()},
+            "seccomp": {
+                "enabled": true,
+                "actions": corten_seccomp::action::NAMES.as_slice(),
+                "operators": corten_seccomp::compare::NAMES.as_slice(),
+                "archs": archs,
+                "knownFlags": corten_seccomp::profile::FLAGS.as_slice(),
+                "supportedFlags": corten_seccomp::profile::FLAGS.as_slice(),
+            },
+            "apparmor": {"enabled": false},
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": false}},
@@ -96,7 +105,8 @@ mod tests {
     #[test]
     fn features_are_sorted_json() {
         let features: Value = serde_json::from_str(&features()).expect("JSON");
-        assert_eq!(features["linux"]["seccomp"]["enabled"], false);
+        assert_eq!(features["linux"]["seccomp"]["enabled"], true);
+        assert_eq!(features["linux"]["seccomp"]["archs"][0], "SCMP_ARCH_AARCH64");
         assert!(MOUNT_OPTIONS.is_sorted());
     }
 }

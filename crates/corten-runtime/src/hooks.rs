@@ -71,9 +71,10 @@ pub struct State<'a> {
     pub record: &'a Record,
 }
 
-#[derive(Serialize)]
+/// The state as the specification has it.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct StateJson<'a> {
+pub(crate) struct StateJson<'a> {
     oci_version: &'a str,
     id: &'a str,
     status: &'a str,
@@ -82,6 +83,20 @@ struct StateJson<'a> {
     bundle: &'a std::path::Path,
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     annotations: &'a std::collections::BTreeMap<String, String>,
+}
+
+impl<'a> StateJson<'a> {
+    pub(crate) fn of(state: &State<'a>) -> Self {
+        let record = state.record;
+        Self {
+            oci_version: &record.oci_version,
+            id: &record.id,
+            status: state.status,
+            pid: state.pid,
+            bundle: &record.bundle,
+            annotations: &record.annotations,
+        }
+    }
 }
 
 fn is_zero(pid: &i32) -> bool {
@@ -143,16 +158,7 @@ fn start(hook: &Hook) -> io::Result<Child> {
 /// # Errors
 /// None in practice: everything in it can be written as JSON.
 pub fn json(state: &State<'_>) -> io::Result<Vec<u8>> {
-    let record = state.record;
-    let json = StateJson {
-        oci_version: &record.oci_version,
-        id: &record.id,
-        status: state.status,
-        pid: state.pid,
-        bundle: &record.bundle,
-        annotations: &record.annotations,
-    };
-    serde_json::to_vec(&json).map_err(io::Error::from)
+    serde_json::to_vec(&StateJson::of(state)).map_err(io::Error::from)
 }
 
 fn ends_within(child: &Child, limit: Duration) -> io::Result<bool> {

@@ -5,7 +5,6 @@
 //! noun. Paths inside a container's tree go through [`openat2::InRootfs`], which nothing can turn into
 //! a host path.
 
-pub mod apparmor;
 pub mod at;
 pub mod atomic_file;
 pub mod bpf;
@@ -33,6 +32,7 @@ pub mod pty;
 pub mod rlimit;
 pub mod rootfs;
 pub mod scm;
+pub mod seccomp;
 pub mod sockets;
 pub mod status;
 pub mod syscall;

@@ -5,7 +5,6 @@ mod cgroups;
 mod console;
 mod create;
 mod escapes;
-mod events;
 mod exec;
 mod hooks;
 mod kills;
@@ -14,6 +13,8 @@ mod notify;
 mod nth_call;
 mod process;
 mod rootless;
+mod seccomp;
+mod seccomp_oracle;
 mod usage;
 mod weight;
 

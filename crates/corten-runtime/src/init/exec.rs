@@ -14,6 +14,7 @@ use corten_sys::syscall::HERE;
 use corten_sys::{bump, credentials, descriptors, files, prctl};
 
 use super::console::{self, ConsolePaths};
+use super::filter;
 use super::process;
 use super::report::{At, Fault, Operation, Report, Stage, send};
 use super::run::die_with_creator;
@@ -32,8 +33,6 @@ pub struct ExecKit<'a> {
     pub namespaces: Namespaces,
     /// Its cgroups.
     pub cgroup: &'a Cgroup,
-    /// Whether the first process's own cgroup will do when the container's cannot hold processes.
-    pub follows_init: bool,
     /// Where the terminal's master end is sent.
     pub console: Option<OwnedFd>,
     /// The name of the session keyring to join.
@@ -49,11 +48,16 @@ struct Child<'a> {
     kit: ExecKit<'a>,
 }
 
-/// Starts the process and returns when it is ready to be executed.
+/// Starts the process and returns when it is ready to be executed. `listener` sends the descriptor that answers its
+/// system calls, when it has one.
 ///
 /// # Errors
 /// [`InitError`]; no process is left.
-pub fn spawn_exec(plan: &ProcessPlan, kit: ExecKit<'_>) -> Result<Init, InitError> {
+pub fn spawn_exec(
+    plan: &ProcessPlan,
+    kit: ExecKit<'_>,
+    listener: &dyn Fn(i32, &OwnedFd) -> Result<(), InitError>,
+) -> Result<Init, InitError> {
     let fail = |what| move |why| InitError::Spawn { what, why };
     let (socket, child_socket) = descriptors::packet_pair().map_err(fail("make a socket pair"))?;
     let mut unified = kit.cgroup.unified_directory().map_err(InitError::Cgroup)?;
@@ -69,7 +73,7 @@ pub fn spawn_exec(plan: &ProcessPlan, kit: ExecKit<'_>) -> Result<Init, InitErro
     }
     let cloned = match clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd)) {
         // The container made cgroups of its own below and moved its processes there (runc #2356).
-        Err(error) if child.kit.follows_init && child.kit.cgroup.is_v2() && is_moved(&error) => {
+        Err(error) if child.kit.cgroup.is_v2() && is_moved(&error) => {
             unified = own_cgroup(child.kit.init_pid, child.kit.cgroup).map_err(fail("find the cgroup of init"))?;
             clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd))
         }
@@ -83,9 +87,13 @@ pub fn spawn_exec(plan: &ProcessPlan, kit: ExecKit<'_>) -> Result<Init, InitErro
         Cloned::Parent { pid, pidfd } => {
             drop(child);
             let init = Init::new(pid, pidfd, socket);
-            match init.next(|fault| about_process(plan, fault))? {
-                Report::Ready => Ok(init),
-                other => Err(InitError::Died(format!("the process asked for {other:?}"))),
+            loop {
+                match init.next(|fault| about_process(plan, fault))? {
+                    Report::Ready => return Ok(init),
+                    Report::Listener(number) => listener(pid, &init.descriptor(number)?)?,
+                    other => return Err(InitError::Died(format!("the process asked for {other:?}"))),
+                }
+                init.answer()?;
             }
         }
     }
@@ -122,7 +130,6 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     for (index, tasks) in child.join_files.iter().enumerate() {
         files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
     }
-    process::confine(plan)?;
     enter(child)?;
     if child.kit.namespaces.contains(Namespaces::USER) {
         die_with_creator(child.socket.as_fd()).at(Stage::Session)?;
@@ -137,8 +144,9 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     if let Some(terminal) = &terminal {
         console::take(terminal)?;
     }
-    let program = process::become_process(plan, &child.kit.own)?;
+    let program = process::become_process(plan, &child.kit.own, child.socket.as_fd())?;
     prctl::die_with_parent(false).at(Stage::Session)?;
+    filter::install_last(plan, child.socket.as_fd())?;
     wait_for_parent(child);
     let error = execute(program, plan, &child.kit.own);
     Err(Fault::new(Stage::Execute, Operation::It, 0, &error))

@@ -7,7 +7,9 @@
 mod console;
 mod dev;
 mod exec;
+mod filter;
 mod hooks;
+mod listener;
 mod mounts;
 mod paths;
 mod process;
@@ -19,4 +21,5 @@ pub mod spawn;
 pub(crate) use sentence::{about_init, about_process};
 
 pub use exec::{ExecKit, spawn_exec};
+pub use listener::{Asker, send as send_listener};
 pub use spawn::{Init, InitError, Kit, spawn};

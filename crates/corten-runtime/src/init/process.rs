@@ -4,7 +4,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 use corten_sys::credentials::{self, CapabilitySets};
 use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
@@ -12,6 +12,7 @@ use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
 use corten_sys::{descriptors, prctl, rlimit};
 
+use super::filter;
 use super::report::{At, Fault, Operation, Stage};
 use crate::plan::{ProcessPlan, StandardStreams};
 
@@ -19,7 +20,14 @@ use crate::plan::{ProcessPlan, StandardStreams};
 const CAPABILITIES: u8 = 64;
 
 /// Becomes what the plan says; the path to execute.
-pub(super) fn become_process<'p>(process: &'p ProcessPlan, own: &OwnStatus) -> Result<&'p CStr, Fault> {
+///
+/// Without no_new_privs the kernel wants CAP_SYS_ADMIN for the filter, which the process may be about to lose: it comes
+/// here then, and what follows is done under it. Else it comes last ([`filter::install_last`]).
+pub(super) fn become_process<'p>(
+    process: &'p ProcessPlan,
+    own: &OwnStatus,
+    socket: BorrowedFd<'_>,
+) -> Result<&'p CStr, Fault> {
     streams(process).at(Stage::Streams)?;
     if let Some(mask) = process.umask {
         credentials::set_umask(mask);
@@ -35,6 +43,9 @@ pub(super) fn become_process<'p>(process: &'p ProcessPlan, own: &OwnStatus) -> R
     if process.uid != 0 {
         prctl::keep_capabilities(true).at(Stage::Capabilities)?;
     }
+    if !process.no_new_privileges {
+        filter::install(process, socket)?;
+    }
     identity(process).at(Stage::Identity)?;
     directory(process, entered).at(Stage::Cwd)?;
     if process.uid != 0 {
@@ -42,23 +53,6 @@ pub(super) fn become_process<'p>(process: &'p ProcessPlan, own: &OwnStatus) -> R
     }
     capabilities(&process.capabilities, own).at(Stage::Capabilities)?;
     lookup(process)
-}
-
-/// Names the profile that the next exec enters (AppArmor, proc(5), "attr/exec"): through the host's procfs, which is
-/// still there, because the container's own could show anything.
-pub(super) fn confine(process: &ProcessPlan) -> Result<(), Fault> {
-    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-    let Some(profile) = &process.apparmor_profile else { return Ok(()) };
-    let open = |path| files::open(HERE, path, files::O_WRONLY, 0);
-    let write = || -> io::Result<()> {
-        // The directory of its own since Linux 5.8; before, and with one module only, the common file.
-        let file = open(c"/proc/self/attr/apparmor/exec").or_else(|_| open(c"/proc/self/attr/exec"))?;
-        if files::filesystem_type(file.as_fd())? != PROC_SUPER_MAGIC {
-            return Err(io::Error::from_raw_os_error(EINVAL));
-        }
-        files::write(file.as_fd(), profile.as_bytes())
-    };
-    write().at(Stage::Confine)
 }
 
 /// While still root: afterwards not even the parent may, without CAP_SYS_RESOURCE, as on a host that is a container.

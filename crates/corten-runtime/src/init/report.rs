@@ -63,6 +63,8 @@ pub enum Stage {
     Limits,
     /// Giving up privileges to gain.
     NoNewPrivileges,
+    /// Installing the system call filter.
+    Filter,
     /// Looking the program up.
     Lookup,
     /// Waiting for start.
@@ -71,8 +73,6 @@ pub enum Stage {
     Hook,
     /// Executing the program.
     Execute,
-    /// Entering an AppArmor profile.
-    Confine,
 }
 
 /// What about it failed.
@@ -125,11 +125,11 @@ const STAGES: [Stage; 32] = [
     Stage::Identity,
     Stage::Limits,
     Stage::NoNewPrivileges,
+    Stage::Filter,
     Stage::Lookup,
     Stage::Wait,
     Stage::Hook,
     Stage::Execute,
-    Stage::Confine,
 ];
 
 const OPERATIONS: [Operation; 8] = [
@@ -219,6 +219,8 @@ pub enum Report {
     /// It will run hooks itself and needs the container's state as text: first as it is before the root is changed,
     /// then as it is after start was asked for.
     StateForHooks,
+    /// It has installed a filter whose listener is this descriptor of its own.
+    Listener(i32),
     /// It waits to be told to go on.
     Ready,
     /// It failed and has ended.
@@ -238,6 +240,10 @@ pub fn send(socket: BorrowedFd<'_>, report: &Report) -> io::Result<()> {
         Report::HostHooks => 2,
         Report::StateForHooks => 3,
         Report::Ready => 4,
+        Report::Listener(number) => {
+            packet[4..8].copy_from_slice(&number.to_le_bytes());
+            6
+        }
         Report::Failed(fault) => {
             packet[1] = fault.stage as u8;
             packet[2] = fault.operation as u8;
@@ -269,6 +275,7 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Report>> {
         (PACKET_BYTES, 2) => Some(Report::HostHooks),
         (PACKET_BYTES, 3) => Some(Report::StateForHooks),
         (PACKET_BYTES, 4) => Some(Report::Ready),
+        (PACKET_BYTES, 6) => Some(Report::Listener(i32::from_le_bytes([packet[4], packet[5], packet[6], packet[7]]))),
         (PACKET_BYTES, 5) => fault(&packet).map(Report::Failed),
         _ => None,
     };

@@ -13,7 +13,7 @@ use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs}
 
 use super::report::{At, Fault, Operation, Report, Stage, send};
 use super::spawn::{Kit, Root};
-use super::{console, dev, hooks, mounts, paths, process};
+use super::{console, dev, filter, hooks, mounts, paths, process};
 use crate::plan::{NamespacePlan, Plan};
 
 /// The status of a first process that could not become its program (runc's).
@@ -180,7 +180,6 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         let read_only = Change { set: attr::RDONLY, ..Change::default() };
         mount::set_attributes(tree, read_only, Extent::Single).at(Stage::RootAttributes)?;
     }
-    process::confine(&plan.process)?;
     change_root(tree, kit.no_pivot).at(Stage::Pivot)?;
     if let Some((propagation, is_recursive)) = plan.root_propagation {
         let extent = if is_recursive { Extent::Recursive } else { Extent::Single };
@@ -207,10 +206,11 @@ fn change_root(tree: BorrowedFd<'_>, no_pivot: bool) -> io::Result<()> {
 
 /// Becomes the process, and says that it is ready; the path to execute.
 fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
-    let program = process::become_process(&plan.process, &kit.own)?;
+    let program = process::become_process(&plan.process, &kit.own, kit.socket.as_fd())?;
     // From here on it only waits for the answer, and ends when that cannot come: once it is recorded it outlives its
     // creator, and the signal must not be in flight then.
     prctl::die_with_parent(false).at(Stage::Session)?;
+    filter::install_last(&plan.process, kit.socket.as_fd())?;
     ask(kit, &Report::Ready)?;
     Ok(program)
 }

@@ -71,6 +71,14 @@ pub enum InitError {
     /// The child ended without a word.
     #[error("unable to start container process: {0}")]
     Died(String),
+    /// The agent that answers system calls could not be told of them.
+    #[error("unable to start container process: send seccomp listener to {}: {}", path.display(), errno_text(.why))]
+    Listener {
+        /// Its socket.
+        path: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
     /// A hook failed.
     #[error("unable to start container process: {0}")]
     Hook(#[from] crate::hooks::HookError),
@@ -162,6 +170,12 @@ pub trait ParentHooks {
     /// # Errors
     /// [`InitError::Hook`].
     fn state(&self, pid: i32, status: &'static str) -> Result<Vec<u8>, InitError>;
+
+    /// Sends the descriptor that answers the process's system calls to who does.
+    ///
+    /// # Errors
+    /// [`InitError::Listener`].
+    fn listener(&self, pid: i32, descriptor: &OwnedFd) -> Result<(), InitError>;
 }
 
 /// The largest state a hook in the child can be told: one packet.
@@ -218,6 +232,12 @@ impl Init {
             Some(status) => format!("the process ended with status {}", status.code()),
             None => "the process ended".to_owned(),
         })
+    }
+
+    /// A copy of the child's descriptor `number`.
+    pub(super) fn descriptor(&self, number: i32) -> Result<OwnedFd, InitError> {
+        let pidfd = self.pidfd().map_err(spawn_error("find the process"))?;
+        pidfd.descriptor(number).map_err(spawn_error("take the seccomp listener of the process"))
     }
 
     /// Lets the child go on from where it asked.
@@ -327,6 +347,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
                 init.answer_with(&hooks.state(pid, states.next().unwrap_or("created"))?)?;
                 continue;
             }
+            Report::Listener(number) => hooks.listener(pid, &init.descriptor(number)?)?,
             Report::Ready => return Ok(init),
             Report::Failed(_) => {}
         }

@@ -10,6 +10,7 @@ mod hooks;
 mod mounts;
 mod namespaces;
 mod process;
+mod seccomp;
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use hooks::ContainerHook;
 pub use mounts::{MountStep, Source, Step};
 pub use namespaces::{Joined, KINDS, NamespacePlan};
 pub use process::{Extra, ProcessPlan, Program, Rlimit, StandardStreams};
+pub use seccomp::{Listener, SeccompPlan};
 
 /// Everything a container's set-up does.
 #[derive(Debug)]
@@ -112,6 +114,7 @@ impl Plan {
             working_directory: InRootfs::new(&process.cwd).map_err(|_| invalid("process.cwd", "holds a NUL byte"))?,
             process: ProcessPlan {
                 limited_by_parent: namespaces.has_own_users(),
+                seccomp: seccomp::plan(spec.linux.seccomp.as_ref())?,
                 ..process::plan(process, &Extra::default())?
             },
             limits: cgroup::limits(&spec.linux.resources)?,
@@ -122,12 +125,16 @@ impl Plan {
     }
 }
 
-/// The plan for a process in a running container.
+/// The plan for a process in a running container, under the container's system call filter.
 ///
 /// # Errors
 /// [`SpecError`].
-pub fn exec_process(process: &crate::spec::Process, extra: &Extra<'_>) -> Result<ProcessPlan, SpecError> {
-    process::plan(process, extra)
+pub fn exec_process(
+    process: &crate::spec::Process,
+    extra: &Extra<'_>,
+    profile: Option<&corten_seccomp::Profile>,
+) -> Result<ProcessPlan, SpecError> {
+    Ok(ProcessPlan { seccomp: seccomp::plan(profile)?, ..process::plan(process, extra)? })
 }
 
 pub(crate) fn invalid(key: impl Into<String>, problem: impl Into<String>) -> SpecError {

@@ -44,7 +44,7 @@ pub struct Linux {
     #[serde(deserialize_with = "null_is_default")]
     pub readonly_paths: Vec<String>,
     /// System call filter.
-    pub seccomp: NotYet,
+    pub seccomp: Option<corten_seccomp::Profile>,
     /// SELinux.
     pub mount_label: NotYet,
     /// Cache and memory bandwidth.
@@ -145,7 +145,7 @@ pub struct Resources {
 }
 
 /// One rule about devices.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct DeviceRule {
     /// Allowed or denied.

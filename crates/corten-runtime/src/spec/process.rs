@@ -32,8 +32,7 @@ pub struct Process {
     /// How readily it is killed for memory, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// AppArmor.
-    #[serde(deserialize_with = "null_is_default")]
-    pub apparmor_profile: String,
+    pub apparmor_profile: NotYet,
     /// SELinux.
     pub selinux_label: NotYet,
     /// Scheduling policy.
