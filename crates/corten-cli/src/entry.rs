@@ -10,6 +10,8 @@ use crate::tree::{self, Arity, GROUPS, Place};
 use corten_docker_api::client::Client;
 use std::cell::Cell;
 use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Flags before the command.
@@ -18,7 +20,9 @@ pub const GLOBAL_FLAGS: &[Flag] = &[
     Flag::text("context", "Context that names the daemon to use").short('c'),
     Flag::bool("debug", "Show what is sent and received").short('D'),
     Flag::list("host", "Address of the daemon").short('H'),
-    Flag::text("log-level", "Least severity of messages (debug, info, warn, error, fatal)").short('l').default("info"),
+    Flag::text("log-level", "Show what is sent and received at debug and trace (also info, warn, error, fatal, panic)")
+        .short('l')
+        .default("info"),
     Flag::bool("tls", "Use TLS (not supported yet)"),
     Flag::text("tlscacert", "Certificates of trusted authorities (not supported yet)"),
     Flag::text("tlscert", "Certificate to show (not supported yet)"),
@@ -135,6 +139,7 @@ fn prepare(program: &str, globals: &Matches, called_as: &str) -> Result<Cli, Fai
     {
         return Err(Failure::new(format!("--{flag}: TLS is not supported yet")));
     }
+    let shows_requests = globals.flag("debug") || is_debug(globals.text("log-level"))?;
     let directory = config::directory(globals.text("config"));
     let config = Config::load(&directory);
     let endpoint = config::endpoint(globals.list("host"), globals.text("context"), &config, &directory)?;
@@ -144,6 +149,10 @@ fn prepare(program: &str, globals: &Matches, called_as: &str) -> Result<Cli, Fai
     {
         client = client.with_version(&version);
     }
+    if shows_requests {
+        let _ = STARTED.set(Instant::now());
+        client = client.observed_by(show);
+    }
     Ok(Cli {
         client,
         config,
@@ -152,6 +161,24 @@ fn prepare(program: &str, globals: &Matches, called_as: &str) -> Result<Cli, Fai
         called_as: called_as.to_owned(),
         forwards_signals: Cell::new(false),
     })
+}
+
+/// Whether a level shows what is sent; every other one that docker knows shows nothing here.
+fn is_debug(level: &str) -> Result<bool, Failure> {
+    match level.to_ascii_lowercase().as_str() {
+        "debug" | "trace" => Ok(true),
+        "info" | "warn" | "warning" | "error" | "fatal" | "panic" => Ok(false),
+        _ => Err(Failure::new(format!("Unable to parse logging level: {level}"))),
+    }
+}
+
+/// When this program began, as its lines of debugging count.
+static STARTED: OnceLock<Instant> = OnceLock::new();
+
+/// A line of debugging, in the form of docker's.
+fn show(line: &str) {
+    let seconds = STARTED.get().map_or(0, |started| started.elapsed().as_secs());
+    eprintln!("DEBU[{seconds:04}] {line}");
 }
 
 /// SIGINT and SIGTERM end a command with 128 + their number, unless it forwards them.

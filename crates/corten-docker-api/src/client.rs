@@ -61,6 +61,7 @@ pub struct Client {
     host: Host,
     user_agent: String,
     version: OnceLock<String>,
+    observer: Option<fn(&str)>,
 }
 
 /// What `_ping` told about the daemon.
@@ -78,7 +79,7 @@ impl Client {
     /// A client for the daemon at `host`; nothing is sent yet.
     #[must_use]
     pub fn new(host: Host, user_agent: &str) -> Self {
-        Self { host, user_agent: user_agent.to_owned(), version: OnceLock::new() }
+        Self { host, user_agent: user_agent.to_owned(), version: OnceLock::new(), observer: None }
     }
 
     /// Fixes the API version instead of negotiating it (`DOCKER_API_VERSION`).
@@ -87,6 +88,12 @@ impl Client {
         // A new client's cell is empty, so this cannot fail.
         let _ = self.version.set(version.trim_start_matches('v').to_owned());
         self
+    }
+
+    /// Tells `observer` a line about each request and each answer: method, target, status; no bodies.
+    #[must_use]
+    pub fn observed_by(self, observer: fn(&str)) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 
     /// Where the daemon listens.
@@ -173,6 +180,7 @@ impl Client {
             .send_request(request)
             .await
             .map_err(|source| ClientError::Exchange { target: target.clone(), source })?;
+        self.observe(|| format!("{} for POST {target}", response.status()));
         hijack::take_over(response).await
     }
 
@@ -187,12 +195,19 @@ impl Client {
         payload: Payload,
         headers: HeaderMap,
     ) -> Result<Response, ClientError> {
-        let (mut sender, request) = self.prepare(method, target, payload, headers).await?;
+        let (mut sender, request) = self.prepare(method.clone(), target, payload, headers).await?;
         let answer = sender
             .send_request(request)
             .await
             .map_err(|source| ClientError::Exchange { target: target.to_owned(), source })?;
+        self.observe(|| format!("{} for {method} {target}", answer.status()));
         Ok(Response::new(answer, sender))
+    }
+
+    fn observe(&self, line: impl FnOnce() -> String) {
+        if let Some(observer) = self.observer {
+            observer(&line());
+        }
     }
 
     async fn prepare(
@@ -202,6 +217,7 @@ impl Client {
         payload: Payload,
         headers: HeaderMap,
     ) -> Result<(Sender, Request<RequestBody>), ClientError> {
+        self.observe(|| format!("{method} {target} to {}", self.host));
         let socket = socket::connect(&self.host).await?;
         let (sender, connection) = http1::handshake(TokioIo::new(socket))
             .await

@@ -1,7 +1,7 @@
 //! What is wrong with a command line, told in docker's words.
 
 use crate::pair::Pair;
-use integration_tests::Kind;
+use integration_tests::{Kind, Stack};
 
 #[test]
 fn mistakes_are_told_in_docker_s_words() {
@@ -10,6 +10,7 @@ fn mistakes_are_told_in_docker_s_words() {
     for arguments in [
         &["-X"][..],
         &["--bogus", "ps"],
+        &["--log-level", "loud", "ps"],
         &["foo"],
         &["container", "foo"],
         &["image", "foo"],
@@ -166,4 +167,21 @@ fn bad_values_of_flags_are_told_in_docker_s_words() {
         pair.same(&command);
     }
     pair.finish();
+}
+
+#[test]
+fn what_is_sent_is_shown_when_asked_for_and_signatures_are_not_claimed_to_be_verified() {
+    let stack = Stack::start(Kind::Ours);
+    stack.load_busybox();
+    let corten = stack.corten();
+    for flags in [&["--debug"][..], &["-l", "debug"]] {
+        let shown = corten.run(&[flags, &["ps", "-aq"]].concat()).ok();
+        assert_eq!(shown.out(), "");
+        assert!(shown.err().contains("] 200 OK for GET /v1.51/containers/json?all=1"), "{shown:?}");
+    }
+    assert_eq!(corten.run(&["--log-level", "error", "ps", "-q"]).ok().err(), "");
+    let run = |trust: &str| corten.run(&["run", "--rm", trust, "--network", "none", "busybox", "true"]);
+    let _ = run("--disable-content-trust").ok();
+    let refused = run("--disable-content-trust=false").code(125);
+    assert!(refused.err().contains("the verification of signatures is not supported yet"), "{refused:?}");
 }
