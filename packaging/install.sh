@@ -11,5 +11,8 @@ for program in corten cortend corten-supervisor corten-ctr corten-shim corten-ru
   chmod 755 "$directory/.$program.new"
   mv "$directory/.$program.new" "$directory/$program"
 done
+# Where bash-completion looks for a program of this prefix.
+mkdir -p "$directory/../share/bash-completion/completions"
+cp packaging/completions/corten-runtime "$directory/../share/bash-completion/completions/corten-runtime"
 # The name by which a containerd finds a shim for the runtime io.containerd.corten.v2.
 ln -sfn corten-shim "$directory/containerd-shim-corten-v2"

@@ -5,8 +5,10 @@
 //! waits 6–16 ms for a grace period of the kernel. v2 takes the child in clone3, and on v1 a process with one thread
 //! writes `0` to `tasks` itself ([`Cgroup::join_files`]).
 
+mod below;
 mod create;
 mod delete;
+mod detail;
 mod devices;
 mod freeze;
 mod host;
@@ -19,6 +21,7 @@ mod processes;
 mod stats;
 
 pub use create::Created;
+pub use detail::{BlockCounter, BlockEntry, CPUSET_FLAGS, Cpuset, Detail, Pressure, Usage, Waited};
 pub use devices::{Access, DeviceKind, DeviceRule};
 pub use host::{Hierarchy, Host, Unified};
 pub use limits::{Limits, conversion};
@@ -122,6 +125,14 @@ pub enum CgroupError {
         path: PathBuf,
         /// How long it was tried.
         seconds: u64,
+    },
+    /// A cgroup below the container's that was asked for.
+    #[error("invalid --cgroup argument: {argument} ({problem})")]
+    Below {
+        /// What was asked for.
+        argument: String,
+        /// What is wrong with it.
+        problem: &'static str,
     },
     /// The directory could not be removed.
     #[error("remove cgroup {}", path.display())]

@@ -171,15 +171,15 @@ fn v2(path: &Path) -> Stats {
     stats
 }
 
-fn text(directory: &Path, file: &str) -> String {
+pub(crate) fn text(directory: &Path, file: &str) -> String {
     fs::read_to_string(directory.join(file)).unwrap_or_default()
 }
 
-fn number(directory: &Path, file: &str) -> u64 {
+pub(crate) fn number(directory: &Path, file: &str) -> u64 {
     text(directory, file).trim().parse().unwrap_or(0)
 }
 
-fn limit(directory: &Path, file: &str) -> u64 {
+pub(crate) fn limit(directory: &Path, file: &str) -> u64 {
     match text(directory, file).trim() {
         "max" => u64::MAX,
         value => value.parse().unwrap_or(0),
@@ -190,7 +190,7 @@ fn pids(path: &Path) -> Pids {
     Pids { current: number(path, "pids.current"), limit: number(path, "pids.max") }
 }
 
-fn pairs(text: &str) -> Vec<(String, u64)> {
+pub(crate) fn pairs(text: &str) -> Vec<(String, u64)> {
     let pair = |line: &str| {
         let (name, value) = line.split_once(' ')?;
         Some((name.to_owned(), value.trim().parse().ok()?))
@@ -249,7 +249,7 @@ fn v2_io(line: &str) -> Option<BlockIo> {
     })
 }
 
-fn numbers(device: &str) -> Option<(u64, u64)> {
+pub(crate) fn numbers(device: &str) -> Option<(u64, u64)> {
     let (major, minor) = device.split_once(':')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A whole command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub enum Command {
     Start(String),
     /// Starts another process.
     Exec(Box<Exec>),
+    /// Prints what happens, and what is used, until the container ends.
+    Events(Events),
     /// Sends a signal.
     Kill(Kill),
     /// Removes a container.
@@ -85,6 +88,7 @@ impl Command {
             Self::Run(_) => "run",
             Self::Start(_) => "start",
             Self::Exec(_) => "exec",
+            Self::Events(_) => "events",
             Self::Kill(_) => "kill",
             Self::Delete(_) => "delete",
             Self::State(_) => "state",
@@ -176,6 +180,17 @@ pub struct Exec {
     pub cgroups: Vec<String>,
     /// `--ignore-paused`.
     pub ignore_paused: bool,
+}
+
+/// Arguments of `events`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Events {
+    /// The container's id.
+    pub id: String,
+    /// `--interval`: how often what is used is printed.
+    pub interval: Duration,
+    /// `--stats`: print what is used once, and nothing else.
+    pub stats: bool,
 }
 
 /// Arguments of `kill`.

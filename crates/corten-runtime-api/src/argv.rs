@@ -26,6 +26,11 @@ pub fn argv(invocation: &Invocation) -> Vec<OsString> {
         }
         Command::Exec(arguments) => exec(&mut line, arguments),
         Command::Start(id) | Command::State(id) | Command::Pause(id) | Command::Resume(id) => line.word(id),
+        Command::Events(events) => {
+            line.text("--interval", Some(&format!("{}ns", events.interval.as_nanos())));
+            line.switch("--stats", events.stats);
+            line.word(&events.id);
+        }
         Command::Kill(kill) => {
             line.switch("--all", kill.all);
             line.word(&kill.id);

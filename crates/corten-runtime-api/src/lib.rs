@@ -8,6 +8,7 @@
 
 pub mod arguments;
 pub mod argv;
+pub mod completion;
 pub mod console;
 mod flags;
 pub mod help;

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::arguments::{
-    Command, Create, Delete, Exec, Global, Invocation, Kill, List, ListFormat, LogFormat, Ps, Run, Spec, Update,
+    Command, Create, Delete, Events, Exec, Global, Invocation, Kill, List, ListFormat, LogFormat, Ps, Run, Spec, Update,
 };
 use crate::flags::{Flag, Given, Placement, read, switch, text};
 
@@ -39,6 +40,17 @@ pub enum UsageError {
         /// What was given.
         value: String,
     },
+    /// A value that is no duration.
+    #[error("invalid value {value:?} for flag -{flag}: parse error")]
+    NotDuration {
+        /// Its name.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// `--interval` of nothing.
+    #[error("duration interval must be greater than 0")]
+    NoInterval,
     /// A value that is no UTF-8.
     #[error("invalid value {value:?} for flag -{flag}: not UTF-8")]
     NotText {
@@ -166,6 +178,10 @@ const EXEC: &[Flag] = &[
     switch("ignore-paused", None, "also in a paused container"),
 ];
 
+const EVENTS: &[Flag] = &[
+    text("interval", None, "how often what is used is printed (default: 5s)"),
+    switch("stats", None, "print what is used once"),
+];
 const KILL: &[Flag] = &[switch("all", Some('a'), "")];
 const DELETE: &[Flag] = &[switch("force", Some('f'), "kill the container first")];
 const LIST: &[Flag] =
@@ -202,6 +218,7 @@ const NONE: &[Flag] = &[];
 pub(crate) const COMMANDS: &[(&str, &[Flag], &str, &str)] = &[
     ("create", CREATE, "<container-id>", "create a container"),
     ("delete", DELETE, "<container-id>", "delete the container and all it holds"),
+    ("events", EVENTS, "<container-id>", "show events of the container and what it uses"),
     ("exec", EXEC, "<container-id> <command> [command options]", "execute a new process in the container"),
     ("features", NONE, "", "show what the runtime can do"),
     ("kill", KILL, "<container-id> [signal]", "send a signal (default: SIGTERM) to the container's init process"),
@@ -217,7 +234,7 @@ pub(crate) const COMMANDS: &[(&str, &[Flag], &str, &str)] = &[
 ];
 
 /// Commands of runc that are refused by name.
-const NOT_YET: [&str; 3] = ["checkpoint", "restore", "events"];
+const NOT_YET: [&str; 2] = ["checkpoint", "restore"];
 
 /// Reads a command line without the program's name.
 ///
@@ -291,6 +308,7 @@ fn command(name: &'static str, table: &'static [Flag], line: &[OsString]) -> Res
         "state" => Command::State(only_id(name, &given)?),
         "pause" => Command::Pause(only_id(name, &given)?),
         "resume" => Command::Resume(only_id(name, &given)?),
+        "events" => Command::Events(events(&mut given)?),
         "kill" => kill(&mut given)?,
         "delete" => Command::Delete(Delete { id: only_id(name, &given)?, force: given.is_on("force") }),
         "list" => {
@@ -359,6 +377,42 @@ fn exec(given: &mut Given) -> Result<Exec, UsageError> {
         cgroups: given.all_text("cgroup")?,
         ignore_paused: given.is_on("ignore-paused"),
     })
+}
+
+fn events(given: &mut Given) -> Result<Events, UsageError> {
+    let id = only_id("events", given)?;
+    let interval = match given.last_text("interval")? {
+        None => DEFAULT_INTERVAL,
+        Some(value) => duration(&value).ok_or(UsageError::NotDuration { flag: "interval", value })?,
+    };
+    if interval.is_zero() {
+        return Err(UsageError::NoInterval);
+    }
+    Ok(Events { id, interval, stats: given.is_on("stats") })
+}
+
+/// runc's.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Go's text of a duration, such as `1m30s`, `1.5s`, `100ms`; none that is negative.
+fn duration(text: &str) -> Option<Duration> {
+    const UNITS: [(&str, f64); 7] =
+        [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let unit = &rest[digits..];
+        let end = unit.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(unit.len());
+        let (_, scale) = UNITS.iter().find(|(name, _)| *name == &unit[..end])?;
+        seconds += number * scale;
+        rest = &unit[end..];
+    }
+    (!text.is_empty()).then(|| Duration::try_from_secs_f64(seconds).ok()).flatten()
 }
 
 fn kill(given: &mut Given) -> Result<Command, UsageError> {
@@ -459,6 +513,17 @@ mod tests {
     }
 
     #[test]
+    fn durations_are_gos() {
+        for (text, milliseconds) in [("5s", 5000), ("1m30s", 90_000), ("1.5s", 1500), ("100ms", 100), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Some(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "5", "-1s", "1x"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn bad_lines_are_refused_with_runcs_words() {
         for (line, text) in [
             ("state", "runc: \"state\" requires exactly 1 argument(s)"),
@@ -470,6 +535,8 @@ mod tests {
             ("exec", "runc: \"exec\" requires a minimum of 1 argument(s)"),
             ("create --preserve-fds x web", "invalid value \"x\" for flag -preserve-fds: parse error"),
             ("checkpoint web", "checkpoint: not supported yet"),
+            ("events --interval 0 web", "duration interval must be greater than 0"),
+            ("events --interval 5 web", "invalid value \"5\" for flag -interval: parse error"),
             ("frobnicate", "No help topic for 'frobnicate'"),
         ] {
             assert_eq!(refused(line), text, "{line}");

@@ -15,7 +15,8 @@ use corten_sys::{credentials, descriptors, executable};
 use crate::administrator;
 use crate::caller::Caller;
 use crate::{
-    create, delete, exec, features, kill, list, pause, ps, report, resume, run, spec_template, start, state, update,
+    create, delete, events, exec, features, kill, list, pause, ps, report, resume, run, spec_template, start, state,
+    update,
 };
 
 /// Where state is kept when nobody says otherwise, as runc.
@@ -109,6 +110,7 @@ fn call(root: &Path, global: &Global, command: &Command) -> u8 {
         Command::Run(arguments) => status("runc run failed: ", FAILED, run::run(root, arguments, &caller)),
         Command::Start(id) => done("", start::start(root, id, &caller)),
         Command::Exec(arguments) => status("exec failed: ", EXEC_FAILED, exec::exec(root, arguments)),
+        Command::Events(arguments) => done("", events::events(root, arguments)),
         Command::Kill(arguments) => done("", kill::kill(root, arguments)),
         Command::Delete(arguments) => done("", delete::delete(root, arguments)),
         Command::State(id) => {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use corten_cgroups::{Cgroup, CgroupError, Created, Host};
 use corten_runtime_api::arguments::Create;
 use corten_runtime_api::{console, pid_file, texts};
-use corten_sys::{descriptors, files, status::OwnStatus, syscall::HERE};
+use corten_sys::{apparmor, descriptors, files, status::OwnStatus, syscall::HERE};
 
 use crate::caller::Caller;
 use crate::clock;
@@ -145,6 +145,7 @@ pub(crate) fn make(
     if attachment == Attachment::Foreground {
         plan.process.streams = StandardStreams::PipesOnly;
     }
+    plan.process.check_security(apparmor::is_enabled)?;
     let own = OwnStatus::read();
     if !plan.namespaces.has_own_users() {
         plan.process.check_capabilities(&own)?;

@@ -10,7 +10,7 @@ use corten_runtime_api::arguments::Exec;
 use corten_runtime_api::{console, pid_file, texts};
 use corten_sys::clone::Namespaces;
 use corten_sys::status::OwnStatus;
-use corten_sys::{descriptors, pidfd::PidFd};
+use corten_sys::{apparmor, descriptors, pidfd::PidFd};
 
 use crate::container::{Container, Status};
 use crate::foreground::{self, Relay};
@@ -74,6 +74,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     let record = &container.record;
     let mut plan = plan(arguments, record)?;
     plan.limited_by_parent = record.has_own_users;
+    plan.check_security(apparmor::is_enabled)?;
     let own = OwnStatus::read();
     if !record.has_own_users {
         plan.check_capabilities(&own)?;
@@ -82,13 +83,14 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
         plan.streams = StandardStreams::PipesOnly;
     }
     let (console, own_end) = console_for(arguments, &plan)?;
-    let cgroup = record.cgroup();
+    let cgroup = record.cgroup().below(&arguments.cgroups)?;
     let init_fd: OwnedFd = init.as_fd().try_clone_to_owned().map_err(ExecError::Wait)?;
     let kit = ExecKit {
         init: &init_fd,
         init_pid: record.init_process_pid,
         namespaces: namespaces(record),
         cgroup: &cgroup,
+        follows_init: arguments.cgroups.is_empty(),
         console,
         keyring: CString::new(format!("_ses.{}", record.id)).ok(),
         own,
@@ -108,11 +110,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
 }
 
 fn refuse_flags(arguments: &Exec) -> Result<(), ExecError> {
-    let not_yet = [
-        ("--process-label", arguments.process_label.as_deref().is_some_and(|label| !label.is_empty())),
-        ("--apparmor", arguments.apparmor.as_deref().is_some_and(|profile| !profile.is_empty())),
-        ("--cgroup", !arguments.cgroups.is_empty()),
-    ];
+    let not_yet = [("--process-label", arguments.process_label.as_deref().is_some_and(|label| !label.is_empty()))];
     match not_yet.into_iter().find(|(_, is_given)| *is_given) {
         Some((flag, _)) => Err(ExecError::NotYet(flag)),
         None => Ok(()),
@@ -166,6 +164,9 @@ fn from_flags(arguments: &Exec, spec: Spec) -> Result<Process, ExecError> {
     process.terminal = arguments.tty;
     process.env.extend(arguments.env.iter().cloned());
     process.no_new_privileges |= arguments.no_new_privs;
+    if let Some(profile) = arguments.apparmor.as_ref().filter(|profile| !profile.is_empty()) {
+        process.apparmor_profile.clone_from(profile);
+    }
     process.user.additional_gids.extend(&arguments.additional_gids);
     if let Some(cwd) = &arguments.cwd {
         process.cwd.clone_from(cwd);

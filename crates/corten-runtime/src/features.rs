@@ -79,7 +79,7 @@ pub fn features() -> String {
                 "knownFlags": corten_seccomp::profile::FLAGS.as_slice(),
                 "supportedFlags": corten_seccomp::profile::FLAGS.as_slice(),
             },
-            "apparmor": {"enabled": false},
+            "apparmor": {"enabled": corten_sys::apparmor::is_enabled()},
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": false}},

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod container;
 pub mod create;
 pub mod delete;
+pub mod events;
 pub mod exec;
 pub mod features;
 mod foreground;

@@ -8,7 +8,7 @@ use corten_runtime_api::arguments::Update;
 
 use crate::container::{Container, Status};
 use crate::plan;
-use crate::spec::{Resources, SpecError, read_limited};
+use crate::spec::{Resources, Spec, SpecError, read_limited, refuse_resources};
 use crate::state_dir::StateError;
 
 /// Why limits could not be changed.
@@ -45,6 +45,9 @@ pub enum UpdateError {
     /// A flag that is not built yet.
     #[error("update --{0}: not supported yet")]
     NotYet(&'static str),
+    /// Rules about devices other than the container's.
+    #[error("linux.resources.devices: cannot be changed by update")]
+    Devices,
     /// The container has ended.
     #[error("{}", corten_runtime_api::texts::NOT_RUNNING)]
     Stopped,
@@ -71,6 +74,8 @@ pub fn update(root: &Path, arguments: &Update) -> Result<(), UpdateError> {
     let limits = match &arguments.resources {
         Some(path) => {
             let resources = read(path)?;
+            refuse_resources(&resources).map_err(SpecError::from)?;
+            same_devices(&resources, &container)?;
             let limits = plan::limits(&resources)?;
             if resources.memory.check_before_update == Some(true) {
                 check_usage(&limits, cgroup.stats()?.memory.usage_bytes)?;
@@ -79,7 +84,7 @@ pub fn update(root: &Path, arguments: &Update) -> Result<(), UpdateError> {
         }
         None => from_flags(&arguments.limits)?,
     };
-    // Devices cannot be changed by update: runc leaves them, too.
+    // Devices are what they were: see same_devices.
     Ok(cgroup.limit(&Limits { devices: None, ..limits })?)
 }
 
@@ -92,6 +97,16 @@ fn read(path: &Path) -> Result<Resources, UpdateError> {
         read_limited(path, &path.display().to_string())?
     };
     serde_json::from_slice(&json).map_err(|source| UpdateError::Json { path: path.to_owned(), source })
+}
+
+/// Callers send the whole of a container's resources, so rules about devices come as they were; others are refused,
+/// where runc passes them over.
+fn same_devices(resources: &Resources, container: &Container) -> Result<(), UpdateError> {
+    if resources.devices.is_empty() {
+        return Ok(());
+    }
+    let spec = Spec::load(&container.record.bundle)?;
+    if spec.linux.resources.devices == resources.devices { Ok(()) } else { Err(UpdateError::Devices) }
 }
 
 fn check_usage(limits: &Limits, usage: u64) -> Result<(), UpdateError> {

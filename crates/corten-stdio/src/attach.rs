@@ -3,10 +3,12 @@
 //! ```text
 //! engine → hub   {"format":1,"stdin":true,…,"read_ahead_bytes":3}\n abc     + SCM_RIGHTS: the client
 //! hub → engine   {"format":1}            or {"format":1,"error":"…"}
+//! hub → engine   {"format":1,"detached":true}   when the client types the keys
 //! ```
 //! From the acknowledgement on the hub owns the client: it writes what is produced from then on, and
 //! closes it when the process has ended and all was written. No daemon copies a byte, and the client
-//! outlives the engine.
+//! outlives the engine. The connection of a client that can detach stays open as long as the client: an
+//! engine that is still there learns from it how the client left.
 
 use std::{
     io,
@@ -69,13 +71,26 @@ struct Acknowledgement {
     error: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct Farewell {
+    format: u32,
+    #[serde(default)]
+    detached: bool,
+}
+
 /// Passes `client` to the hub that listens at `socket`, with the bytes already read from it; returns
-/// when the hub has acknowledged. Blocks.
+/// when the hub has acknowledged. Blocks. The answer is the connection, which becomes readable when the
+/// client is gone; [`has_detached`] tells how.
 ///
 /// # Errors
 /// Those of connecting (`NotFound`, `ConnectionRefused`: the process is gone); `InvalidInput` for too
 /// many bytes read ahead; `TimedOut`; `Other` with the hub's own words when it refuses.
-pub fn hand_over(socket: &Path, request: &AttachRequest, read_ahead: &[u8], client: BorrowedFd<'_>) -> io::Result<()> {
+pub fn hand_over(
+    socket: &Path,
+    request: &AttachRequest,
+    read_ahead: &[u8],
+    client: BorrowedFd<'_>,
+) -> io::Result<OwnedFd> {
     if read_ahead.len() > MAX_READ_AHEAD_BYTES {
         let reason = format!("more than {MAX_READ_AHEAD_BYTES} bytes read ahead of an attached client");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
@@ -95,7 +110,19 @@ pub fn hand_over(socket: &Path, request: &AttachRequest, read_ahead: &[u8], clie
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let answer: Acknowledgement = serde_json::from_slice(&answer[..length]).map_err(io::Error::other)?;
-    answer.error.map_or(Ok(()), |error| Err(io::Error::other(error)))
+    answer.error.map_or(Ok(hub), |error| Err(io::Error::other(error)))
+}
+
+/// Whether the client of a connection that has become readable left by its detach keys. A hub of
+/// before it told such things closes the connection at once.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn has_detached(hub: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut message = vec![0; 4096];
+    let (length, _) = scm::receive(hub, &mut message)?;
+    let farewell = serde_json::from_slice::<Farewell>(&message[..length]);
+    Ok(farewell.is_ok_and(|farewell| farewell.detached))
 }
 
 /// A client that was handed over, on the hub's side.
@@ -152,6 +179,15 @@ pub fn acknowledge(connection: BorrowedFd<'_>) -> io::Result<()> {
     answer(connection, None)
 }
 
+/// Tells that the client has typed its detach keys, on the hub's side.
+///
+/// # Errors
+/// Those of sendmsg(2): the engine is gone.
+pub fn tell_detached(connection: BorrowedFd<'_>) -> io::Result<()> {
+    let message = serde_json::to_vec(&Farewell { format: FORMAT, detached: true }).map_err(io::Error::other)?;
+    scm::send(connection, &message, &[]).map(drop)
+}
+
 fn answer(connection: BorrowedFd<'_>, error: Option<String>) -> io::Result<()> {
     let message = serde_json::to_vec(&Acknowledgement { format: FORMAT, error }).map_err(io::Error::other)?;
     scm::send(connection, &message, &[]).map(drop)
@@ -188,7 +224,11 @@ mod tests {
         let connection = sockets::accept(&listener).unwrap();
         let handed_over = receive(connection.as_fd()).unwrap().unwrap();
         acknowledge(connection.as_fd()).unwrap();
-        engine.join().unwrap().unwrap();
+        let hub = engine.join().unwrap().unwrap();
+        tell_detached(connection.as_fd()).unwrap();
+        drop(connection);
+        assert!(has_detached(hub.as_fd()).unwrap(), "once it is told");
+        assert!(!has_detached(hub.as_fd()).unwrap(), "a connection that just ends is no farewell");
         assert_eq!((handed_over.request, handed_over.read_ahead.as_slice()), (request(), &b"early"[..]));
         UnixStream::from(handed_over.client).write_all(b"hello").unwrap();
         let mut text = String::new();

@@ -36,7 +36,6 @@ fn failures_before_the_process_runs_are_255() {
         (&["exec", "web"], "process args cannot be empty"),
         (&["exec", "nobody", "true"], "container does not exist"),
         (&["exec", "--user", "root", "web", "true"], "parsing root as uid[:gid] failed"),
-        (&["exec", "--cgroup", "x", "web", "true"], "exec --cgroup: not supported yet"),
         (&["exec", "-t", "-d", "web", "true"], "cannot allocate tty if runc will detach"),
         (&["exec", "--frob", "web", "true"], "flag provided but not defined: -frob"),
     ] {

@@ -5,6 +5,7 @@ mod cgroups;
 mod console;
 mod create;
 mod escapes;
+mod events;
 mod exec;
 mod hooks;
 mod kills;

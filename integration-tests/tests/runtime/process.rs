@@ -102,7 +102,6 @@ fn what_is_not_built_yet_is_refused_by_name_and_leaves_nothing() {
     let host = Host::new();
     for (pointer, key, value, said) in [
         ("/linux", "intelRdt", json!({"closID": "a"}), "linux.intelRdt: not supported yet"),
-        ("/process", "apparmorProfile", json!("docker-default"), "process.apparmorProfile: not supported yet"),
         ("/process", "scheduler", json!({"policy": "SCHED_OTHER"}), "process.scheduler: not supported yet"),
     ] {
         let ran = host.run_script(key, "true", |config| {
@@ -155,6 +154,25 @@ fn a_variable_is_set_once_and_home_is_never_empty() {
     for (name, given, said) in [("a", "NONE", "holds no '='"), ("b", "=x", "has no name")] {
         let ran = host.run_script(name, "true", |config| config["process"]["env"] = json!([given]));
         assert!(ran.code == 1 && ran.stderr.contains(said), "{ran:?}");
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn an_apparmor_profile_is_entered_or_refused() {
+    let host = Host::new();
+    let with = |name: &str, profile: &str| {
+        host.run_script(name, "cat /proc/self/attr/current", |config| {
+            config["process"]["apparmorProfile"] = profile.into()
+        })
+    };
+    if corten_sys::apparmor::is_enabled() {
+        assert_eq!(with("free", "unconfined").ok().out(), "unconfined");
+        let missing = with("web", "corten-no-such-profile");
+        assert!(missing.code == 1 && missing.stderr.contains("unable to apply apparmor profile"), "{missing:?}");
+    } else {
+        let ran = with("web", "docker-default");
+        assert!(ran.code == 1 && ran.stderr.contains("process.apparmorProfile: apparmor is not enabled"), "{ran:?}");
     }
     host.assert_clean();
 }

@@ -8,6 +8,7 @@
 
 mod client;
 mod detach_keys;
+mod farewell;
 mod parked;
 pub(crate) mod replay;
 
@@ -21,9 +22,11 @@ use corten_stdio::{AttachRequest, Framing};
 
 pub use client::{Arriving, Client};
 pub use detach_keys::{DEFAULT as DEFAULT_DETACH_KEYS, parse as parse_detach_keys};
+pub use farewell::{Farewell, Of};
 pub use parked::{Parked, Waiting};
 
 use crate::containers::{Container, logging};
+use crate::engine::Engine;
 use crate::errors::Result;
 use crate::http::answer::{MULTIPLEXED_STREAM, RAW_STREAM};
 
@@ -36,8 +39,10 @@ pub fn socket(container: &Container) -> PathBuf {
 ///
 /// # Errors
 /// None: a client the shim does not take sees its connection end, and the start goes on without it.
-pub async fn hand_over(container: &Container) -> Result<()> {
-    container.parked.hand_over(&socket(container)).await;
+pub async fn hand_over(engine: &Arc<Engine>, container: &Container) -> Result<()> {
+    for farewell in container.parked.hand_over(&socket(container)).await {
+        farewell.announce(engine, &container.id, Of::Container);
+    }
     Ok(())
 }
 
@@ -45,12 +50,14 @@ pub async fn hand_over(container: &Container) -> Result<()> {
 ///
 /// # Errors
 /// When the hub does not take it.
-pub(crate) async fn pass(client: Arc<Client>, request: AttachRequest, socket: PathBuf) -> io::Result<()> {
+pub(crate) async fn pass(client: Arc<Client>, request: AttachRequest, socket: PathBuf) -> io::Result<Farewell> {
+    let can_detach = request.detach_keys.is_some();
     // The call waits for the hub's acknowledgement, so it has a thread of the pool for short work.
     let passed = tokio::task::spawn_blocking(move || {
         corten_stdio::hand_over(&socket, &request, client.read_ahead(), client.as_fd())
     });
-    passed.await.unwrap_or_else(|defect| Err(io::Error::other(defect)))
+    let hub = passed.await.unwrap_or_else(|defect| Err(io::Error::other(defect)))?;
+    Ok(Farewell::expected_from(can_detach.then_some(hub)))
 }
 
 /// The framing of a stream, and the media type that announces it to a client of that version.

@@ -8,6 +8,7 @@ use corten_stdio::AttachRequest;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
+use super::Farewell;
 use super::client::Client;
 use crate::errors::{EngineError, Result};
 
@@ -78,8 +79,9 @@ impl Parked {
     }
 
     /// Passes every waiting client to the hub at `socket`. One that cannot be passed is let go: it
-    /// sees its connection end, and the start goes on without it.
-    pub async fn hand_over(&self, socket: &Path) {
+    /// sees its connection end, and the start goes on without it. Answers how the others will leave.
+    pub async fn hand_over(&self, socket: &Path) -> Vec<Farewell> {
+        let mut farewells = Vec::new();
         for Waiting { request, client } in self.take() {
             let client = match client {
                 Arrival::Here(client) => Some(client),
@@ -91,10 +93,12 @@ impl Parked {
                 debug!("a client left before the start");
                 continue;
             };
-            if let Err(error) = super::pass(Arc::new(client), request, socket.to_owned()).await {
-                warn!(%error, socket = %socket.display(), "the shim did not take an attached client");
+            match super::pass(Arc::new(client), request, socket.to_owned()).await {
+                Ok(farewell) => farewells.push(farewell),
+                Err(error) => warn!(%error, socket = %socket.display(), "the shim did not take an attached client"),
             }
         }
+        farewells
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::{Container, View};
-use crate::attach::{self, Arriving, Client, Waiting, replay};
+use crate::attach::{self, Arriving, Client, Of, Waiting, replay};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
@@ -52,7 +52,7 @@ pub async fn attach(engine: Arc<Engine>, mut request: Request) -> Result<Answer>
     open(&engine, &mut request).await.or_else(|error| Ok(refused(&error)))
 }
 
-async fn open(engine: &Engine, request: &mut Request) -> Result<Answer> {
+async fn open(engine: &Arc<Engine>, request: &mut Request) -> Result<Answer> {
     let query = AttachQuery::decode(&request.query)?;
     let wanted = request.param("id").to_owned();
     let container = engine.containers.find(&wanted)?;
@@ -73,13 +73,20 @@ async fn open(engine: &Engine, request: &mut Request) -> Result<Answer> {
             let (sender, receiver) = oneshot::channel();
             turn.parked.park(Waiting::new(hub_request, receiver))?;
             drop(turn);
-            tokio::spawn(arrive(arriving, Arc::clone(&container), query, framing, Next::Park(sender)));
+            tokio::spawn(arrive(
+                Arc::clone(engine),
+                arriving,
+                Arc::clone(&container),
+                query,
+                framing,
+                Next::Park(sender),
+            ));
             announce(engine, &container);
             return Ok(answer);
         }
     }
     let next = if query.stream { Next::Pass(hub_request) } else { Next::Close };
-    tokio::spawn(arrive(arriving, Arc::clone(&container), query, framing, next));
+    tokio::spawn(arrive(Arc::clone(engine), arriving, Arc::clone(&container), query, framing, next));
     announce(engine, &container);
     Ok(answer)
 }
@@ -122,7 +129,14 @@ enum Next {
     Close,
 }
 
-async fn arrive(arriving: Arriving, container: Arc<Container>, query: AttachQuery, framing: Framing, next: Next) {
+async fn arrive(
+    engine: Arc<Engine>,
+    arriving: Arriving,
+    container: Arc<Container>,
+    query: AttachQuery,
+    framing: Framing,
+    next: Next,
+) {
     let mut client = match arriving.client().await {
         Ok(client) => client,
         Err(error) => return debug!(id = container.id, %error, "a client left before it was attached"),
@@ -136,12 +150,11 @@ async fn arrive(arriving: Arriving, container: Arc<Container>, query: AttachQuer
     match next {
         // Nobody waits any more: the container is gone, and the client is let go.
         Next::Park(waiting) => drop(waiting.send(client)),
-        Next::Pass(request) => {
+        Next::Pass(request) => match attach::pass(Arc::new(client), request, attach::socket(&container)).await {
+            Ok(farewell) => farewell.announce(&engine, &container.id, Of::Container),
             // It ended in between: the client sees the end, as it would have a moment later.
-            if let Err(error) = attach::pass(Arc::new(client), request, attach::socket(&container)).await {
-                debug!(id = container.id, %error, "the shim did not take an attached client");
-            }
-        }
+            Err(error) => debug!(id = container.id, %error, "the shim did not take an attached client"),
+        },
         Next::Close => {}
     }
 }

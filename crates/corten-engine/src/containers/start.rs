@@ -135,7 +135,7 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
         .map_err(|error| EngineError::internal("tell the shim where output goes").caused_by(error))?;
     let task = tasks::create::NewTask { record, spec: &spec, rootfs, stdio: stdio_file::uri(&stdio_path) };
     let pid = tasks::create::create(engine, task).await?;
-    attach::hand_over(turn).await?;
+    attach::hand_over(engine, turn).await?;
     tasks::start::start(engine, &turn.id).await?;
     Ok(pid)
 }

@@ -10,7 +10,7 @@ use corten_stdio::{AttachRequest, Framing, Stream, framing};
 use tracing::{debug, warn};
 
 use super::{Exec, Exit, create, files, process, record, task};
-use crate::attach::{self, Arriving, Client};
+use crate::attach::{self, Arriving, Client, Of};
 use crate::clock::Moment;
 use crate::containers::{Container, View, require};
 use crate::engine::Engine;
@@ -141,9 +141,10 @@ impl Job {
         self.note(record::started(&self.container, &exec.id, &exec.config));
         task::exec(engine, exec, &process, stdio).await?;
         if let Some((client, request)) = client {
-            attach::pass(client, request, files::socket(directory)).await.map_err(|error| {
+            let passed = attach::pass(client, request, files::socket(directory)).await.map_err(|error| {
                 EngineError::internal(format!("pass the client of exec {} to the shim", exec.id)).caused_by(error)
             })?;
+            passed.announce(engine, &exec.container_id, Of::Exec(exec.id.clone()));
         }
         task::start(engine, exec).await
     }

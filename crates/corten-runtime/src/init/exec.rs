@@ -33,6 +33,8 @@ pub struct ExecKit<'a> {
     pub namespaces: Namespaces,
     /// Its cgroups.
     pub cgroup: &'a Cgroup,
+    /// Whether the first process's own cgroup will do when the container's cannot hold processes.
+    pub follows_init: bool,
     /// Where the terminal's master end is sent.
     pub console: Option<OwnedFd>,
     /// The name of the session keyring to join.
@@ -73,7 +75,7 @@ pub fn spawn_exec(
     }
     let cloned = match clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd)) {
         // The container made cgroups of its own below and moved its processes there (runc #2356).
-        Err(error) if child.kit.cgroup.is_v2() && is_moved(&error) => {
+        Err(error) if child.kit.follows_init && child.kit.cgroup.is_v2() && is_moved(&error) => {
             unified = own_cgroup(child.kit.init_pid, child.kit.cgroup).map_err(fail("find the cgroup of init"))?;
             clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd))
         }
@@ -130,6 +132,7 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     for (index, tasks) in child.join_files.iter().enumerate() {
         files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
     }
+    process::confine(plan)?;
     enter(child)?;
     if child.kit.namespaces.contains(Namespaces::USER) {
         die_with_creator(child.socket.as_fd()).at(Stage::Session)?;

@@ -73,6 +73,8 @@ pub enum Stage {
     Hook,
     /// Executing the program.
     Execute,
+    /// Entering an AppArmor profile.
+    Confine,
 }
 
 /// What about it failed.
@@ -97,7 +99,7 @@ pub enum Operation {
     Owner,
 }
 
-const STAGES: [Stage; 32] = [
+const STAGES: [Stage; 33] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -130,6 +132,7 @@ const STAGES: [Stage; 32] = [
     Stage::Wait,
     Stage::Hook,
     Stage::Execute,
+    Stage::Confine,
 ];
 
 const OPERATIONS: [Operation; 8] = [

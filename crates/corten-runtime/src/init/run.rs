@@ -180,6 +180,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         let read_only = Change { set: attr::RDONLY, ..Change::default() };
         mount::set_attributes(tree, read_only, Extent::Single).at(Stage::RootAttributes)?;
     }
+    process::confine(&plan.process)?;
     change_root(tree, kit.no_pivot).at(Stage::Pivot)?;
     if let Some((propagation, is_recursive)) = plan.root_propagation {
         let extent = if is_recursive { Extent::Recursive } else { Extent::Single };

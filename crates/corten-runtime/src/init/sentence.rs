@@ -120,6 +120,7 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
         Stage::Identity => "set user and groups",
         Stage::Limits => "set rlimits",
         Stage::NoNewPrivileges => "set no_new_privs",
+        Stage::Confine => "unable to apply apparmor profile",
         Stage::Filter => "error loading seccomp filter",
         Stage::Wait => "wait for start",
         Stage::Hook => "run a hook in the container",

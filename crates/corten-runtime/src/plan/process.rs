@@ -38,6 +38,8 @@ pub struct ProcessPlan {
     pub limited_by_parent: bool,
     /// Whether it can gain no privileges.
     pub no_new_privileges: bool,
+    /// What is written to name its AppArmor profile.
+    pub apparmor_profile: Option<CString>,
     /// Which system calls it can make.
     pub seccomp: Option<SeccompPlan>,
     /// How readily it is killed for memory.
@@ -92,6 +94,17 @@ pub struct Extra<'a> {
 }
 
 impl ProcessPlan {
+    /// Refuses what needs a security module the kernel does not have.
+    ///
+    /// # Errors
+    /// [`SpecError::Invalid`].
+    pub fn check_security(&self, has_apparmor: impl FnOnce() -> bool) -> Result<(), SpecError> {
+        if self.apparmor_profile.is_some() && !has_apparmor() {
+            return Err(invalid("process.apparmorProfile", "apparmor is not enabled on this host"));
+        }
+        Ok(())
+    }
+
     /// Refuses a capability that this process, which is to give it, does not have itself.
     ///
     /// # Errors
@@ -138,6 +151,7 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         rlimits: rlimits(process)?,
         limited_by_parent: false,
         no_new_privileges: process.no_new_privileges,
+        apparmor_profile: apparmor(&process.apparmor_profile)?,
         seccomp: None,
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
@@ -161,6 +175,14 @@ pub(super) fn environment(variables: &[String]) -> Result<Vec<CString>, SpecErro
         }
     }
     kept.iter().rev().map(|(_, variable)| c_string(key, *variable)).collect()
+}
+
+/// As the kernel takes it: `exec NAME`. That there is AppArmor is checked where the plan is carried out.
+fn apparmor(profile: &str) -> Result<Option<CString>, SpecError> {
+    match profile {
+        "" => Ok(None),
+        profile => c_string("process.apparmorProfile", format!("exec {profile}")).map(Some),
+    }
 }
 
 fn program(name: &str, environment: &[String]) -> Result<Program, SpecError> {

@@ -145,7 +145,7 @@ pub struct Resources {
 }
 
 /// One rule about devices.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct DeviceRule {
     /// Allowed or denied.

@@ -23,7 +23,7 @@ pub use linux::{
     Access, BlockIo, Cpu, Device, DeviceRule, IdMapping, Linux, Memory, Namespace, Pids, Resources, TimeOffset,
 };
 pub use process::{Capabilities, ConsoleSize, Process, Rlimit, User};
-pub use refuse::{Refused, refuse_process};
+pub use refuse::{Refused, refuse_process, refuse_resources};
 
 /// The largest config.json that is read: docker's with seccomp is 60 KB.
 const SPEC_MAX_BYTES: u64 = 16 << 20;
@@ -290,7 +290,6 @@ mod tests {
             (r#"{"linux":{"resources":{"memory":{"kernel":1024}}}}"#, "linux.resources.memory.kernel"),
             (r#"{"linux":{"resources":{"memory":{"kernel":-2}}}}"#, "linux.resources.memory.kernel"),
             (r#"{"linux":{"resources":{"memory":{"kernelTCP":-2}}}}"#, "linux.resources.memory.kernelTCP"),
-            (r#"{"process":{"apparmorProfile":"docker-default"}}"#, "process.apparmorProfile"),
             (r#"{"process":{"selinuxLabel":"a"}}"#, "process.selinuxLabel"),
             (r#"{"mounts":[{"destination":"/a","uidMappings":[{"size":1}]}]}"#, "mounts[0].uidMappings"),
             (r#"{"linux":{"resources":{"hugepageLimits":[{"limit":1}]}}}"#, "linux.resources.hugepageLimits"),

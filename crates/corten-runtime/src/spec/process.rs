@@ -32,7 +32,8 @@ pub struct Process {
     /// How readily it is killed for memory, -1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// AppArmor.
-    pub apparmor_profile: NotYet,
+    #[serde(deserialize_with = "null_is_default")]
+    pub apparmor_profile: String,
     /// SELinux.
     pub selinux_label: NotYet,
     /// Scheduling policy.

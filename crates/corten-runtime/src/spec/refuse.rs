@@ -1,7 +1,7 @@
 //! What the specification has and this runtime does not yet: refused by name, so that nothing is silently weaker
 //! than what was asked for.
 
-use super::{Process, Spec};
+use super::{Process, Resources, Spec};
 
 /// A key that is not built yet.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,10 +14,6 @@ pub struct Refused {
 /// Refuses the first key that asks for something not built yet.
 pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
     let linux = &spec.linux;
-    let (resources, io) = (&linux.resources, &linux.resources.block_io);
-    let memory = &resources.memory;
-    // As for every other limit 0 is Go's "not given", and -1 is no limit, which is what holds for these.
-    let is_given = |limit: Option<i64>| limit.is_some_and(|limit| !matches!(limit, 0 | -1));
     version(&spec.oci_version)?;
     first(&[
         ("solaris", spec.solaris.is_given),
@@ -25,23 +21,13 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
         ("vm", spec.vm.is_given),
         ("zos", spec.zos.is_given),
         ("freebsd", spec.freebsd.is_given),
-        ("linux.resources.memory.kernel", is_given(memory.kernel)),
         ("linux.mountLabel", linux.mount_label.is_given),
         ("linux.intelRdt", linux.intel_rdt.is_given),
         ("linux.personality", linux.personality.is_given),
         ("linux.memoryPolicy", linux.memory_policy.is_given),
         ("linux.netDevices", linux.net_devices.is_given),
-        ("linux.resources.hugepageLimits", resources.hugepage_limits.is_given),
-        ("linux.resources.network", resources.network.is_given),
-        ("linux.resources.rdma", resources.rdma.is_given),
-        ("linux.resources.memory.kernelTCP", is_given(memory.kernel_tcp)),
-        ("linux.resources.blockIO.leafWeight", io.leaf_weight.is_given),
-        ("linux.resources.blockIO.weightDevice", io.weight_device.is_given),
-        ("linux.resources.blockIO.throttleReadBpsDevice", io.throttle_read_bps_device.is_given),
-        ("linux.resources.blockIO.throttleWriteBpsDevice", io.throttle_write_bps_device.is_given),
-        ("linux.resources.blockIO.throttleReadIOPSDevice", io.throttle_read_iops_device.is_given),
-        ("linux.resources.blockIO.throttleWriteIOPSDevice", io.throttle_write_iops_device.is_given),
     ])?;
+    refuse_resources(&linux.resources)?;
     for (index, mount) in spec.mounts.iter().enumerate() {
         let key = |name: &str| Refused { key: format!("mounts[{index}].{name}") };
         if mount.uid_mappings.is_given {
@@ -52,6 +38,29 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
         }
     }
     spec.process.as_ref().map_or(Ok(()), refuse_process)
+}
+
+/// As above for limits, which update gets alone.
+///
+/// # Errors
+/// [`Refused`].
+pub fn refuse_resources(resources: &Resources) -> Result<(), Refused> {
+    let (memory, io) = (&resources.memory, &resources.block_io);
+    // As for every other limit 0 is Go's "not given", and -1 is no limit, which is what holds for these.
+    let is_given = |limit: Option<i64>| limit.is_some_and(|limit| !matches!(limit, 0 | -1));
+    first(&[
+        ("linux.resources.memory.kernel", is_given(memory.kernel)),
+        ("linux.resources.hugepageLimits", resources.hugepage_limits.is_given),
+        ("linux.resources.network", resources.network.is_given),
+        ("linux.resources.rdma", resources.rdma.is_given),
+        ("linux.resources.memory.kernelTCP", is_given(memory.kernel_tcp)),
+        ("linux.resources.blockIO.leafWeight", io.leaf_weight.is_given),
+        ("linux.resources.blockIO.weightDevice", io.weight_device.is_given),
+        ("linux.resources.blockIO.throttleReadBpsDevice", io.throttle_read_bps_device.is_given),
+        ("linux.resources.blockIO.throttleWriteBpsDevice", io.throttle_write_bps_device.is_given),
+        ("linux.resources.blockIO.throttleReadIOPSDevice", io.throttle_read_iops_device.is_given),
+        ("linux.resources.blockIO.throttleWriteIOPSDevice", io.throttle_write_iops_device.is_given),
+    ])
 }
 
 /// Every 1.x is understood: what a later one adds and asks for is not.
@@ -68,7 +77,6 @@ fn version(version: &str) -> Result<(), Refused> {
 /// [`Refused`].
 pub fn refuse_process(process: &Process) -> Result<(), Refused> {
     first(&[
-        ("process.apparmorProfile", process.apparmor_profile.is_given),
         ("process.selinuxLabel", process.selinux_label.is_given),
         ("process.scheduler", process.scheduler.is_given),
         ("process.ioPriority", process.io_priority.is_given),

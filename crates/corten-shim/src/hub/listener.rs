@@ -47,6 +47,7 @@ async fn take_over(connection: OwnedFd, process: Rc<Process>) {
             return;
         }
     };
+    let can_detach = handed_over.request.detach_keys.is_some();
     let (client, read_ahead) = match Client::new(handed_over) {
         Ok(client) => client,
         Err(error) => {
@@ -57,7 +58,8 @@ async fn take_over(connection: OwnedFd, process: Rc<Process>) {
     process.add(Rc::clone(&client));
     // From here on it gets every byte. An engine that has left in the meantime needs no answer.
     let _ = attach::acknowledge(connection.get_ref().as_fd());
-    drop(connection);
+    // Who can detach is told of; everybody else needs no connection any more.
+    let connection = can_detach.then_some(connection);
     let writer = tokio::task::spawn_local({
         let client = Rc::clone(&client);
         async move { client.write().await }
@@ -68,6 +70,10 @@ async fn take_over(connection: OwnedFd, process: Rc<Process>) {
             let (client, process) = (Rc::clone(&client), Rc::clone(&process));
             async move {
                 let end = client.read(read_ahead, &process.input).await;
+                if let (InputEnd::Detached, Some(connection)) = (end, connection) {
+                    // An engine that has left in the meantime tells nobody.
+                    let _ = attach::tell_detached(connection.get_ref().as_fd());
+                }
                 on_input_end(end, &client, &process).await;
             }
         });
