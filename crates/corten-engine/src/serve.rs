@@ -27,6 +27,9 @@ use crate::store;
 /// What keeps it from coming up: a data root it cannot read, a socket somebody else serves, a
 /// program that is not there.
 pub async fn serve(config: Config) -> Result<()> {
+    if let Err(error) = corten_sys::rlimit::raise_open_files() {
+        warn!(%error, "the limit of open files stays as it is");
+    }
     let mut terminate = catch(SignalKind::terminate())?;
     let mut interrupt = catch(SignalKind::interrupt())?;
     let programs = Programs { shim: find_program("corten-shim")?, runtime: find_program("corten-runtime")? };

@@ -104,6 +104,9 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`] when it cannot start.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
+    if let Err(error) = corten_sys::rlimit::raise_open_files() {
+        warn!(%error, "the limit of open files stays as it is");
+    }
     let failed = |what, path: &Path| {
         let path = path.to_owned();
         move |source| ServeError::Prepare { what, path, source }

@@ -10,6 +10,7 @@ mod exec;
 mod http;
 mod images;
 mod lifecycle;
+mod limits;
 mod logs;
 mod refusals;
 mod restart_policy;

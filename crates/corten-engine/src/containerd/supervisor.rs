@@ -96,7 +96,8 @@ impl Supervisor {
         if let Some(parent) = self.address.parent() {
             std::fs::create_dir_all(parent)?;
         }
-        let mut child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .arg("--root")
             .arg(&self.root)
             .arg("--state")
@@ -107,8 +108,8 @@ impl Supervisor {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             // A group of its own: the terminal's Ctrl-C is the engine's, not its.
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let mut child = corten_sys::rlimit::with_open_files_as_before(&mut command).spawn()?;
         let pid = child.id();
         let deadline = Instant::now() + START_DEADLINE;
         while serving(&self.address).is_none() {

@@ -150,7 +150,7 @@ fn run(
     command.args(arguments).envs(spawn.environment()).current_dir(spawn.bundle).process_group(0);
     command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
     command.stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn()?;
+    let mut child = corten_sys::rlimit::with_open_files_as_before(&mut command).spawn()?;
     // Holds the writing ends of the pipe, without which no end would come.
     drop(command);
     if let Some(mut stdin) = child.stdin.take()
