@@ -10,7 +10,7 @@ use std::path::Path;
 use corten_sys::{credentials, files, syscall::HERE, users};
 
 use crate::place::{Cgroup, Directory};
-use crate::{CgroupError, delete};
+use crate::{CgroupError, delete, processes};
 
 /// The files of a v1 cpuset that must be filled before a process can enter.
 const CPUSET_FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
@@ -44,6 +44,7 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError::Create`]; [`CgroupError::NotEmpty`] when it exists and holds processes. Nothing made is left.
     pub fn create(&self) -> Result<Created<'_>, CgroupError> {
+        self.refuse_frozen()?;
         for (done, directory) in self.directories.iter().enumerate() {
             if let Err(error) = make(directory, self.is_v2()) {
                 for made in &self.directories[..done] {
@@ -53,6 +54,15 @@ impl Cgroup {
             }
         }
         Ok(Created { cgroup: self, kept: false })
+    }
+
+    /// A directory somebody froze would stop whoever joins it, before it could say so.
+    fn refuse_frozen(&self) -> Result<(), CgroupError> {
+        if self.is_frozen()? {
+            let path = self.v1("freezer").or(self.unified()).map(Path::to_owned).unwrap_or_default();
+            return Err(CgroupError::Frozen { path });
+        }
+        Ok(())
     }
 
     /// Takes out the hierarchies in which this process may not make the container's directory, as for a user without
@@ -121,7 +131,9 @@ fn make(directory: &Directory, is_v2: bool) -> Result<(), CgroupError> {
     if is_v2 {
         make_v2(path)?;
     } else if is_cpuset {
-        make_cpuset(path).map_err(fail)?;
+        if make_cpuset(path).map_err(fail)? == Level::WasThere {
+            refuse_processes(path)?;
+        }
     } else {
         match make_one(path) {
             Ok(()) => {}
@@ -145,16 +157,20 @@ fn make_one(path: &Path) -> io::Result<()> {
 
 /// A cgroup somebody else uses would be limited, frozen and killed with the container.
 fn refuse_processes(path: &Path) -> Result<(), CgroupError> {
-    let file = path.join("cgroup.procs");
-    match fs::read_to_string(&file) {
-        Ok(text) if text.is_empty() => Ok(()),
-        Ok(text) => Err(CgroupError::NotEmpty { path: path.to_owned(), count: text.lines().count() }),
-        Err(source) => Err(CgroupError::Read { path: file, source }),
-    }
+    let mut found = Vec::new();
+    processes::collect(path, &mut found)?;
+    if found.is_empty() { Ok(()) } else { Err(CgroupError::NotEmpty { path: path.to_owned(), count: found.len() }) }
+}
+
+/// Whether a directory was made.
+#[derive(PartialEq, Eq)]
+enum Level {
+    New,
+    WasThere,
 }
 
 /// Makes each level, and fills its sets from the level above where they are empty.
-fn make_cpuset(path: &Path) -> io::Result<()> {
+fn make_cpuset(path: &Path) -> io::Result<Level> {
     let is_new = match make_one(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = path.parent().ok_or(error)?;
@@ -165,7 +181,8 @@ fn make_cpuset(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         result => result.map(|()| true)?,
     };
-    CPUSET_FILES.iter().try_for_each(|name| fill(path, name, is_new).map(drop))
+    CPUSET_FILES.iter().try_for_each(|name| fill(path, name, is_new).map(drop))?;
+    Ok(if is_new { Level::New } else { Level::WasThere })
 }
 
 /// A text the kernel shows at once; three system calls where [`fs::read_to_string`] makes five.

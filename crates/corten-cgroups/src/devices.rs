@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use corten_sys::bpf::{Instruction, attach_device_program, load_device_program};
+use corten_sys::bpf::{Instruction, load_device_program, replace_device_programs};
 
 /// Which nodes a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,11 +101,11 @@ pub(crate) fn v1_lines(rules: &[DeviceRule]) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Loads the rules as a program and attaches it to the v2 cgroup at `path`.
+/// Loads the rules as a program and makes it the only one of the v2 cgroup at `path`.
 pub(crate) fn attach_filter(path: &Path, rules: &[DeviceRule]) -> io::Result<()> {
     let program = load_device_program(&v2_program(rules))?;
     let directory = File::open(path)?;
-    attach_device_program(directory.as_fd(), program.as_fd())
+    replace_device_programs(directory.as_fd(), program.as_fd())
 }
 
 // eBPF operations: class | source | operation (Documentation/bpf/standardization/instruction-set.rst).
@@ -268,5 +268,26 @@ mod tests {
         let everything = v2_program(&[DeviceRule { allow: true, ..DENY_ALL }]);
         assert_eq!(run(&everything, character, read, 1, 1), 1);
         assert_eq!(everything.len(), 8);
+    }
+
+    /// On a hybrid machine the v2 hierarchy has no controllers, but programs can be attached to it.
+    #[test]
+    fn a_program_replaces_the_one_that_was_there() {
+        let host = crate::Host::detect().expect("this process is in a cgroup");
+        let Some(unified) = host.unified else { return };
+        let path = unified.mount.join(format!("corten-devices-{}", std::process::id()));
+        // Without the privilege there is nothing to show.
+        if std::fs::create_dir(&path).is_err() {
+            return;
+        }
+        let count = || {
+            let directory = File::open(&path).expect("it was made");
+            corten_sys::bpf::count_device_programs(directory.as_fd()).expect("it can be asked")
+        };
+        let results: Vec<_> = (0..3).map(|_| attach_filter(&path, &[DENY_ALL]).map(|()| count())).collect();
+        std::fs::remove_dir(&path).expect("nobody is in it");
+        for result in results {
+            assert_eq!(result.expect("attached"), 1);
+        }
     }
 }

@@ -74,6 +74,19 @@ impl Host {
         Ok(host)
     }
 
+    /// Whether the machine has a controller.
+    #[must_use]
+    pub fn has(&self, controller: &str) -> bool {
+        let in_v1 = self.v1.iter().any(|hierarchy| hierarchy.controllers.iter().any(|known| known == controller));
+        let listed =
+            |unified: &Unified| fs::read_to_string(unified.mount.join("cgroup.controllers")).unwrap_or_default();
+        in_v1
+            || self
+                .unified
+                .as_ref()
+                .is_some_and(|unified| listed(unified).split_whitespace().any(|known| known == controller))
+    }
+
     /// Whether controllers are on the v2 hierarchy.
     #[must_use]
     pub fn is_v2(&self) -> bool {

@@ -15,6 +15,7 @@ mod host;
 mod kill;
 mod limits;
 mod member;
+mod named;
 mod oom;
 mod place;
 mod processes;
@@ -25,6 +26,7 @@ pub use detail::{BlockCounter, BlockEntry, CPUSET_FLAGS, Cpuset, Detail, Pressur
 pub use devices::{Access, DeviceKind, DeviceRule};
 pub use host::{Hierarchy, Host, Unified};
 pub use limits::{Limits, conversion};
+pub use named::{BlockLimit, BlockLimitKind, Named, RdmaLimit};
 pub use oom::OomWatch;
 pub use place::{Cgroup, Directory};
 pub use stats::{BlockIo, Cpu, Memory, Pids, Stats};
@@ -101,6 +103,18 @@ pub enum CgroupError {
         limit: String,
         /// The controller.
         controller: String,
+    },
+    /// A key of `unified` that is no name of a file.
+    #[error("linux.resources.unified[{name}]: must be the name of a file")]
+    UnifiedName {
+        /// The key.
+        name: String,
+    },
+    /// Everything in it is stopped, and what joins it would stop, too.
+    #[error("container's cgroup unexpectedly frozen: {}", path.display())]
+    Frozen {
+        /// The directory.
+        path: PathBuf,
     },
     /// A limit that does not exist in this cgroup version.
     #[error("{limit}: not possible with cgroup v{version}")]

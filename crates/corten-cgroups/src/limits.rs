@@ -14,6 +14,7 @@ use corten_sys::{files, syscall::HERE};
 
 use crate::CgroupError;
 use crate::devices::{self, DeviceRule};
+use crate::named::{self, Named};
 use crate::place::Cgroup;
 
 /// Limits; `None` leaves what is.
@@ -51,6 +52,12 @@ pub struct Limits {
     pub pids: Option<i64>,
     /// Weight of block device access, 10 to 1000.
     pub blkio_weight: Option<u16>,
+    /// Weight of the cgroup's own tasks against those below, 10 to 1000; v1 only.
+    pub blkio_leaf_weight: Option<u16>,
+    /// Memory of the kernel for sockets in bytes; -1 for no limit; v1 only.
+    pub kernel_tcp_bytes: Option<i64>,
+    /// Limits that name what they are for.
+    pub named: Named,
     /// Rules about devices, later ones override earlier ones; `None` leaves what is.
     pub devices: Option<Vec<DeviceRule>>,
     /// v2 files and what is written to them.
@@ -59,12 +66,20 @@ pub struct Limits {
 
 /// Conversions between the ranges of v1, which specifications use, and v2.
 pub mod conversion {
-    /// CPU shares (2 to 262144) as a v2 weight (1 to 10000).
+    /// CPU shares (2 to 262144) as a v2 weight (1 to 10000): the curve through both ends and both defaults, 1024 and
+    /// 100, that runc has since 1.3.2. The line it had before gave a container of 1024 shares a third of what a
+    /// service beside it has.
     #[must_use]
-    pub const fn cpu_weight(shares: u64) -> u64 {
-        let shares = if shares < 2 { 2 } else { shares };
-        let shares = if shares > 262_144 { 262_144 } else { shares };
-        1 + ((shares - 2) * 9999) / 262_142
+    pub fn cpu_weight(shares: u64) -> u64 {
+        match shares {
+            0..=2 => 1,
+            262_144.. => 10_000,
+            _ => {
+                let log = (shares as f64).log2();
+                let exponent = (log * log + 125.0 * log) / 612.0 - 7.0 / 34.0;
+                10f64.powf(exponent).ceil() as u64
+            }
+        }
     }
 
     /// A block device weight (10 to 1000) as a v2 weight (1 to 10000).
@@ -84,8 +99,19 @@ struct Write {
     value: String,
     /// The limit as the specification names it.
     limit: String,
-    /// Whether a missing file is passed over: the kernel was built without it, and nothing was asked that matters.
-    is_optional: bool,
+    /// What a missing file means.
+    missing: Missing,
+}
+
+/// What a missing file means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The limit cannot be set.
+    Fails,
+    /// The kernel was built without it, and nothing was asked that matters.
+    PassedOver,
+    /// The next write is for a kernel without this file; where it is, that one is left out.
+    Next,
 }
 
 impl Cgroup {
@@ -97,14 +123,19 @@ impl Cgroup {
     pub fn limit(&self, limits: &Limits) -> Result<(), CgroupError> {
         let writes = plan(limits, self.is_v2())?;
         let swaps = writes.iter().position(|write| write.file == "memory.memsw.limit_in_bytes");
+        let mut is_done = false;
         for (index, write) in writes.iter().enumerate() {
+            if std::mem::take(&mut is_done) {
+                continue;
+            }
             match self.write(write) {
+                Ok(found) => is_done = found && write.missing == Missing::Next,
                 // Memory cannot go above memory+swap: when the pair grows, the sum goes first.
                 Err(CgroupError::Write { .. }) if Some(index + 1) == swaps => {
                     self.write(&writes[index + 1])?;
                     self.write(write)?;
                 }
-                result => result?,
+                Err(error) => return Err(error),
             }
         }
         if let Some(rules) = &limits.devices {
@@ -113,14 +144,15 @@ impl Cgroup {
         Ok(())
     }
 
-    fn write(&self, write: &Write) -> Result<(), CgroupError> {
+    /// Writes; whether the file was there.
+    fn write(&self, write: &Write) -> Result<bool, CgroupError> {
         let directory = if self.is_v2() { self.unified() } else { self.v1(write.controller) };
         let no_controller =
             || CgroupError::NoController { limit: write.limit.clone(), controller: write.controller.to_owned() };
         let path = directory.ok_or_else(no_controller)?.join(&write.file);
         match write_file(&path, &write.value) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && write.is_optional => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && write.missing != Missing::Fails => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_v2() => Err(no_controller()),
             Err(source) => Err(CgroupError::Write { path, value: write.value.clone(), source }),
         }
@@ -166,25 +198,30 @@ fn plan(limits: &Limits, is_v2: bool) -> Result<Vec<Write>, CgroupError> {
 
 /// Collects writes, each with the name of its limit.
 #[derive(Default)]
-struct Writes(Vec<Write>);
+pub(crate) struct Writes(Vec<Write>);
 
 impl Writes {
-    fn add(&mut self, controller: &'static str, file: &str, limit: &str, value: Option<impl ToString>) {
+    pub(crate) fn add(&mut self, controller: &'static str, file: &str, limit: &str, value: Option<impl ToString>) {
+        self.add_with(controller, file, limit, value, Missing::Fails);
+    }
+
+    pub(crate) fn add_with(
+        &mut self,
+        controller: &'static str,
+        file: &str,
+        limit: &str,
+        value: Option<impl ToString>,
+        missing: Missing,
+    ) {
         if let Some(value) = value {
             self.0.push(Write {
                 controller,
                 file: file.to_owned(),
                 value: value.to_string(),
                 limit: format!("linux.resources.{limit}"),
-                is_optional: false,
+                missing,
             });
         }
-    }
-
-    fn add_optional(&mut self, controller: &'static str, file: &str, limit: &str, value: Option<impl ToString>) {
-        let before = self.0.len();
-        self.add(controller, file, limit, value);
-        self.0[before..].iter_mut().for_each(|write| write.is_optional = true);
     }
 }
 
@@ -195,7 +232,8 @@ fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     let mut writes = Writes::default();
     writes.add("memory", "memory.limit_in_bytes", "memory.limit", limits.memory_bytes);
     // A kernel without swap accounting has no file; the memory limit then holds for both.
-    writes.add_optional("memory", "memory.memsw.limit_in_bytes", "memory.swap", limits.memory_and_swap_bytes);
+    let swap = limits.memory_and_swap_bytes;
+    writes.add_with("memory", "memory.memsw.limit_in_bytes", "memory.swap", swap, Missing::PassedOver);
     writes.add("memory", "memory.soft_limit_in_bytes", "memory.reservation", limits.memory_reservation_bytes);
     writes.add("memory", "memory.swappiness", "memory.swappiness", limits.swappiness);
     let oom = limits.disable_oom_killer.map(u8::from).filter(|disable| *disable == 1);
@@ -210,6 +248,9 @@ fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     writes.add("cpuset", "cpuset.cpus", "cpu.cpus", limits.cpuset_cpus.as_deref());
     writes.add("cpuset", "cpuset.mems", "cpu.mems", limits.cpuset_mems.as_deref());
     writes.add("pids", "pids.max", "pids.limit", limits.pids.map(pids_value));
+    writes.add("memory", "memory.kmem.tcp.limit_in_bytes", "memory.kernelTCP", limits.kernel_tcp_bytes);
+    writes.add("blkio", "blkio.leaf_weight", "blockIO.leafWeight", limits.blkio_leaf_weight);
+    named::add(&mut writes, &limits.named, false)?;
     if limits.blkio_weight.is_some() {
         writes.add("blkio", blkio_v1_file(), "blockIO.weight", limits.blkio_weight);
     }
@@ -227,6 +268,8 @@ fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     let only_v1 = [
         ("linux.resources.memory.swappiness", limits.swappiness.is_some()),
         ("linux.resources.memory.disableOOMKiller", limits.disable_oom_killer == Some(true)),
+        ("linux.resources.memory.kernelTCP", limits.kernel_tcp_bytes.is_some_and(|bytes| bytes > 0)),
+        ("linux.resources.blockIO.leafWeight", limits.blkio_leaf_weight.is_some()),
         ("linux.resources.cpu.realtimeRuntime", limits.cpu_realtime_runtime_us.is_some_and(|us| us != 0)),
         ("linux.resources.cpu.realtimePeriod", limits.cpu_realtime_period_us.is_some_and(|us| us != 0)),
     ];
@@ -236,7 +279,7 @@ fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     let mut writes = Writes::default();
     writes.add("memory", "memory.max", "memory.limit", limits.memory_bytes.map(or_max));
     let swap = limits.memory_and_swap_bytes.map(|sum| swap_v2(sum, limits.memory_bytes));
-    writes.add_optional("memory", "memory.swap.max", "memory.swap", swap);
+    writes.add_with("memory", "memory.swap.max", "memory.swap", swap, Missing::PassedOver);
     writes.add("memory", "memory.low", "memory.reservation", limits.memory_reservation_bytes.map(or_max));
     let shares = limits.cpu_shares.filter(|shares| *shares != 0).map(conversion::cpu_weight);
     writes.add("cpu", "cpu.weight", "cpu.shares", shares);
@@ -246,9 +289,15 @@ fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     writes.add("cpuset", "cpuset.cpus", "cpu.cpus", limits.cpuset_cpus.as_deref());
     writes.add("cpuset", "cpuset.mems", "cpu.mems", limits.cpuset_mems.as_deref());
     writes.add("pids", "pids.max", "pids.limit", limits.pids.map(pids_value));
+    // With the BFQ scheduler its own file, in v1's range; else the one of the cost model.
+    writes.add_with("io", "io.bfq.weight", "blockIO.weight", limits.blkio_weight, Missing::Next);
     let weight = limits.blkio_weight.map(|weight| format!("default {}", conversion::io_weight(weight)));
-    writes.add_optional("io", "io.weight", "blockIO.weight", weight);
+    writes.add("io", "io.weight", "blockIO.weight", weight);
+    named::add(&mut writes, &limits.named, true)?;
     for (file, value) in &limits.unified {
+        if file.contains('/') || matches!(file.as_str(), "" | "." | "..") {
+            return Err(CgroupError::UnifiedName { name: file.clone() });
+        }
         writes.add("unified", file, &format!("unified.{file}"), Some(value));
     }
     Ok(writes.0)
@@ -317,7 +366,7 @@ mod tests {
         check(
             Limits { cpu_quota_us: Some(50_000), cpu_shares: Some(1024), ..Limits::default() },
             &[("cpu.shares", "1024"), ("cpu.cfs_quota_us", "50000")],
-            &[("cpu.weight", "39"), ("cpu.max", "50000 100000")],
+            &[("cpu.weight", "100"), ("cpu.max", "50000 100000")],
         );
         check(
             Limits { cpu_quota_us: Some(-1), cpu_period_us: Some(20_000), ..Limits::default() },
@@ -336,7 +385,17 @@ mod tests {
 
     #[test]
     fn weights_are_converted_at_both_ends_of_their_range() {
-        for (shares, weight) in [(0, 1), (2, 1), (1024, 39), (262_144, 10_000), (u64::MAX, 10_000)] {
+        for (shares, weight) in [
+            (0, 1),
+            (2, 1),
+            (3, 2),
+            (512, 59),
+            (1024, 100),
+            (2048, 174),
+            (262_143, 10_000),
+            (262_144, 10_000),
+            (u64::MAX, 10_000),
+        ] {
             assert_eq!(conversion::cpu_weight(shares), weight, "{shares}");
         }
         for (blkio, io) in [(10, 1), (500, 4950), (1000, 10_000)] {

@@ -43,7 +43,7 @@ impl Cgroup {
     }
 }
 
-fn collect(path: &Path, found: &mut Vec<i32>) -> Result<(), CgroupError> {
+pub(crate) fn collect(path: &Path, found: &mut Vec<i32>) -> Result<(), CgroupError> {
     let file = path.join("cgroup.procs");
     match fs::read_to_string(&file) {
         Ok(text) => found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid != 0)),

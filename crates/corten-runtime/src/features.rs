@@ -62,6 +62,7 @@ pub fn features() -> String {
     let capabilities: Vec<Value> = caps::all().iter().map(|capability| Value::from(capability.to_string())).collect();
     let mut archs = corten_seccomp::Arch::ALL.map(corten_seccomp::Arch::name);
     archs.sort_unstable();
+    let has_rdma = corten_cgroups::Host::detect().is_ok_and(|host| host.has("rdma"));
     let features = json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": "1.3.0",
@@ -70,7 +71,7 @@ pub fn features() -> String {
         "linux": {
             "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             "capabilities": capabilities,
-            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false},
+            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": has_rdma},
             "seccomp": {
                 "enabled": true,
                 "actions": corten_seccomp::action::NAMES.as_slice(),

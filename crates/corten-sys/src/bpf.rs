@@ -21,6 +21,10 @@ pub struct Instruction {
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
+const BPF_PROG_DETACH: libc::c_int = 9;
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_PROG_QUERY: libc::c_int = 16;
+const BPF_F_REPLACE: u32 = 4;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
@@ -46,6 +50,18 @@ struct AttachAttributes {
     program: u32,
     kind: u32,
     flags: u32,
+    replaced: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct QueryAttributes {
+    target: u32,
+    kind: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    ids: u64,
+    count: u32,
 }
 
 /// Loads a device program (BPF_PROG_TYPE_CGROUP_DEVICE, Linux 4.15).
@@ -67,20 +83,82 @@ pub fn load_device_program(instructions: &[Instruction]) -> io::Result<OwnedFd> 
     unsafe { check_fd(result) }
 }
 
-/// Attaches the program to the cgroup directory `cgroup`, beside those of its parents: all must agree.
+/// Makes the program the only one of the cgroup directory `cgroup`, beside those of its parents: all must agree. What
+/// was attached is replaced in one step (Linux 5.6), so that no device is open to all in between.
 ///
 /// # Errors
 /// `EPERM` when a parent forbids it; `EINVAL`.
-pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+pub fn replace_device_programs(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let ids = attached(cgroup)?;
+    if let [id] = ids[..] {
+        let old = program_of(id)?;
+        return attach(cgroup, program, BPF_F_ALLOW_MULTI | BPF_F_REPLACE, old.as_raw_fd() as u32);
+    }
+    // Never one of ours alone: whoever attached several shares the cgroup. The new one holds before they go.
+    attach(cgroup, program, BPF_F_ALLOW_MULTI, 0)?;
+    ids.into_iter().try_for_each(|id| detach(cgroup, &program_of(id)?))
+}
+
+/// How many device programs are attached to the cgroup itself.
+///
+/// # Errors
+/// `EPERM` without CAP_BPF or CAP_SYS_ADMIN.
+pub fn count_device_programs(cgroup: BorrowedFd<'_>) -> io::Result<usize> {
+    attached(cgroup).map(|ids| ids.len())
+}
+
+fn attach(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>, flags: u32, replaced: u32) -> io::Result<()> {
     let attributes = AttachAttributes {
         target: cgroup.as_raw_fd() as u32,
         program: program.as_raw_fd() as u32,
         kind: BPF_CGROUP_DEVICE,
-        flags: BPF_F_ALLOW_MULTI,
+        flags,
+        replaced,
     };
     // SAFETY: the attributes hold integers and are only read.
     cvt(unsafe {
         libc::syscall(libc::SYS_bpf, BPF_PROG_ATTACH, &raw const attributes, size_of::<AttachAttributes>())
     })?;
     Ok(())
+}
+
+fn detach(cgroup: BorrowedFd<'_>, program: &OwnedFd) -> io::Result<()> {
+    let attributes = AttachAttributes {
+        target: cgroup.as_raw_fd() as u32,
+        program: program.as_raw_fd() as u32,
+        kind: BPF_CGROUP_DEVICE,
+        ..AttachAttributes::default()
+    };
+    // SAFETY: the attributes hold integers and are only read.
+    cvt(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_PROG_DETACH, &raw const attributes, size_of::<AttachAttributes>())
+    })?;
+    Ok(())
+}
+
+/// The ids of the programs attached to the cgroup itself.
+fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    /// The kernel takes no more on one cgroup (BPF_CGROUP_MAX_PROGS).
+    const PROGRAMS_MAX: u32 = 64;
+    let mut ids = vec![0; PROGRAMS_MAX as usize];
+    let mut attributes = QueryAttributes {
+        target: cgroup.as_raw_fd() as u32,
+        kind: BPF_CGROUP_DEVICE,
+        ids: ids.as_mut_ptr() as u64,
+        count: PROGRAMS_MAX,
+        ..QueryAttributes::default()
+    };
+    // SAFETY: the attributes point to a writable list of the length given; both outlive the call.
+    cvt(unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut attributes, size_of::<QueryAttributes>()) })?;
+    ids.truncate(attributes.count as usize);
+    Ok(ids)
+}
+
+fn program_of(id: u32) -> io::Result<OwnedFd> {
+    let attributes = [id, 0, 0];
+    // SAFETY: the attributes are three integers and are only read.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_GET_FD_BY_ID, attributes.as_ptr(), size_of_val(&attributes)) };
+    // SAFETY: BPF_PROG_GET_FD_BY_ID returns a new descriptor.
+    unsafe { check_fd(result) }
 }

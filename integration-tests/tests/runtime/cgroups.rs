@@ -115,3 +115,67 @@ fn a_cgroup_with_others_processes_is_not_taken() {
     let _ = host.run(&["delete", "-f", "web"]).ok();
     host.assert_clean();
 }
+
+#[test]
+fn a_cgroup_somebody_is_in_or_froze_is_not_taken() {
+    let host = Host::new();
+    let _ = host.sleeping("first", |config| config["linux"]["cgroupsPath"] = host.root.cgroup_parent().into());
+    let second = host.bundle("second", &["true"], |config| {
+        config["linux"]["cgroupsPath"] = host.root.cgroup_parent().into();
+    });
+    let ran = host.run(&["run", "--bundle", text(&second), "second"]);
+    assert!(ran.code == 1 && ran.stderr.contains("container's cgroup is not empty"), "{ran:?}");
+    // Nor one above: its processes are below.
+    let _ = host.run(&["delete", "--force", "first"]).ok();
+    let _ = host.sleeping("below", |_| {});
+    let ran = host.run(&["run", "--bundle", text(&second), "second"]);
+    assert!(ran.code == 1 && ran.stderr.contains("container's cgroup is not empty"), "{ran:?}");
+    let _ = host.run(&["delete", "--force", "below"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_path_cannot_leave_the_hierarchy() {
+    let host = Host::new();
+    let path = format!("/../../{}/../{}/web", host.root.cgroup_parent(), host.root.cgroup_parent());
+    let _ = host.sleeping("web", |config| config["linux"]["cgroupsPath"] = path.into());
+    let record = std::fs::read_to_string(host.state().join("web/state.json")).expect("the record");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    for (controller, path) in record["cgroup_paths"].as_object().expect("paths") {
+        let path = path.as_str().expect("text");
+        assert!(path.starts_with("/sys/fs/cgroup/") && !path.contains(".."), "{controller}: {path}");
+    }
+    let unified = host.run_script("escape", "true", |config| {
+        config["linux"]["resources"]["unified"] = serde_json::json!({"../x/pids.max": "1"});
+    });
+    assert!(unified.code == 1 && unified.stderr.contains("linux.resources.unified"), "{unified:?}");
+    let _ = host.run(&["delete", "--force", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn rates_of_a_block_device_are_set() {
+    let host = Host::new();
+    // Any whole disk will do; a machine without one has nothing to limit.
+    let disk = std::fs::read_dir("/sys/block").into_iter().flatten().flatten().find_map(|disk| {
+        let number = std::fs::read_to_string(disk.path().join("dev")).ok()?;
+        let (major, minor) = number.trim().split_once(':')?;
+        Some((major.parse::<i64>().ok()?, minor.parse::<i64>().ok()?))
+    });
+    let Some((major, minor)) = disk else { return };
+    let _ = host.sleeping("web", |config| {
+        let rate = serde_json::json!([{"major": major, "minor": minor, "rate": 1_048_576}]);
+        config["linux"]["resources"]["blockIO"] = serde_json::json!({"throttleReadBpsDevice": rate});
+    });
+    let record = std::fs::read_to_string(host.state().join("web/state.json")).expect("the record");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    let paths = &record["cgroup_paths"];
+    let file = match paths["blkio"].as_str() {
+        Some(path) => format!("{path}/blkio.throttle.read_bps_device"),
+        None => format!("{}/io.max", paths[""].as_str().expect("v2 has one path")),
+    };
+    let set = std::fs::read_to_string(file).expect("the limit can be read");
+    assert!(set.contains(&format!("{major}:{minor}")) && set.contains("1048576"), "{set}");
+    let _ = host.run(&["delete", "--force", "web"]).ok();
+    host.assert_clean();
+}

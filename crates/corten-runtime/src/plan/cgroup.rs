@@ -1,6 +1,6 @@
 //! `linux.resources` → limits.
 
-use corten_cgroups::{Access, DeviceKind, DeviceRule, Limits};
+use corten_cgroups::{Access, BlockLimit, BlockLimitKind, DeviceKind, DeviceRule, Limits, Named, RdmaLimit};
 
 use super::invalid;
 use crate::spec::{DeviceRule as SpecRule, Resources, SpecError};
@@ -34,8 +34,62 @@ pub fn limits(resources: &Resources) -> Result<Limits, SpecError> {
         cpuset_mems: text(&cpu.mems),
         pids: resources.pids.limit.filter(|limit| *limit != 0),
         blkio_weight: resources.block_io.weight.filter(|weight| *weight != 0),
+        blkio_leaf_weight: resources.block_io.leaf_weight.filter(|weight| *weight != 0),
+        kernel_tcp_bytes: given(memory.kernel_tcp),
+        named: named(resources)?,
         devices: Some(rules),
         unified: resources.unified.clone(),
+    })
+}
+
+fn named(resources: &Resources) -> Result<Named, SpecError> {
+    use BlockLimitKind::{LeafWeight, ReadBytes, Reads, Weight, WriteBytes, WriteOperations};
+    let io = &resources.block_io;
+    let mut block = Vec::new();
+    let number = |key: &str, number: i64| {
+        u32::try_from(number)
+            .map_err(|_| invalid(format!("linux.resources.blockIO.{key}"), format!("{number} is no device number")))
+    };
+    for (index, given) in io.weight_device.iter().enumerate() {
+        let device = (number("weightDevice", given.major)?, number("weightDevice", given.minor)?);
+        for (kind, value) in [(Weight, given.weight), (LeafWeight, given.leaf_weight)] {
+            block.extend(value.map(|value| BlockLimit { index, device, kind, value: u64::from(value) }));
+        }
+    }
+    for (kind, key, list) in [
+        (ReadBytes, "throttleReadBpsDevice", &io.throttle_read_bps_device),
+        (WriteBytes, "throttleWriteBpsDevice", &io.throttle_write_bps_device),
+        (Reads, "throttleReadIOPSDevice", &io.throttle_read_iops_device),
+        (WriteOperations, "throttleWriteIOPSDevice", &io.throttle_write_iops_device),
+    ] {
+        for (index, given) in list.iter().enumerate() {
+            let device = (number(key, given.major)?, number(key, given.minor)?);
+            block.push(BlockLimit { index, device, kind, value: given.rate });
+        }
+    }
+    let mut huge_pages = Vec::new();
+    for (index, given) in resources.hugepage_limits.iter().enumerate() {
+        // It becomes part of a file's name.
+        let digits = given.page_size.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let is_size = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_size || !matches!(&given.page_size[digits.len()..], "KB" | "MB" | "GB") {
+            let key = format!("linux.resources.hugepageLimits[{index}].pageSize");
+            return Err(invalid(key, format!("{:?} is no size of pages", given.page_size)));
+        }
+        huge_pages.push((given.page_size.clone(), given.limit));
+    }
+    let rdma = resources.rdma.iter().map(|(device, given)| RdmaLimit {
+        device: device.clone(),
+        handles: given.hca_handles,
+        objects: given.hca_objects,
+    });
+    let network = &resources.network;
+    Ok(Named {
+        block,
+        huge_pages,
+        rdma: rdma.collect(),
+        network_class: network.class_id.filter(|class| *class != 0),
+        network_priorities: network.priorities.iter().map(|one| (one.name.clone(), one.priority)).collect(),
     })
 }
 

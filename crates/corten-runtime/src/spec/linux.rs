@@ -137,11 +137,14 @@ pub struct Resources {
     #[serde(deserialize_with = "null_is_default")]
     pub unified: BTreeMap<String, String>,
     /// Huge pages.
-    pub hugepage_limits: NotYet,
+    #[serde(deserialize_with = "null_is_default")]
+    pub hugepage_limits: Vec<HugepageLimit>,
     /// Network classes and priorities.
-    pub network: NotYet,
+    #[serde(deserialize_with = "null_is_default")]
+    pub network: Network,
     /// RDMA.
-    pub rdma: NotYet,
+    #[serde(deserialize_with = "null_is_default")]
+    pub rdma: BTreeMap<String, Rdma>,
 }
 
 /// One rule about devices.
@@ -185,6 +188,8 @@ pub struct Memory {
     /// Kernel memory of sockets.
     #[serde(rename = "kernelTCP")]
     pub kernel_tcp: Option<i64>,
+    /// Whether groups below count: since Linux 5.11 they always do.
+    pub use_hierarchy: Option<bool>,
     /// Refuse a limit below the use.
     pub check_before_update: Option<bool>,
 }
@@ -230,17 +235,88 @@ pub struct BlockIo {
     /// Weight, 10 to 1000.
     pub weight: Option<u16>,
     /// Weight of own tasks.
-    pub leaf_weight: NotYet,
+    pub leaf_weight: Option<u16>,
     /// Weight by device.
-    pub weight_device: NotYet,
+    #[serde(deserialize_with = "null_is_default")]
+    pub weight_device: Vec<WeightDevice>,
     /// Bytes a second.
-    pub throttle_read_bps_device: NotYet,
+    #[serde(deserialize_with = "null_is_default")]
+    pub throttle_read_bps_device: Vec<ThrottleDevice>,
     /// Bytes a second.
-    pub throttle_write_bps_device: NotYet,
+    #[serde(deserialize_with = "null_is_default")]
+    pub throttle_write_bps_device: Vec<ThrottleDevice>,
     /// Operations a second.
-    #[serde(rename = "throttleReadIOPSDevice")]
-    pub throttle_read_iops_device: NotYet,
+    #[serde(rename = "throttleReadIOPSDevice", deserialize_with = "null_is_default")]
+    pub throttle_read_iops_device: Vec<ThrottleDevice>,
     /// Operations a second.
-    #[serde(rename = "throttleWriteIOPSDevice")]
-    pub throttle_write_iops_device: NotYet,
+    #[serde(rename = "throttleWriteIOPSDevice", deserialize_with = "null_is_default")]
+    pub throttle_write_iops_device: Vec<ThrottleDevice>,
+}
+
+/// Weights of one block device.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WeightDevice {
+    /// Major number.
+    pub major: i64,
+    /// Minor number.
+    pub minor: i64,
+    /// Weight, 10 to 1000.
+    pub weight: Option<u16>,
+    /// Weight of own tasks.
+    pub leaf_weight: Option<u16>,
+}
+
+/// A rate of one block device.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ThrottleDevice {
+    /// Major number.
+    pub major: i64,
+    /// Minor number.
+    pub minor: i64,
+    /// Bytes or operations a second.
+    pub rate: u64,
+}
+
+/// A limit of huge pages.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HugepageLimit {
+    /// Their size, such as `2MB`.
+    pub page_size: String,
+    /// Bytes.
+    pub limit: u64,
+}
+
+/// Network classes and priorities.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// The class of packets.
+    #[serde(rename = "classID")]
+    pub class_id: Option<u32>,
+    /// Priorities by interface.
+    #[serde(deserialize_with = "null_is_default")]
+    pub priorities: Vec<InterfacePriority>,
+}
+
+/// A priority of one interface.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct InterfacePriority {
+    /// The interface.
+    pub name: String,
+    /// Its priority.
+    pub priority: u32,
+}
+
+/// Limits of one RDMA device.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rdma {
+    /// Handles.
+    pub hca_handles: Option<u32>,
+    /// Objects.
+    pub hca_objects: Option<u32>,
 }

@@ -289,10 +289,8 @@ mod tests {
             (r#"{"process":{"user":{"username":"a"}}}"#, "process.user.username"),
             (r#"{"linux":{"resources":{"memory":{"kernel":1024}}}}"#, "linux.resources.memory.kernel"),
             (r#"{"linux":{"resources":{"memory":{"kernel":-2}}}}"#, "linux.resources.memory.kernel"),
-            (r#"{"linux":{"resources":{"memory":{"kernelTCP":-2}}}}"#, "linux.resources.memory.kernelTCP"),
             (r#"{"process":{"selinuxLabel":"a"}}"#, "process.selinuxLabel"),
             (r#"{"mounts":[{"destination":"/a","uidMappings":[{"size":1}]}]}"#, "mounts[0].uidMappings"),
-            (r#"{"linux":{"resources":{"hugepageLimits":[{"limit":1}]}}}"#, "linux.resources.hugepageLimits"),
         ] {
             let error = Spec::parse(json.as_bytes()).expect_err(json).to_string();
             assert_eq!(error, format!("{name}: not supported yet"), "{json}");

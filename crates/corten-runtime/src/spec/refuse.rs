@@ -45,21 +45,11 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused`].
 pub fn refuse_resources(resources: &Resources) -> Result<(), Refused> {
-    let (memory, io) = (&resources.memory, &resources.block_io);
     // As for every other limit 0 is Go's "not given", and -1 is no limit, which is what holds for these.
     let is_given = |limit: Option<i64>| limit.is_some_and(|limit| !matches!(limit, 0 | -1));
     first(&[
-        ("linux.resources.memory.kernel", is_given(memory.kernel)),
-        ("linux.resources.hugepageLimits", resources.hugepage_limits.is_given),
-        ("linux.resources.network", resources.network.is_given),
-        ("linux.resources.rdma", resources.rdma.is_given),
-        ("linux.resources.memory.kernelTCP", is_given(memory.kernel_tcp)),
-        ("linux.resources.blockIO.leafWeight", io.leaf_weight.is_given),
-        ("linux.resources.blockIO.weightDevice", io.weight_device.is_given),
-        ("linux.resources.blockIO.throttleReadBpsDevice", io.throttle_read_bps_device.is_given),
-        ("linux.resources.blockIO.throttleWriteBpsDevice", io.throttle_write_bps_device.is_given),
-        ("linux.resources.blockIO.throttleReadIOPSDevice", io.throttle_read_iops_device.is_given),
-        ("linux.resources.blockIO.throttleWriteIOPSDevice", io.throttle_write_iops_device.is_given),
+        ("linux.resources.memory.useHierarchy", resources.memory.use_hierarchy == Some(false)),
+        ("linux.resources.memory.kernel", is_given(resources.memory.kernel)),
     ])
 }
 
