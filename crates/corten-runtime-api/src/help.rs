@@ -5,11 +5,11 @@ use std::fmt::Write;
 use crate::flags::Flag;
 use crate::parse::{COMMANDS, GLOBAL};
 
-/// The help of the program.
+/// The help of the program, which was called by the name `program`.
 #[must_use]
-pub fn program(version: &str) -> String {
-    let mut text = String::from("NAME:\n   corten-runtime - Open Container Initiative runtime\n\nUSAGE:\n");
-    text.push_str("   corten-runtime [global options] command [command options] [arguments...]\n\nVERSION:\n");
+pub fn program(program: &str, version: &str) -> String {
+    let mut text = format!("NAME:\n   {program} - Open Container Initiative runtime\n\nUSAGE:\n");
+    let _ = writeln!(text, "   {program} [global options] command [command options] [arguments...]\n\nVERSION:"); // as below
     let _ = writeln!(text, "   {version}\n\nCOMMANDS:"); // writing to a String cannot fail
     let width = COMMANDS.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
     for (name, _, _, help) in COMMANDS {
@@ -22,10 +22,10 @@ pub fn program(version: &str) -> String {
 
 /// The help of one command; `None` when there is none of that name.
 #[must_use]
-pub fn command(name: &str) -> Option<String> {
+pub fn command(program: &str, name: &str) -> Option<String> {
     let (name, flags, arguments, help) = COMMANDS.iter().find(|(known, ..)| *known == name)?;
-    let mut text = format!("NAME:\n   corten-runtime {name} - {help}\n\nUSAGE:\n");
-    let _ = writeln!(text, "   corten-runtime {name} [command options] {arguments}\n\nOPTIONS:"); // cannot fail
+    let mut text = format!("NAME:\n   {program} {name} - {help}\n\nUSAGE:\n");
+    let _ = writeln!(text, "   {program} {name} [command options] {arguments}\n\nOPTIONS:"); // cannot fail
     options(&mut text, flags);
     Some(text)
 }

@@ -46,12 +46,12 @@ fn refuse(failure: &Failure) -> u8 {
     match &failure.error {
         UsageError::Exactly { .. } | UsageError::AtLeast { .. } | UsageError::Between { .. } => {
             print("Incorrect Usage.\n\n");
-            print(failure.command.and_then(help::command).unwrap_or_default());
+            print(failure.command.and_then(|name| help::command(&program(), name)).unwrap_or_default());
         }
         UsageError::UnknownFlag { .. } | UsageError::NoValue { .. } => {
             print(format!("Incorrect Usage: {}\n\n", failure.error));
-            let text = failure.command.and_then(help::command);
-            print(text.unwrap_or_else(|| help::program(env!("CARGO_PKG_VERSION"))));
+            let text = failure.command.and_then(|name| help::command(&program(), name));
+            print(text.unwrap_or_else(|| help::program(&program(), env!("CARGO_PKG_VERSION"))));
         }
         _ => {}
     }
@@ -129,19 +129,27 @@ fn call(root: &Path, global: &Global, command: &Command) -> u8 {
     }
 }
 
+/// The name this program was called by: who installs it as `runc` reads that name in its texts (go-runc does).
+fn program() -> String {
+    const NAME: &str = "corten-runtime";
+    let called = env::args_os().next().map(PathBuf::from);
+    let name = called.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    name.filter(|name| name == "runc").unwrap_or_else(|| NAME.to_owned())
+}
+
 /// The lines that go-runc and dockerd read; the first names the program.
 fn version() -> String {
-    format!("corten-runtime version {}\nspec: 1.3.0\n", env!("CARGO_PKG_VERSION"))
+    format!("{} version {}\nspec: 1.3.0\n", program(), env!("CARGO_PKG_VERSION"))
 }
 
 fn help_about(topic: Option<&str>) -> u8 {
-    match topic.map(help::command) {
+    match topic.map(|name| help::command(&program(), name)) {
         Some(Some(text)) => print(&text),
         Some(None) => {
             report::error(&format!("No help topic for '{}'", topic.unwrap_or_default()));
             FAILED
         }
-        None => print(help::program(env!("CARGO_PKG_VERSION"))),
+        None => print(help::program(&program(), env!("CARGO_PKG_VERSION"))),
     }
 }
 

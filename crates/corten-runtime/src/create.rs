@@ -20,6 +20,7 @@ use crate::init::{Asker, Init, InitError, send_listener, spawn};
 use crate::notify;
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
+use crate::report;
 use crate::spec::{Hooks, Spec, SpecError};
 use crate::state_dir::{self, Phase, Record, RecordConfig, StateDir, StateError};
 
@@ -141,6 +142,7 @@ pub(crate) fn make(
     let host = Host::detect()?;
     let mut cgroup = host.place(Some(&spec.linux.cgroups_path), &arguments.id);
     let mut plan = Plan::from_spec(&spec, &bundle, &cgroup)?;
+    plan.process.warnings.iter().for_each(|warning| report::warn(warning));
     plan.process.preserve_fds = inherited;
     if attachment == Attachment::Foreground {
         plan.process.streams = StandardStreams::PipesOnly;

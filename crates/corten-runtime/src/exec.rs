@@ -18,6 +18,7 @@ use crate::home;
 use crate::hooks;
 use crate::init::{Asker, ExecKit, Init, InitError, about_process, send_listener, spawn_exec};
 use crate::plan::{self, Extra, KINDS, ProcessPlan, StandardStreams};
+use crate::report;
 use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
 use crate::state_dir::{Record, StateError};
 
@@ -142,6 +143,7 @@ fn plan(arguments: &Exec, record: &Record) -> Result<ProcessPlan, ExecError> {
     }
     let extra = Extra { capabilities: &arguments.caps };
     let mut plan = plan::exec_process(&process, &extra, profile.as_ref())?;
+    plan.warnings.iter().for_each(|warning| report::warn(warning));
     plan.preserve_fds = arguments.preserve_fds;
     Ok(plan)
 }

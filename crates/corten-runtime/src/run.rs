@@ -54,8 +54,16 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     let Made { directory, record, init, plan, cgroup } = made;
     let notify = caller.notify_socket.as_deref().map(|host| Notify::bind(&directory, host));
     let notify = notify.transpose().map_err(RunError::Notify)?;
+    let init_pid = record.init_process_pid.unsigned_abs();
     let released = init.release()?;
-    released.executed(|fault| about_init(&plan, fault))?;
+    let executed = released.executed(|fault| about_init(&plan, fault));
+    if let Err(InitError::Execute(_)) = &executed
+        && attachment == Attachment::Foreground
+    {
+        // The process itself has told why; what is left is its status.
+        return foreground::wait(&released.pidfd, init_pid, relay, None).map_err(RunError::Wait);
+    }
+    executed?;
     cgroup.keep();
     directory.keep();
     let state = hooks::State { status: "running", pid: record.init_process_pid, record: &record };
@@ -64,14 +72,13 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
         remove(root, &record.id)?;
         return Err(error.into());
     }
-    let pid = record.init_process_pid.unsigned_abs();
     if attachment == Attachment::Detached {
         if let Some(notify) = notify {
-            notify.wait(&released.pidfd, pid).map_err(RunError::Notify)?;
+            notify.wait(&released.pidfd, init_pid).map_err(RunError::Notify)?;
         }
         return Ok(0);
     }
-    let status = foreground::wait(&released.pidfd, pid, relay, notify).map_err(RunError::Wait)?;
+    let status = foreground::wait(&released.pidfd, init_pid, relay, notify).map_err(RunError::Wait)?;
     if !arguments.keep {
         remove(root, &record.id)?;
     }

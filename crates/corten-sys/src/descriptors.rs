@@ -185,6 +185,25 @@ pub fn leave_to_exec(fd: OwnedFd) {
     }
 }
 
+/// Closes every descriptor from `first` on but `kept`: for a process that waits before it executes its program, and
+/// uses, closes and drops nothing else of what it has open.
+///
+/// # Errors
+/// Those of close_range(2).
+pub fn close_all_but(first: u32, mut kept: [BorrowedFd<'_>; 2]) -> io::Result<()> {
+    kept.sort_unstable_by_key(|fd| fd.as_raw_fd());
+    let mut next = first;
+    let numbers = kept.map(|fd| fd.as_raw_fd().unsigned_abs());
+    for number in numbers.into_iter().chain([u32::MAX]).filter(|number| *number >= first) {
+        if number > next {
+            // SAFETY: close_range takes integers; what it closes is used by nobody (this function's condition).
+            cvt(unsafe { libc::syscall(libc::SYS_close_range, next, number - 1, 0) })?;
+        }
+        next = number.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// Closes descriptors with as few calls as their numbers allow (close_range(2)).
 pub fn close_together(fds: Vec<OwnedFd>) {
     let mut numbers: Vec<i32> = fds.into_iter().map(IntoRawFd::into_raw_fd).collect();

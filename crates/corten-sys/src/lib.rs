@@ -11,6 +11,7 @@ pub mod atomic_file;
 pub mod bpf;
 pub mod bump;
 pub mod clone;
+pub mod copy_tree;
 pub mod credentials;
 pub mod daemon;
 pub mod descriptors;

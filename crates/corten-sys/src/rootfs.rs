@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::copy_tree::read_link;
 use crate::files;
 use crate::openat2::{InRootfs, Resolve, open, open_raw};
 
@@ -24,7 +25,7 @@ pub fn open_handle(root: BorrowedFd<'_>, path: &InRootfs) -> io::Result<OwnedFd>
 /// As [`open_handle`], making missing directories with `mode` on the way.
 ///
 /// # Errors
-/// Those of openat2(2) and mkdirat(2); `EEXIST` when a symlink on the way leads nowhere; `ENAMETOOLONG`.
+/// Those of openat2(2) and mkdirat(2); `ELOOP` after 40 symlinks that lead nowhere; `ENAMETOOLONG`.
 pub fn make_directories(root: BorrowedFd<'_>, path: &InRootfs, mode: u32) -> io::Result<OwnedFd> {
     match open_handle(root, path) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => walk(root, path, &Last::Directory(mode)),
@@ -48,14 +49,64 @@ enum Last {
     File,
 }
 
+/// A path as bytes without a NUL, on the stack.
+struct Text {
+    bytes: [u8; PATH_MAX],
+    length: usize,
+}
+
+impl Text {
+    /// Puts the parts behind each other, with a slash between two.
+    fn join(parts: [&[u8]; 3]) -> io::Result<Self> {
+        let mut text = Self { bytes: [0; PATH_MAX], length: 0 };
+        for part in parts.into_iter().filter(|part| !part.is_empty()) {
+            let slash: &[u8] = if text.length == 0 { b"" } else { b"/" };
+            for piece in [slash, part] {
+                let end = text.length + piece.len();
+                if end >= PATH_MAX {
+                    return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+                }
+                text.bytes[text.length..end].copy_from_slice(piece);
+                text.length = end;
+            }
+        }
+        Ok(text)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// How often a path may go through a symlink that leads nowhere yet, as the kernel counts those that lead somewhere.
+const LINKS_MAX: u32 = 40;
+
+/// Makes what is missing. A symlink that leads nowhere is followed within the root, and what it names is made: images
+/// have such for /etc/resolv.conf.
+fn walk(root: BorrowedFd<'_>, path: &InRootfs, last: &Last) -> io::Result<OwnedFd> {
+    let mut text = Text::join([path.as_c_str().to_bytes(), b"", b""])?;
+    for _ in 0..LINKS_MAX {
+        match walk_to_link(root, text.as_bytes(), last)? {
+            Walked::There(found) => return Ok(found),
+            Walked::Through(link) => text = link,
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::ELOOP))
+}
+
+/// Where a walk came.
+#[expect(clippy::large_enum_variant, reason = "nothing is allocated here, and it is looked at at once")]
+enum Walked {
+    /// To the end.
+    There(OwnedFd),
+    /// To a symlink that leads nowhere; the path with what the link says in its place.
+    Through(Text),
+}
+
 /// Looks for the deepest directory that is there, and makes what is missing below it: most paths lack their last name
 /// only.
-fn walk(root: BorrowedFd<'_>, path: &InRootfs, last: &Last) -> io::Result<OwnedFd> {
-    let text = path.as_c_str().to_bytes();
+fn walk_to_link(root: BorrowedFd<'_>, text: &[u8], last: &Last) -> io::Result<Walked> {
     let mut buffer = [0u8; PATH_MAX];
-    if text.len() >= PATH_MAX {
-        return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
-    }
     buffer[..text.len()].copy_from_slice(text);
     let end = without_slashes(text, text.len());
     let (mut parent, mut start) = deepest(root, text, &mut buffer, end)?;
@@ -68,13 +119,19 @@ fn walk(root: BorrowedFd<'_>, path: &InRootfs, last: &Last) -> io::Result<OwnedF
             buffer[stop] = 0;
             let prefix = c_str(&buffer[..=stop])?;
             let name = c_str(&buffer[start..=stop])?;
-            let next = step(root, parent.as_fd(), prefix, name, if is_last { last } else { &Last::Directory(0o755) })?;
+            let make = if is_last { last } else { &Last::Directory(0o755) };
+            let Some(next) = step(root, parent.as_fd(), prefix, name, make)? else {
+                let mut link = [0u8; PATH_MAX];
+                let link = read_link(parent.as_fd(), name, &mut link)?.to_bytes();
+                let above = if link.starts_with(b"/") { b"".as_slice() } else { &text[..start] };
+                return Ok(Walked::Through(Text::join([above, link, &text[stop..end]])?));
+            };
             buffer[stop] = if is_last { 0 } else { b'/' };
             parent = next;
         }
         start = stop + 1;
     }
-    Ok(parent)
+    Ok(Walked::There(parent))
 }
 
 /// The deepest directory above the last name, and where in the text the names below it begin.
@@ -103,10 +160,16 @@ fn without_slashes(text: &[u8], length: usize) -> usize {
     text[..length].iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1)
 }
 
-/// Makes `name` in `parent` and opens it; `prefix` is the path as a whole.
-fn step(root: BorrowedFd<'_>, parent: BorrowedFd<'_>, prefix: &CStr, name: &CStr, make: &Last) -> io::Result<OwnedFd> {
+/// Makes `name` in `parent` and opens it, unless it is a symlink that leads nowhere; `prefix` is the path as a whole.
+fn step(
+    root: BorrowedFd<'_>,
+    parent: BorrowedFd<'_>,
+    prefix: &CStr,
+    name: &CStr,
+    make: &Last,
+) -> io::Result<Option<OwnedFd>> {
     if name == c".." {
-        return open_raw(root, prefix, libc::O_PATH, 0, Resolve::IN_ROOT.0);
+        return open_raw(root, prefix, libc::O_PATH, 0, Resolve::IN_ROOT.0).map(Some);
     }
     // A handle cannot be written through, so it names the directory that the new name goes into.
     match make {
@@ -115,14 +178,17 @@ fn step(root: BorrowedFd<'_>, parent: BorrowedFd<'_>, prefix: &CStr, name: &CStr
             _ => {}
         },
         Last::File => {
-            files::open(parent, name, libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY, 0o644)?;
+            let flags = libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_WRONLY;
+            match files::open(parent, name, flags, 0o644) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
         }
     }
-    let flags = libc::O_PATH | libc::O_NOFOLLOW;
-    match open_raw(parent, name, flags, 0, Resolve::BENEATH.0 | libc::RESOLVE_NO_SYMLINKS) {
-        // What stands there is a symlink that leads nowhere: nothing is made through it.
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Err(io::Error::from_raw_os_error(libc::EEXIST)),
-        result => result,
+    // Without O_NOFOLLOW, which would have the symlink itself opened.
+    match open_raw(parent, name, libc::O_PATH, 0, Resolve::BENEATH.0 | libc::RESOLVE_NO_SYMLINKS) {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        result => result.map(Some),
     }
 }
 
@@ -161,8 +227,29 @@ mod tests {
         symlink(outside.path(), directory.path().join("escape")).expect("symlink");
         make(directory.path(), "/inside/made").expect("follows within the root");
         assert!(directory.path().join("run/made").is_dir());
-        assert!(make(directory.path(), "/escape/made").is_err());
+        make(directory.path(), "/escape/made").expect("made within the root");
+        let inside = outside.path().strip_prefix("/").expect("absolute");
+        assert!(directory.path().join(inside).join("made").is_dir());
         assert_eq!(fs::read_dir(outside.path()).expect("reads").count(), 0);
+    }
+
+    #[test]
+    fn a_symlink_that_leads_nowhere_is_followed_within_the_root() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let inside = |path: &str| directory.path().join(path);
+        for (link, says) in [("one", "two"), ("two", "/deep/er"), ("up", "../../x"), ("loop", "pool"), ("pool", "loop")]
+        {
+            symlink(says, inside(link)).expect("symlink");
+        }
+        make(directory.path(), "/one/a").expect("through two links");
+        make(directory.path(), "/up").expect("not above the root");
+        assert!(inside("deep/er/a").is_dir() && inside("x").is_dir());
+        let error = make(directory.path(), "/loop/a").expect_err("a circle");
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP));
+        symlink("run/stub", inside("conf")).expect("symlink");
+        let root = File::open(directory.path()).expect("opens");
+        make_file(root.as_fd(), &InRootfs::new("/conf").expect("no NUL")).expect("makes");
+        assert!(inside("run/stub").is_file());
     }
 
     #[test]

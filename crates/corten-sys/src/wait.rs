@@ -161,6 +161,27 @@ pub fn reset_ignored(ignored: u64) {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, size_of::<u64>()) };
 }
 
+/// Lets SIGHUP, SIGINT, SIGQUIT and SIGTERM end this process until it executes a program. The first process of a pid
+/// namespace is otherwise not reached by a signal that it has no handler for (pid_namespaces(7)).
+///
+/// # Errors
+/// Those of sigaction(2): none with these signals.
+pub fn end_by_signals() -> io::Result<()> {
+    extern "C" fn end(signal: libc::c_int) {
+        // SAFETY: _exit takes an integer and does not return; it may be called from a signal handler.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    let handler: extern "C" fn(libc::c_int) = end;
+    // SAFETY: `sigaction` is plain data, for which zero is a value: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the action is read only; the handler does nothing that is not allowed in one.
+        cvt_int(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })?;
+    }
+    Ok(())
+}
+
 /// Has `command` start its program as a helper of this process: with [default signals](reset_signals), whatever this
 /// process blocks for itself, and killed when the thread that spawns it ends (PR_SET_PDEATHSIG), so that it does not go
 /// on with a work that nobody waits for and somebody else cleans up after.

@@ -228,3 +228,23 @@ fn many_containers_are_made_at_once() {
     assert!(runs.iter_mut().all(|run| run.wait().expect("ours").code() == Some(3)));
     host.assert_clean();
 }
+
+#[test]
+fn a_process_that_waits_for_start_has_nothing_of_the_host_open_and_can_be_ended() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["true"], |_| {});
+    host.create("web", &bundle);
+    let pid = host.state_of("web")["pid"].as_u64().expect("a pid");
+    let open: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("it runs")
+        .flatten()
+        .filter(|entry| !["0", "1", "2"].contains(&entry.file_name().to_str().unwrap_or_default()))
+        .map(|entry| fs::read_link(entry.path()).expect("a link").to_string_lossy().into_owned())
+        .collect();
+    let is_expected = |link: &String| link.ends_with("/exec.fifo") || link.starts_with("socket:");
+    assert!(open.len() == 2 && open.iter().all(is_expected), "{open:?}");
+    let _ = host.run(&["kill", "web", "TERM"]).ok();
+    host.wait_for_status("web", "stopped");
+    let _ = host.run(&["delete", "web"]).ok();
+    host.assert_clean();
+}

@@ -138,3 +138,23 @@ fn a_start_hook_without_an_environment_has_the_processs_and_its_output_is_told()
     assert!(ran.stderr.contains("startContainer hook #0: /bin/sh: exit status: 9, output: it is 2"), "{ran:?}");
     host.assert_clean();
 }
+
+#[test]
+fn hooks_find_the_root_filesystem_at_its_path() {
+    let host = Host::new();
+    // As the hooks of hardware vendors do: one enters the mount namespace, one runs in it and in the root.
+    let rootfs = host.root.join("bundles/web/rootfs");
+    let enter = "nsenter -m -t $(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')";
+    let outer = format!("{enter} touch {}/one", rootfs.display());
+    let bind = format!("{enter} mount --bind {0}/etc {0}/mnt", rootfs.display());
+    let ran = host.run_script("web", "ls /one /two; ls /mnt | head -1", |config| {
+        let hook = |script: &str| {
+            json!({"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]})
+        };
+        config["hooks"] =
+            json!({"createRuntime": [hook(&outer), hook(&bind)], "createContainer": [hook("touch ./two")]});
+        std::fs::create_dir_all(rootfs.join("mnt")).expect("the bundle is ours");
+    });
+    assert!(ran.stdout.starts_with("/one\n/two\n") && ran.stdout.lines().count() == 3, "{ran:?}");
+    host.assert_clean();
+}

@@ -9,6 +9,7 @@ mod events;
 mod exec;
 mod hooks;
 mod kills;
+mod mounts;
 mod namespaces;
 mod notify;
 mod nth_call;

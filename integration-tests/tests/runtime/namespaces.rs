@@ -157,3 +157,28 @@ fn events_travel_as_the_propagation_says() {
     assert!(line("/s").contains("shared:"), "{out}");
     host.assert_clean();
 }
+
+#[test]
+fn a_joined_user_namespace_need_not_own_the_others() {
+    let host = Host::new();
+    let _ = host.sleeping("owner", in_user_namespace);
+    let _ = host.sleeping("host", |_| {});
+    let (owner, plain) = (host.state_of("owner")["pid"].to_string(), host.state_of("host")["pid"].to_string());
+    let ran = host.run_script("web", "readlink /proc/self/ns/user; readlink /proc/self/ns/net", |config| {
+        let mounts = config["mounts"].as_array_mut().expect("an array");
+        // Nobody may mount these without owning the network namespace.
+        mounts.retain(|mount| !["sysfs", "cgroup", "mqueue"].iter().any(|kind| mount["type"] == *kind));
+        config["linux"]["namespaces"] = json!([
+            {"type": "user", "path": format!("/proc/{owner}/ns/user")}, {"type": "mount"}, {"type": "pid"}, {"type": "uts"},
+            {"type": "network", "path": format!("/proc/{plain}/ns/net")},
+            {"type": "time", "path": "/proc/self/ns/time"},
+        ]);
+    });
+    let link = |pid: &str, name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).expect("it runs");
+    let expected = format!("{}\n{}\n", link(&owner, "user").display(), link(&plain, "net").display());
+    assert_eq!(ran.stdout, expected, "{ran:?}");
+    for name in ["owner", "host"] {
+        let _ = host.run(&["delete", "-f", name]).ok();
+    }
+    host.assert_clean();
+}

@@ -176,3 +176,30 @@ fn an_apparmor_profile_is_entered_or_refused() {
     }
     host.assert_clean();
 }
+
+#[test]
+fn capabilities_that_cannot_be_given_are_warned_about() {
+    let host = Host::new();
+    let ran = host.run_script("web", "grep CapAmb /proc/self/status", |config| {
+        let sets = &mut config["process"]["capabilities"];
+        sets["bounding"] = json!(["CAP_KILL", "CAP_NEWER_THAN_THIS", "NOT_ONE"]);
+        sets["inheritable"] = json!(["CAP_KILL"]);
+        sets["ambient"] = json!(["CAP_KILL", "CAP_CHOWN"]);
+    });
+    assert!(ran.code == 0 && ran.stdout.ends_with("0020\n"), "{ran:?}");
+    for said in ["CAP_NEWER_THAN_THIS", "NOT_ONE", "can't raise ambient capability CAP_CHOWN: "] {
+        assert!(ran.stderr.contains(said), "{said}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_told_on_standard_error() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["/script"], |_| {});
+    let script = bundle.join("rootfs/script");
+    std::fs::write(&script, "#!/nobody/is/here\n").expect("the bundle is ours");
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("the bundle is ours");
+    let ran = host.run(&["run", "--bundle", crate::text(&bundle), "web"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (255, "exec /script: no such file or directory\n"));
+    host.assert_clean();
+}

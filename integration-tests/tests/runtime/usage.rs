@@ -28,3 +28,16 @@ fn version_help_and_features_are_printed() {
     let features: serde_json::Value = serde_json::from_str(&host.run(&["features"]).ok().stdout).expect("JSON");
     assert_eq!(features["linux"]["cgroup"]["v1"], true);
 }
+
+#[test]
+fn installed_as_runc_it_says_runc() {
+    let host = Host::new();
+    let link = host.root.join("runc");
+    std::os::unix::fs::symlink(integration_tests::programs::path("corten-runtime"), &link).expect("the root is ours");
+    let said = |argument: &str| {
+        let output = std::process::Command::new(&link).arg(argument).output().expect("it starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(said("--version").starts_with("runc version "), "{}", said("--version"));
+    assert!(said("--help").starts_with("NAME:\n   runc - Open Container Initiative runtime\n"), "{}", said("--help"));
+}

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_sys::descriptors::leave_to_exec;
 use corten_sys::files::{self, S_IFDIR};
-use corten_sys::mount::{self, Change, Extent, attr};
+use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
-use corten_sys::rootfs;
+use corten_sys::{copy_tree, rootfs};
 
+use super::binds::{self, BindSource};
 use super::report::{At, Fault, Operation, Stage};
-use super::spawn::BindSource;
 use crate::plan::{MountStep, Source, Step};
 
 /// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept.
@@ -20,6 +20,7 @@ pub(super) fn all(
     steps: &[Step],
     binds: &mut [Option<BindSource>],
     made: &mut [Option<OwnedFd>],
+    bind_propagation: Option<Propagation>,
 ) -> Result<(), Fault> {
     for (index, step) in steps.iter().enumerate() {
         match step {
@@ -32,7 +33,13 @@ pub(super) fn all(
                 }
             }
             Step::Mount(step) => {
-                let bind = binds.get_mut(index).and_then(Option::take);
+                let bind = match &step.source {
+                    Source::Inside { path, extent } => {
+                        let bind = binds::inside(root, path, step, *extent, bind_propagation);
+                        Some(bind.at_index(Stage::Mount, Operation::Source, index)?)
+                    }
+                    _ => binds.get_mut(index).and_then(Option::take),
+                };
                 let tree = match try_inside(step, bind.as_ref(), made, index)? {
                     Some(new) => new.or(bind.map(|bind| bind.tree)),
                     None => Some(one(root, step, bind, index)?),
@@ -44,6 +51,11 @@ pub(super) fn all(
             }
         }
     }
+    Ok(())
+}
+
+/// Makes read-only what could not be while something was made in it.
+pub(super) fn protect(steps: &[Step], made: &[Option<OwnedFd>]) -> Result<(), Fault> {
     let read_only = Change { set: attr::RDONLY, ..Change::default() };
     for (index, (step, tree)) in steps.iter().zip(made.iter()).enumerate() {
         if let (Step::Mount(step), Some(tree)) = (step, tree)
@@ -103,6 +115,12 @@ fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: 
         Some(bind) => bind.tree,
         None => new_filesystem(step, target.as_fd(), existed, index)?,
     };
+    if existed && matches!(step.source, Source::New { copies_up: true, .. }) {
+        let copied = copy_tree::copy_tree(target.as_fd(), tree.as_fd());
+        copied.map_err(|error| {
+            Fault::new(Stage::Mount, Operation::Create, index, &error).with_message(b"copying what it covers")
+        })?;
+    }
     mount::attach(tree.as_fd(), target.as_fd()).at_index(Stage::Mount, Operation::Attach, index)?;
     leave_to_exec(target);
     Ok(tree)
@@ -138,7 +156,7 @@ fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io
 }
 
 fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index: usize) -> Result<OwnedFd, Fault> {
-    let Source::New { fstype, source, options, takes_mode } = &step.source else {
+    let Source::New { fstype, source, options, takes_mode, .. } = &step.source else {
         let error = io::Error::from(io::ErrorKind::InvalidInput);
         return Err(Fault::new(Stage::Mount, Operation::Source, index, &error));
     };

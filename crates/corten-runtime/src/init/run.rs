@@ -9,12 +9,12 @@ use corten_sys::clone::{self, Namespaces};
 use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
 use corten_sys::syscall::HERE;
-use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs};
+use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs, wait};
 
 use super::report::{At, Fault, Operation, Report, Stage, send};
 use super::spawn::{Kit, Root};
 use super::{console, dev, filter, hooks, mounts, paths, process};
-use crate::plan::{NamespacePlan, Plan};
+use crate::plan::Plan;
 
 /// The status of a first process that could not become its program (runc's).
 const SETUP_FAILED: i32 = 255;
@@ -24,8 +24,9 @@ pub(super) fn run(plan: &Plan, mut kit: Kit) -> ! {
     bump::forbid();
     let Err(fault) = set_up(plan, &mut kit);
     let reported = send(kit.socket.as_fd(), &Report::Failed(fault));
-    let is_late = matches!(fault.stage, Stage::Execute | Stage::Hook);
-    if is_late && (kit.is_released || reported.is_err()) {
+    // A program that cannot be executed is told on the container's own standard error, as runc's callers know it.
+    let is_late = fault.stage == Stage::Hook && (kit.is_released || reported.is_err());
+    if is_late || fault.stage == Stage::Execute {
         say_on_stderr(plan, &fault);
     }
     descriptors::exit_now(SETUP_FAILED)
@@ -144,15 +145,16 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
 
 /// Attaches the root and everything in it, then makes it the root.
 fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
+    let shows_hooks = kit.has_host_hooks || !plan.create_container.is_empty();
+    attach_root(kit, shows_hooks).at(Stage::Root)?;
     let (root, rest) = kit.root_and_rest();
     let tree = root.tree.as_fd();
-    // On top of the host's root: needs no right to search the directories that lead to the bundle.
-    mount::attach_at(tree, c"/").at(Stage::Root)?;
-    mounts::all(tree, &plan.steps, rest.binds, rest.made)?;
+    mounts::all(tree, &plan.steps, rest.binds, rest.made, plan.bind_propagation)?;
     if let Some(devices) = &plan.devices {
         let fresh = plan.fresh_dev.and_then(|step| rest.made.get(step)?.as_ref());
         dev::all(tree, root.dev, devices, rest.device_binds, fresh)?;
     }
+    mounts::protect(&plan.steps, rest.made)?;
     if !plan.working_directory.is_root() {
         // What cannot be made shows when it is entered.
         let _ = rootfs::make_directories(tree, &plan.working_directory, 0o755);
@@ -161,7 +163,14 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         ask(kit, &Report::HostHooks)?;
     }
     ask_for_states(kit)?;
-    hooks::run(&plan.create_container, Operation::Create, &kit.hook_states[0], kit.own.ignored_signals)?;
+    let tree = kit.tree.as_fd();
+    if !plan.create_container.is_empty() {
+        files::change_directory(tree).at(Stage::Root)?;
+        hooks::run(&plan.create_container, Operation::Create, &kit.hook_states[0], kit.own.ignored_signals)?;
+    }
+    if shows_hooks {
+        mount::attach_at(tree, c"/").at(Stage::Root)?;
+    }
     let terminal = match (&kit.console, plan.process.terminal) {
         (Some(receiver), true) => {
             let slave = console::open(kit.tree.as_fd(), &kit.console_paths, receiver.as_fd(), &plan.process)?;
@@ -189,6 +198,17 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Attaches the root on top of the host's, which needs no right to search the directories that lead to the bundle; for
+/// hooks first at its own path, where they look for it: those that enter the mount namespace and those that run in it.
+fn attach_root(kit: &Kit, shows_hooks: bool) -> io::Result<()> {
+    let tree = kit.tree.as_fd();
+    match mount::attach_at(tree, if shows_hooks { &kit.root_path } else { c"/" }) {
+        // A user namespace that cannot see the bundle: a hook can find the root by the process only.
+        Err(error) if shows_hooks && error.kind() == io::ErrorKind::PermissionDenied => mount::attach_at(tree, c"/"),
+        result => result,
+    }
+}
+
 /// `pivot_root(".", ".")` leaves the old root on top of the new one, from where it is taken off.
 fn change_root(tree: BorrowedFd<'_>, no_pivot: bool) -> io::Result<()> {
     files::change_directory(tree)?;
@@ -211,6 +231,12 @@ fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
     // From here on it only waits for the answer, and ends when that cannot come: once it is recorded it outlives its
     // creator, and the signal must not be in flight then.
     prctl::die_with_parent(false).at(Stage::Session)?;
+    if let Some(fifo) = &kit.fifo {
+        // It may wait for long: nothing of the host stays open in it, and it ends when it is told to.
+        let kept = [kit.socket.as_fd(), fifo.as_fd()];
+        descriptors::close_all_but(3 + plan.process.preserve_fds, kept).at(Stage::Descriptors)?;
+        wait::end_by_signals().at(Stage::Session)?;
+    }
     filter::install_last(&plan.process, kit.socket.as_fd())?;
     ask(kit, &Report::Ready)?;
     Ok(program)
@@ -264,15 +290,9 @@ fn say_on_stderr(plan: &Plan, fault: &Fault) {
     }
 }
 
-/// The namespaces whose joining the parent does before the clone: they hold for children only, or give the rights.
-pub(super) fn joined_by_parent(namespaces: &NamespacePlan) -> impl Iterator<Item = usize> {
-    let early = Namespaces::USER.with(Namespaces::PID).with(Namespaces::TIME);
-    namespaces.joined.iter().enumerate().filter(move |(_, joined)| early.contains(joined.kind)).map(|(index, _)| index)
-}
-
 /// The root tree and what is attached in it, borrowed apart from each other.
 pub(super) struct Rest<'k> {
-    pub binds: &'k mut [Option<super::spawn::BindSource>],
+    pub binds: &'k mut [Option<super::binds::BindSource>],
     pub made: &'k mut [Option<std::os::fd::OwnedFd>],
     pub device_binds: &'k mut [Option<std::os::fd::OwnedFd>],
 }

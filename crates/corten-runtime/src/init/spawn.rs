@@ -16,11 +16,12 @@ use corten_sys::syscall::HERE;
 use corten_sys::{descriptors, files, rlimit};
 use corten_types::Signal;
 
+use super::binds::{self, BindSource};
 use super::console::ConsolePaths;
-use super::report::{self, Report};
-use super::run::{self, joined_by_parent};
+use super::report::{self, Report, Stage};
+use super::run;
 use super::sentence::{about_init, errno_text};
-use crate::plan::{Plan, ProcessPlan, Source, Step};
+use crate::plan::{Plan, ProcessPlan};
 
 /// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
 /// clients match on, and so are not the source that the edge would print once more.
@@ -68,6 +69,9 @@ pub enum InitError {
         /// Why.
         why: io::Error,
     },
+    /// The program could not be executed, which the child has told on its standard error, too.
+    #[error("unable to start container process: {0}")]
+    Execute(String),
     /// The child ended without a word.
     #[error("unable to start container process: {0}")]
     Died(String),
@@ -86,15 +90,6 @@ pub enum InitError {
 
 fn spawn_error(what: &'static str) -> impl Fn(io::Error) -> InitError {
     move |why| InitError::Spawn { what, why }
-}
-
-/// A tree of the host that a step attaches.
-#[derive(Debug)]
-pub struct BindSource {
-    /// The detached tree.
-    pub tree: OwnedFd,
-    /// Whether its root is a directory.
-    pub is_directory: bool,
 }
 
 /// What the caller decides about the child.
@@ -121,6 +116,8 @@ pub struct Kit {
     pub(super) join_files: Vec<OwnedFd>,
     pub(super) join_namespaces: Vec<Option<OwnedFd>>,
     pub(super) tree: OwnedFd,
+    /// Where the root filesystem is on the host.
+    pub(super) root_path: CString,
     pub(super) dev: InRootfs,
     pub(super) binds: Vec<Option<BindSource>>,
     pub(super) device_binds: Vec<Option<OwnedFd>>,
@@ -299,6 +296,7 @@ impl Released {
     /// The sentence of a failure to execute.
     pub(crate) fn executed(&self, explain: impl Fn(&report::Fault) -> String) -> Result<(), InitError> {
         match report::receive(self.socket.as_fd()).map_err(spawn_error("hear from the process"))? {
+            Some(Report::Failed(fault)) if fault.stage == Stage::Execute => Err(InitError::Execute(explain(&fault))),
             Some(Report::Failed(fault)) => {
                 let _ = self.pidfd.wait(); // it has ended; who reaps it does not matter
                 Err(InitError::Child(explain(&fault)))
@@ -383,8 +381,9 @@ fn prepare(
         join_files: cgroup.join_files().map_err(InitError::Cgroup)?,
         join_namespaces,
         tree: root_tree(plan)?,
+        root_path: c_path(&plan.rootfs).map_err(spawn_error("name the root filesystem"))?,
         dev: InRootfs::new("/dev").map_err(spawn_error("name /dev"))?,
-        binds: bind_sources(plan)?,
+        binds: binds::sources(plan)?,
         device_binds: device_sources(plan)?,
         made: plan.steps.iter().map(|_| None).collect(),
         console_paths: ConsolePaths::new().map_err(spawn_error("name the terminal"))?,
@@ -418,43 +417,6 @@ fn c_path(path: &Path) -> io::Result<CString> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
-/// Opens every bind source with the host's rights and gives it its attributes, which a user namespace might not.
-fn bind_sources(plan: &Plan) -> Result<Vec<Option<BindSource>>, InitError> {
-    plan.steps.iter().map(|step| bind_source(plan, step)).collect()
-}
-
-fn bind_source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
-    let Step::Mount(step) = step else { return Ok(None) };
-    let Source::Bind { source: path, extent, is_directory } = &step.source else { return Ok(None) };
-    let open = || -> io::Result<BindSource> {
-        let tree = mount::clone_tree(HERE, path, *extent)?;
-        let is_directory = *is_directory || files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR);
-        let propagation = plan.bind_propagation.filter(|_| step.propagation.is_none());
-        if *extent == Extent::Single {
-            // Nothing is below it: everything in one call.
-            let change = Change { propagation, ..step.attributes.then(step.recursive) };
-            if change != Change::default() {
-                mount::set_attributes(tree.as_fd(), change, Extent::Single)?;
-            }
-            return Ok(BindSource { tree, is_directory });
-        }
-        if propagation.is_some() {
-            let change = Change { propagation, ..Change::default() };
-            mount::set_attributes(tree.as_fd(), change, Extent::Recursive)?;
-        }
-        if !step.attributes.is_empty() {
-            mount::set_attributes(tree.as_fd(), step.attributes, Extent::Single)?;
-        }
-        if !step.recursive.is_empty() {
-            mount::set_attributes(tree.as_fd(), step.recursive, Extent::Recursive)?;
-        }
-        Ok(BindSource { tree, is_directory })
-    };
-    let text = || path.to_string_lossy().into_owned();
-    let target = || step.described.1.clone();
-    open().map(Some).map_err(|why| InitError::Bind { path: text(), target: target(), why })
-}
-
 fn device_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
     let Some(devices) = plan.devices.as_ref().filter(|devices| devices.is_bound) else { return Ok(Vec::new()) };
     let bind = devices.nodes.iter().map(|node| {
@@ -475,15 +437,31 @@ fn enter_before_clone(plan: &Plan, mut kit: Kit) -> Result<Kit, InitError> {
             write.map_err(spawn_error("write timens_offsets"))?;
         }
     }
-    for index in joined_by_parent(&plan.namespaces) {
-        let joined = &plan.namespaces.joined[index];
-        if let Some(fd) = kit.join_namespaces.get_mut(index).and_then(Option::take) {
-            let path = || joined.path.to_string_lossy().into_owned();
-            let enter = clone::enter(fd.as_fd(), joined.kind);
-            enter.map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })?;
+    let joined_user = plan.namespaces.joined.iter().any(|joined| joined.kind == Namespaces::USER);
+    let early = Namespaces::PID.with(Namespaces::TIME);
+    // With the host's rights first: those of a user namespace reach only what it owns. The child, in it already, could
+    // no longer enter what the host's owns.
+    let before =
+        if joined_user { early.with(Namespaces::NETWORK).with(Namespaces::IPC).with(Namespaces::UTS) } else { early };
+    join(plan, &mut kit, before, joined_user)?;
+    join(plan, &mut kit, Namespaces::USER, false)?;
+    join(plan, &mut kit, early, false)?;
+    Ok(kit)
+}
+
+/// Enters those of `kinds` that were not entered yet; one without the right to is left when it `may_wait`.
+fn join(plan: &Plan, kit: &mut Kit, kinds: Namespaces, may_wait: bool) -> Result<(), InitError> {
+    for (joined, file) in plan.namespaces.joined.iter().zip(&mut kit.join_namespaces) {
+        let Some(fd) = file.take_if(|_| kinds.contains(joined.kind)) else { continue };
+        match clone::enter(fd.as_fd(), joined.kind) {
+            Err(error) if may_wait && error.kind() == io::ErrorKind::PermissionDenied => *file = Some(fd),
+            result => {
+                let path = || joined.path.to_string_lossy().into_owned();
+                result.map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })?;
+            }
         }
     }
-    Ok(kit)
+    Ok(())
 }
 
 fn map_ids(plan: &Plan, pid: i32) -> Result<(), InitError> {

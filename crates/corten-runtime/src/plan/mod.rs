@@ -7,6 +7,7 @@
 mod cgroup;
 mod devices;
 mod hooks;
+mod mount_options;
 mod mounts;
 mod namespaces;
 mod process;
@@ -93,9 +94,11 @@ impl Plan {
         let namespaces = namespaces::plan(&spec.linux)?;
         let (root_propagation, bind_propagation) = root_propagation(&spec.linux.rootfs_propagation)?;
         let binds_dev = spec.mounts.iter().any(mounts::binds_dev);
-        let steps = mounts::plan(&spec.mounts, bundle, cgroup, &namespaces)?;
+        let rootfs = bundle.join(&root.path);
+        let places = mounts::Places { bundle, rootfs: &rootfs };
+        let steps = mounts::plan(&spec.mounts, &places, cgroup, &namespaces)?;
         Ok(Self {
-            rootfs: bundle.join(&root.path),
+            rootfs,
             is_root_readonly: root.readonly,
             root_propagation,
             bind_propagation,

@@ -1,12 +1,13 @@
 //! `mounts` → steps: what is made, with which attributes, and where it is attached.
 
 use std::ffi::CString;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use corten_cgroups::Cgroup;
 use corten_sys::mount::{Change, Extent, Propagation, attr};
 use corten_sys::openat2::InRootfs;
 
+use super::mount_options::{Options, options};
 use super::{NamespacePlan, c_string, invalid};
 use crate::spec::{Mount, SpecError};
 
@@ -56,7 +57,7 @@ pub struct MountStep {
 impl MountStep {
     /// Whether it is a new filesystem with nothing in it.
     fn is_empty_filesystem(&self) -> bool {
-        matches!(&self.source, Source::New { fstype, .. } if fstype.as_c_str() == c"tmpfs")
+        matches!(&self.source, Source::New { fstype, copies_up: false, .. } if fstype.as_c_str() == c"tmpfs")
     }
 
     /// The path on the host of a bind; empty for a new filesystem.
@@ -64,6 +65,7 @@ impl MountStep {
     pub fn source_text(&self) -> String {
         match &self.source {
             Source::Bind { source, .. } => source.to_string_lossy().into_owned(),
+            Source::Inside { path, .. } => path.display().to_string(),
             Source::New { .. } => String::new(),
         }
     }
@@ -82,6 +84,8 @@ pub enum Source {
         options: Vec<(CString, Option<CString>)>,
         /// A tmpfs without `mode=`: it takes the permission bits of the directory it covers.
         takes_mode: bool,
+        /// Whether it begins with what the directory it covers holds (`tmpcopyup`).
+        copies_up: bool,
     },
     /// A tree of the host.
     Bind {
@@ -91,6 +95,13 @@ pub enum Source {
         extent: Extent,
         /// Whether it is a directory for sure, so that nobody need look.
         is_directory: bool,
+    },
+    /// A part of the container's own tree, as the mounts before it have made it.
+    Inside {
+        /// Its path in the container.
+        path: InRootfs,
+        /// Whether mounts below it come with it.
+        extent: Extent,
     },
 }
 
@@ -114,13 +125,33 @@ pub(super) fn binds_dev(mount: &Mount) -> bool {
     is_bind(mount) && mount.destination.trim_end_matches('/') == "/dev"
 }
 
-fn is_bind(mount: &Mount) -> bool {
+pub(super) fn is_bind(mount: &Mount) -> bool {
     mount.fstype == "bind" || mount.options.iter().any(|option| option == "bind" || option == "rbind")
+}
+
+/// Where the bundle and its root filesystem are on the host.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    /// What relative sources are relative to.
+    pub bundle: &'a Path,
+    /// What sources and destinations may begin with when the container's own tree is meant.
+    pub rootfs: &'a Path,
+}
+
+impl Places<'_> {
+    /// The path in the container of a path on the host that leads into the root filesystem.
+    fn inside(&self, path: &Path) -> Option<String> {
+        // Where the whole host is the root there is nothing to tell apart.
+        self.rootfs.parent()?;
+        let rest = path.strip_prefix(self.rootfs).ok()?;
+        let climbs = rest.components().any(|part| part == Component::ParentDir);
+        (!climbs).then(|| clean(&rest.to_string_lossy()))
+    }
 }
 
 pub(super) fn plan(
     mounts: &[Mount],
-    bundle: &Path,
+    places: &Places<'_>,
     cgroup: &Cgroup,
     namespaces: &NamespacePlan,
 ) -> Result<Vec<Step>, SpecError> {
@@ -134,7 +165,7 @@ pub(super) fn plan(
         if mount.fstype == "cgroup" && !is_bind(mount) {
             steps.extend(cgroup_steps(&key, mount, &options, cgroup, namespaces)?);
         } else {
-            steps.push(Step::Mount(Box::new(step(&key, mount, options, bundle)?)));
+            steps.push(Step::Mount(Box::new(step(&key, mount, options, places)?)));
         }
     }
     for index in 0..steps.len() {
@@ -177,8 +208,10 @@ fn is_undisturbed(since: &[Step], path: &str) -> bool {
     })
 }
 
-fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<MountStep, SpecError> {
-    let target = InRootfs::new(clean(&mount.destination)).map_err(|_| invalid(key, "destination holds a NUL byte"))?;
+fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Result<MountStep, SpecError> {
+    // runc takes a destination that begins with the root filesystem's path on the host for one in it.
+    let destination = places.inside(Path::new(&mount.destination)).unwrap_or_else(|| clean(&mount.destination));
+    let target = InRootfs::new(&destination).map_err(|_| invalid(key, "destination holds a NUL byte"))?;
     let described = (mount.fstype.clone(), mount.destination.clone());
     let mut attributes = options.attributes;
     let mut is_readonly_last = false;
@@ -186,16 +219,27 @@ fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<Mou
         if mount.source.is_empty() {
             return Err(invalid(key, "a bind mount needs a source"));
         }
-        let source = bundle.join(&mount.source);
+        let source = places.bundle.join(&mount.source);
         let extent = if options.is_recursive_bind { Extent::Recursive } else { Extent::Single };
-        let source = c_string(key, source.into_os_string().into_encoded_bytes())?;
         // A bind keeps what its source has: clearing would make a read-only source writable. Access times are the
         // exception, since the field must be cleared to be set.
         attributes.clear &= attr::ATIME_MASK;
-        Source::Bind { source, extent, is_directory: false }
+        match places.inside(&source) {
+            Some(path) => {
+                let path = InRootfs::new(&path).map_err(|_| invalid(key, "source holds a NUL byte"))?;
+                Source::Inside { path, extent }
+            }
+            None => {
+                let source = c_string(key, source.into_os_string().into_encoded_bytes())?;
+                Source::Bind { source, extent, is_directory: false }
+            }
+        }
     } else {
         if mount.fstype.is_empty() {
             return Err(invalid(key, "type must be given"));
+        }
+        if options.copies_up && mount.fstype != "tmpfs" {
+            return Err(invalid(key, "tmpcopyup is for a tmpfs"));
         }
         // What is mounted later may need a directory made in a tmpfs.
         is_readonly_last = mount.fstype == "tmpfs" && attributes.set & attr::RDONLY != 0;
@@ -208,11 +252,11 @@ fn step(key: &str, mount: &Mount, options: Options, bundle: &Path) -> Result<Mou
             fstype: c_string(key, mount.fstype.as_str())?,
             source: if has_source { Some(c_string(key, mount.source.as_str())?) } else { None },
             takes_mode: mount.fstype == "tmpfs" && !has_mode,
+            copies_up: options.copies_up,
             options: options.data,
         }
     };
     let needs_real_directory = matches!(mount.fstype.as_str(), "proc" | "sysfs") && !is_bind(mount);
-    let destination = clean(&mount.destination);
     if destination == "/proc" && mount.fstype != "proc" && !is_bind(mount) {
         return Err(invalid(key, format!("{:?} on /proc: only a procfs can be mounted there", mount.fstype)));
     }
@@ -260,7 +304,13 @@ fn cgroup_steps(
     let is_new = namespaces.has_own_cgroup();
     if cgroup.is_v2() {
         let source = if is_new {
-            Source::New { fstype: c"cgroup2".to_owned(), source: None, options: Vec::new(), takes_mode: false }
+            Source::New {
+                fstype: c"cgroup2".to_owned(),
+                source: None,
+                options: Vec::new(),
+                takes_mode: false,
+                copies_up: false,
+            }
         } else {
             bind_cgroup(key, cgroup.unified())?
         };
@@ -274,6 +324,7 @@ fn cgroup_steps(
             source: Some(c"tmpfs".to_owned()),
             options: vec![(c"mode".to_owned(), Some(c"755".to_owned()))],
             takes_mode: false,
+            copies_up: false,
         },
         options,
     )?;
@@ -332,126 +383,7 @@ fn new_v1(key: &str, controllers: &[String]) -> Result<Source, SpecError> {
             None => options.push((c_string(key, controller.as_str())?, None)),
         }
     }
-    Ok(Source::New { fstype: c"cgroup".to_owned(), source: None, options, takes_mode: false })
-}
-
-/// What the options of one mount say.
-#[derive(Debug, Default)]
-struct Options {
-    attributes: Change,
-    recursive: Change,
-    propagation: Option<(Propagation, Extent)>,
-    is_recursive_bind: bool,
-    data: Vec<(CString, Option<CString>)>,
-}
-
-/// Options that change an attribute: name, bits, whether they are set or cleared.
-const ATTRIBUTES: [(&str, u64, bool); 10] = [
-    ("ro", attr::RDONLY, true),
-    ("rw", attr::RDONLY, false),
-    ("nosuid", attr::NOSUID, true),
-    ("suid", attr::NOSUID, false),
-    ("nodev", attr::NODEV, true),
-    ("dev", attr::NODEV, false),
-    ("noexec", attr::NOEXEC, true),
-    ("exec", attr::NOEXEC, false),
-    ("nosymfollow", attr::NOSYMFOLLOW, true),
-    ("symfollow", attr::NOSYMFOLLOW, false),
-];
-
-/// Options about access times: name, the new value of the field, or `None` for the kernel's choice.
-const TIMES: [(&str, u64); 6] = [
-    ("noatime", attr::NOATIME),
-    ("atime", attr::RELATIME),
-    ("relatime", attr::RELATIME),
-    ("norelatime", attr::RELATIME),
-    ("strictatime", attr::STRICTATIME),
-    ("nostrictatime", attr::RELATIME),
-];
-
-/// Flags of the filesystem itself, which fsconfig(2) takes by name.
-const SUPERBLOCK: [&str; 6] = ["sync", "dirsync", "lazytime", "mand", "async", "nomand"];
-
-/// Options without an effect of their own.
-const NEUTRAL: [&str; 6] = ["defaults", "silent", "loud", "nolazytime", "noiversion", "bind"];
-
-/// Options that are not built yet.
-const NOT_YET: [&str; 7] = ["idmap", "ridmap", "tmpcopyup", "src-nofollow", "dest-nofollow", "iversion", "remount"];
-
-fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
-    let mut options = Options::default();
-    let is_bind = is_bind(mount);
-    for option in &mount.options {
-        if NOT_YET.contains(&option.as_str()) {
-            return Err(crate::spec::Refused { key: format!("{key}.options: {option}") }.into());
-        }
-        if option == "rbind" {
-            options.is_recursive_bind = true;
-            continue;
-        }
-        if let Some(propagation) = propagation(option) {
-            options.propagation = Some(propagation);
-            continue;
-        }
-        let changes_attributes = apply(&mut options.attributes, option)
-            || option.strip_prefix('r').is_some_and(|rest| apply(&mut options.recursive, rest));
-        if changes_attributes || option.is_empty() || NEUTRAL.contains(&option.as_str()) {
-            continue;
-        }
-        if is_bind {
-            // The kernel takes data and flags of a filesystem only when it makes one, and would not say so.
-            return Err(invalid(key, format!("option {option:?} cannot be set on a bind mount")));
-        }
-        if SUPERBLOCK.contains(&option.as_str()) {
-            options.data.push((c_string(key, option.as_str())?, None));
-        } else if option == "newinstance" && mount.fstype == "devpts" {
-            // Every mount is one since Linux 4.7.
-        } else {
-            let (name, value) = match option.split_once('=') {
-                Some((name, value)) => (name, Some(c_string(key, value)?)),
-                None => (option.as_str(), None),
-            };
-            options.data.push((c_string(key, name)?, value));
-        }
-    }
-    Ok(options)
-}
-
-/// Takes an option that changes an attribute; `false` for any other.
-fn apply(change: &mut Change, option: &str) -> bool {
-    if let Some((_, bits, sets)) = ATTRIBUTES.iter().find(|(name, ..)| *name == option) {
-        let (to, from) =
-            if *sets { (&mut change.set, &mut change.clear) } else { (&mut change.clear, &mut change.set) };
-        *to |= bits;
-        *from &= !bits;
-        return true;
-    }
-    if let Some((_, value)) = TIMES.iter().find(|(name, _)| *name == option) {
-        change.set = change.set & !attr::ATIME_MASK | value;
-        change.clear |= attr::ATIME_MASK;
-        return true;
-    }
-    match option {
-        "nodiratime" => change.set |= attr::NODIRATIME,
-        "diratime" => change.clear |= attr::NODIRATIME,
-        _ => return false,
-    }
-    true
-}
-
-fn propagation(option: &str) -> Option<(Propagation, Extent)> {
-    let (name, extent) = match option.strip_prefix('r') {
-        Some(name) => (name, Extent::Recursive),
-        None => (option, Extent::Single),
-    };
-    let propagation = match name {
-        "shared" => Propagation::Shared,
-        "slave" => Propagation::Slave,
-        "private" => Propagation::Private,
-        "unbindable" => Propagation::Unbindable,
-        _ => return None,
-    };
-    Some((propagation, extent))
+    Ok(Source::New { fstype: c"cgroup".to_owned(), source: None, options, takes_mode: false, copies_up: false })
 }
 
 #[cfg(test)]
@@ -460,9 +392,13 @@ mod tests {
     use crate::spec::Linux;
     use corten_cgroups::{Hierarchy, Host, Unified};
 
+    fn places() -> Places<'static> {
+        Places { bundle: Path::new("/b"), rootfs: Path::new("/b/rootfs") }
+    }
+
     fn planned(json: &str) -> Result<Vec<Step>, String> {
         let mount: Mount = serde_json::from_str(json).expect(json);
-        plan(&[mount], Path::new("/b"), &hybrid(), &namespaces("")).map_err(|error| error.to_string())
+        plan(&[mount], &places(), &hybrid(), &namespaces("")).map_err(|error| error.to_string())
     }
 
     fn namespaces(more: &str) -> NamespacePlan {
@@ -519,7 +455,7 @@ mod tests {
             {"destination":"/sys","type":"sysfs"},{"destination":"/dev/shm","type":"tmpfs"},
             {"destination":"/data","type":"bind","source":"/a"},{"destination":"/dev/mqueue","type":"mqueue"}]"#;
         let list: Vec<Mount> = serde_json::from_str(list).expect("parses");
-        let steps = plan(&list, Path::new("/b"), &hybrid(), &namespaces("")).expect("plans");
+        let steps = plan(&list, &places(), &hybrid(), &namespaces("")).expect("plans");
         let inside: Vec<_> = steps
             .iter()
             .map(|step| match step {
@@ -529,6 +465,16 @@ mod tests {
             .collect();
         // After /data, which an image can make a symlink to /dev, nothing is known any more.
         assert_eq!(inside, [None, Some((0, c"pts")), None, Some((0, c"shm")), None, None]);
+    }
+
+    #[test]
+    fn what_lies_in_the_root_filesystem_is_meant_as_the_container_sees_it() {
+        let step = one(r#"{"destination":"/b/rootfs/x/y","source":"rootfs/../rootfs/data","options":["rbind"]}"#);
+        assert!(matches!(step.source, Source::Bind { .. }), "only a path that plainly leads there");
+        let step = one(r#"{"destination":"/b/rootfs/x/y","source":"./rootfs/data/","options":["rbind"]}"#);
+        let Source::Inside { path, extent } = &step.source else { panic!("on the host") };
+        assert_eq!((path.display().to_string(), *extent), ("/data".to_owned(), Extent::Recursive));
+        assert_eq!(step.target.display().to_string(), "/x/y");
     }
 
     #[test]
@@ -549,8 +495,8 @@ mod tests {
 
     #[test]
     fn what_is_not_built_yet_is_refused_by_name() {
-        let error = planned(r#"{"destination":"/a","type":"tmpfs","options":["tmpcopyup"]}"#).expect_err("refused");
-        assert_eq!(error, "mounts[0].options: tmpcopyup: not supported yet");
+        let error = planned(r#"{"destination":"/a","type":"tmpfs","options":["iversion"]}"#).expect_err("refused");
+        assert_eq!(error, "mounts[0].options: iversion: not supported yet");
     }
 
     #[test]
@@ -560,12 +506,13 @@ mod tests {
         )
         .expect("parses");
         let describe = |namespaces: &NamespacePlan| -> Vec<String> {
-            let steps = plan(std::slice::from_ref(&mount), Path::new("/b"), &hybrid(), namespaces).expect("plans");
+            let steps = plan(std::slice::from_ref(&mount), &places(), &hybrid(), namespaces).expect("plans");
             let words = steps.iter().map(|step| match step {
                 Step::Link { target, name, .. } => format!("{name:?} -> {target:?}"),
                 Step::Mount(step) => match &step.source {
                     Source::New { fstype, .. } => format!("{fstype:?} on {}", step.target.display()),
                     Source::Bind { source, .. } => format!("{source:?} on {}", step.target.display()),
+                    Source::Inside { .. } => panic!("in the container"),
                 },
             });
             words.collect()

@@ -32,6 +32,8 @@ pub struct ProcessPlan {
     pub umask: Option<u32>,
     /// Capability sets.
     pub capabilities: CapabilitySets,
+    /// What of it is left out, in sentences.
+    pub warnings: Vec<String>,
     /// Limits.
     pub rlimits: Vec<Rlimit>,
     /// Whether the parent sets them: the process is in a user namespace.
@@ -138,6 +140,7 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
     let list = |key: &str, texts: &[String]| -> Result<Vec<CString>, SpecError> {
         texts.iter().map(|text| c_string(key, text.as_str())).collect()
     };
+    let mut warnings = Vec::new();
     Ok(ProcessPlan {
         program: program(name, &process.env)?,
         arguments: StringList::new(list("process.args", &process.args)?),
@@ -147,7 +150,8 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         gid: process.user.gid,
         groups: process.user.additional_gids.clone(),
         umask: process.user.umask,
-        capabilities: capabilities(process.capabilities.as_ref(), extra.capabilities)?,
+        capabilities: capabilities(process.capabilities.as_ref(), extra.capabilities, &mut warnings),
+        warnings,
         rlimits: rlimits(process)?,
         limited_by_parent: false,
         no_new_privileges: process.no_new_privileges,
@@ -196,18 +200,18 @@ fn program(name: &str, environment: &[String]) -> Result<Program, SpecError> {
     Ok(Program { name: name.to_owned(), candidates: candidates.collect::<Result<_, _>>()?, is_searched: true })
 }
 
-fn capabilities(given: Option<&Capabilities>, added: &[String]) -> Result<CapabilitySets, SpecError> {
+fn capabilities(given: Option<&Capabilities>, added: &[String], warnings: &mut Vec<String>) -> CapabilitySets {
     let none = Capabilities::default();
     let given = given.unwrap_or(&none);
-    let set = |name: &str, names: &[String]| bits(&format!("process.capabilities.{name}"), names);
+    let mut set = |names: &[String]| bits(names, warnings);
     let mut sets = CapabilitySets {
-        bounding: set("bounding", &given.bounding)?,
-        effective: set("effective", &given.effective)?,
-        permitted: set("permitted", &given.permitted)?,
-        inheritable: set("inheritable", &given.inheritable)?,
-        ambient: set("ambient", &given.ambient)?,
+        bounding: set(&given.bounding),
+        effective: set(&given.effective),
+        permitted: set(&given.permitted),
+        inheritable: set(&given.inheritable),
+        ambient: set(&given.ambient),
     };
-    let added = bits("--cap", added)?;
+    let added = set(added);
     sets.bounding |= added;
     sets.effective |= added;
     sets.permitted |= added;
@@ -215,22 +219,24 @@ fn capabilities(given: Option<&Capabilities>, added: &[String]) -> Result<Capabi
         sets.ambient |= added & sets.inheritable;
     }
     // The kernel raises an ambient capability only when it is permitted and inheritable; runc leaves the others out.
-    sets.ambient &= sets.permitted & sets.inheritable;
-    Ok(sets)
+    let raised = sets.ambient & sets.permitted & sets.inheritable;
+    for capability in caps::all().into_iter().filter(|capability| capability.bitmask() & sets.ambient & !raised != 0) {
+        warnings.push(format!("can't raise ambient capability {capability}: it is not permitted and inheritable"));
+    }
+    sets.ambient = raised;
+    sets
 }
 
 /// A name this machine's tables do not know is left out, as runc does: newer engines name newer capabilities.
-fn bits(key: &str, names: &[String]) -> Result<u64, SpecError> {
+fn bits(names: &[String], warnings: &mut Vec<String>) -> u64 {
     let mut bits = 0;
     for name in names {
-        if !name.starts_with("CAP_") {
-            return Err(invalid(key, format!("{name:?} is no capability: names begin with CAP_")));
-        }
-        if let Ok(capability) = name.parse::<caps::Capability>() {
-            bits |= capability.bitmask();
+        match name.parse::<caps::Capability>() {
+            Ok(capability) => bits |= capability.bitmask(),
+            Err(_) => warnings.push(format!("ignoring unknown capability {name:?}")),
         }
     }
-    Ok(bits)
+    bits
 }
 
 fn rlimits(process: &Process) -> Result<Vec<Rlimit>, SpecError> {
@@ -300,10 +306,6 @@ mod tests {
             (
                 r#"{"args":["a"],"cwd":"/","rlimits":[{"type":"RLIMIT_X","soft":1,"hard":1}]}"#,
                 "process.rlimits: wrong rlimit value: RLIMIT_X",
-            ),
-            (
-                r#"{"args":["a"],"cwd":"/","capabilities":{"effective":["KILL"]}}"#,
-                "process.capabilities.effective: \"KILL\" is no capability: names begin with CAP_",
             ),
         ] {
             assert_eq!(planned(json).expect_err(json), text);

@@ -1,0 +1,80 @@
+//! Sources of bind mounts: those of the host are opened by the parent, those in the container's own tree by the child,
+//! once what comes before them is mounted.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use corten_sys::mount::{self, Change, Extent, Propagation};
+use corten_sys::openat2::InRootfs;
+use corten_sys::syscall::HERE;
+use corten_sys::{files, rootfs};
+
+use super::spawn::InitError;
+use crate::plan::{MountStep, Plan, Source, Step};
+
+/// A tree that a step attaches.
+#[derive(Debug)]
+pub struct BindSource {
+    /// The detached tree.
+    pub tree: OwnedFd,
+    /// Whether its root is a directory.
+    pub is_directory: bool,
+}
+
+/// Opens every source of the host with the host's rights and gives it its attributes, which a user namespace might not.
+pub(super) fn sources(plan: &Plan) -> Result<Vec<Option<BindSource>>, InitError> {
+    plan.steps.iter().map(|step| source(plan, step)).collect()
+}
+
+fn source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
+    let Step::Mount(step) = step else { return Ok(None) };
+    let Source::Bind { source: path, extent, is_directory } = &step.source else { return Ok(None) };
+    let opened = mount::clone_tree(HERE, path, *extent)
+        .and_then(|tree| with_attributes(tree, step, *extent, *is_directory, plan.bind_propagation));
+    let text = || path.to_string_lossy().into_owned();
+    let target = || step.described.1.clone();
+    opened.map(Some).map_err(|why| InitError::Bind { path: text(), target: target(), why })
+}
+
+/// Opens a source in the container's tree; nothing in it leads outside.
+pub(super) fn inside(
+    root: BorrowedFd<'_>,
+    path: &InRootfs,
+    step: &MountStep,
+    extent: Extent,
+    propagation: Option<Propagation>,
+) -> io::Result<BindSource> {
+    let handle = rootfs::open_handle(root, path)?;
+    let tree = mount::clone_tree(handle.as_fd(), c"", extent)?;
+    with_attributes(tree, step, extent, false, propagation)
+}
+
+fn with_attributes(
+    tree: OwnedFd,
+    step: &MountStep,
+    extent: Extent,
+    is_directory: bool,
+    propagation: Option<Propagation>,
+) -> io::Result<BindSource> {
+    let is_directory = is_directory || files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR);
+    let propagation = propagation.filter(|_| step.propagation.is_none());
+    if extent == Extent::Single {
+        // Nothing is below it: everything in one call.
+        let change = Change { propagation, ..step.attributes.then(step.recursive) };
+        if change != Change::default() {
+            mount::set_attributes(tree.as_fd(), change, Extent::Single)?;
+        }
+        return Ok(BindSource { tree, is_directory });
+    }
+    if propagation.is_some() {
+        let change = Change { propagation, ..Change::default() };
+        mount::set_attributes(tree.as_fd(), change, Extent::Recursive)?;
+    }
+    if !step.attributes.is_empty() {
+        mount::set_attributes(tree.as_fd(), step.attributes, Extent::Single)?;
+    }
+    if !step.recursive.is_empty() {
+        mount::set_attributes(tree.as_fd(), step.recursive, Extent::Recursive)?;
+    }
+    Ok(BindSource { tree, is_directory })
+}

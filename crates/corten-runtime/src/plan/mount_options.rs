@@ -1,0 +1,133 @@
+//! `options` of one mount → attributes, propagation, and what the filesystem is told.
+
+use std::ffi::CString;
+
+use corten_sys::mount::{Change, Extent, Propagation, attr};
+
+use super::mounts::is_bind;
+use super::{c_string, invalid};
+use crate::spec::{Mount, SpecError};
+
+/// What the options of one mount say.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    pub attributes: Change,
+    pub recursive: Change,
+    pub propagation: Option<(Propagation, Extent)>,
+    pub is_recursive_bind: bool,
+    pub copies_up: bool,
+    pub data: Vec<(CString, Option<CString>)>,
+}
+
+/// Options that change an attribute: name, bits, whether they are set or cleared.
+const ATTRIBUTES: [(&str, u64, bool); 10] = [
+    ("ro", attr::RDONLY, true),
+    ("rw", attr::RDONLY, false),
+    ("nosuid", attr::NOSUID, true),
+    ("suid", attr::NOSUID, false),
+    ("nodev", attr::NODEV, true),
+    ("dev", attr::NODEV, false),
+    ("noexec", attr::NOEXEC, true),
+    ("exec", attr::NOEXEC, false),
+    ("nosymfollow", attr::NOSYMFOLLOW, true),
+    ("symfollow", attr::NOSYMFOLLOW, false),
+];
+
+/// Options about access times: name, the new value of the field, or `None` for the kernel's choice.
+const TIMES: [(&str, u64); 6] = [
+    ("noatime", attr::NOATIME),
+    ("atime", attr::RELATIME),
+    ("relatime", attr::RELATIME),
+    ("norelatime", attr::RELATIME),
+    ("strictatime", attr::STRICTATIME),
+    ("nostrictatime", attr::RELATIME),
+];
+
+/// Flags of the filesystem itself, which fsconfig(2) takes by name.
+const SUPERBLOCK: [&str; 6] = ["sync", "dirsync", "lazytime", "mand", "async", "nomand"];
+
+/// Options without an effect of their own.
+const NEUTRAL: [&str; 6] = ["defaults", "silent", "loud", "nolazytime", "noiversion", "bind"];
+
+/// Options that are not built yet.
+const NOT_YET: [&str; 6] = ["idmap", "ridmap", "src-nofollow", "dest-nofollow", "iversion", "remount"];
+
+pub(super) fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
+    let mut options = Options::default();
+    let is_bind = is_bind(mount);
+    for option in &mount.options {
+        if NOT_YET.contains(&option.as_str()) {
+            return Err(crate::spec::Refused { key: format!("{key}.options: {option}") }.into());
+        }
+        if option == "rbind" {
+            options.is_recursive_bind = true;
+            continue;
+        }
+        if option == "tmpcopyup" {
+            options.copies_up = true;
+            continue;
+        }
+        if let Some(propagation) = propagation(option) {
+            options.propagation = Some(propagation);
+            continue;
+        }
+        let changes_attributes = apply(&mut options.attributes, option)
+            || option.strip_prefix('r').is_some_and(|rest| apply(&mut options.recursive, rest));
+        if changes_attributes || option.is_empty() || NEUTRAL.contains(&option.as_str()) {
+            continue;
+        }
+        if is_bind {
+            // The kernel takes data and flags of a filesystem only when it makes one, and would not say so.
+            return Err(invalid(key, format!("option {option:?} cannot be set on a bind mount")));
+        }
+        if SUPERBLOCK.contains(&option.as_str()) {
+            options.data.push((c_string(key, option.as_str())?, None));
+        } else if option == "newinstance" && mount.fstype == "devpts" {
+            // Every mount is one since Linux 4.7.
+        } else {
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(c_string(key, value)?)),
+                None => (option.as_str(), None),
+            };
+            options.data.push((c_string(key, name)?, value));
+        }
+    }
+    Ok(options)
+}
+
+/// Takes an option that changes an attribute; `false` for any other.
+fn apply(change: &mut Change, option: &str) -> bool {
+    if let Some((_, bits, sets)) = ATTRIBUTES.iter().find(|(name, ..)| *name == option) {
+        let (to, from) =
+            if *sets { (&mut change.set, &mut change.clear) } else { (&mut change.clear, &mut change.set) };
+        *to |= bits;
+        *from &= !bits;
+        return true;
+    }
+    if let Some((_, value)) = TIMES.iter().find(|(name, _)| *name == option) {
+        change.set = change.set & !attr::ATIME_MASK | value;
+        change.clear |= attr::ATIME_MASK;
+        return true;
+    }
+    match option {
+        "nodiratime" => change.set |= attr::NODIRATIME,
+        "diratime" => change.clear |= attr::NODIRATIME,
+        _ => return false,
+    }
+    true
+}
+
+fn propagation(option: &str) -> Option<(Propagation, Extent)> {
+    let (name, extent) = match option.strip_prefix('r') {
+        Some(name) => (name, Extent::Recursive),
+        None => (option, Extent::Single),
+    };
+    let propagation = match name {
+        "shared" => Propagation::Shared,
+        "slave" => Propagation::Slave,
+        "private" => Propagation::Private,
+        "unbindable" => Propagation::Unbindable,
+        _ => return None,
+    };
+    Some((propagation, extent))
+}
