@@ -28,7 +28,11 @@ pub fn install(program: &[u64], flags: u32) -> io::Result<Option<OwnedFd>> {
     unsafe { check_fd(result) }.map(Some)
 }
 
-const PTRACE_SECCOMP_GET_FILTER: libc::c_uint = 0x420c;
+// The C libraries give these numbers different types.
+const PTRACE_SEIZE: libc::c_long = 0x4206;
+const PTRACE_INTERRUPT: libc::c_long = 0x4207;
+const PTRACE_DETACH: libc::c_long = 17;
+const PTRACE_SECCOMP_GET_FILTER: libc::c_long = 0x420c;
 
 /// The filters of the process `pid`, the newest first, with a `struct sock_filter` in each word. The process is stopped
 /// for as long as it takes.
@@ -36,15 +40,15 @@ const PTRACE_SECCOMP_GET_FILTER: libc::c_uint = 0x420c;
 /// # Errors
 /// `EPERM` or `EACCES` without CAP_SYS_ADMIN; `ESRCH`; `EIO` for a kernel without CONFIG_CHECKPOINT_RESTORE.
 pub fn filters_of(pid: i32) -> io::Result<Vec<Vec<u64>>> {
-    ptrace(libc::PTRACE_SEIZE, pid, 0, 0)?;
+    ptrace(PTRACE_SEIZE, pid, 0, 0)?;
     let read = interrupt(pid).and_then(|()| read_filters(pid));
-    let detached = ptrace(libc::PTRACE_DETACH, pid, 0, 0);
+    let detached = ptrace(PTRACE_DETACH, pid, 0, 0);
     let filters = read?;
     detached.map(|_| filters)
 }
 
 fn interrupt(pid: i32) -> io::Result<()> {
-    ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0)?;
+    ptrace(PTRACE_INTERRUPT, pid, 0, 0)?;
     // SAFETY: a null status is not written.
     retry(|| cvt_int(unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL) })).map(drop)
 }
@@ -63,8 +67,8 @@ fn read_filters(pid: i32) -> io::Result<Vec<Vec<u64>>> {
     }
 }
 
-fn ptrace(request: libc::c_uint, pid: i32, address: usize, data: usize) -> io::Result<libc::c_long> {
+fn ptrace(request: libc::c_long, pid: i32, address: usize, data: usize) -> io::Result<libc::c_long> {
     // SAFETY: of the requests in this file only the reading of a filter writes memory, to a buffer that was made for
     // exactly the length the kernel had said; the traced process is stopped in between.
-    cvt(unsafe { libc::syscall(libc::SYS_ptrace, libc::c_long::from(request), pid, address, data) })
+    cvt(unsafe { libc::syscall(libc::SYS_ptrace, request, pid, address, data) })
 }
