@@ -84,7 +84,6 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
         ),
         (json!({ "Binds": ["name:/x"] }), 501, "named volume \"name\": volumes are not supported yet"),
         (json!({ "NetworkMode": "mine" }), 404, "network mine not found"),
-        (json!({ "NetworkMode": "container:nope" }), 404, "No such container: nope"),
     ] {
         assert_eq!(refusal(with(host.clone()), status), message, "{host}");
     }

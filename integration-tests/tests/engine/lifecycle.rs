@@ -168,3 +168,67 @@ fn containers_share_namespaces_when_asked() {
     let own = Command::new("sh").args(["-c", "hostname; readlink /proc/self/ns/net"]).output().unwrap();
     assert_eq!(ran.out(), String::from_utf8_lossy(&own.stdout).trim());
 }
+
+#[test]
+fn sizes_are_added_up_when_they_are_asked_for() {
+    let stack = engine();
+    let id = start(&stack, "writes", &busybox(&["sh", "-c", "head -c 100000 /dev/zero > /tmp/x; exec sleep 1000"]));
+    let size = || expect(get(&stack, &format!("/containers/{id}/json?size=1")), 200).json();
+    wait_for("what was written to show", DEADLINE, || size()["SizeRw"].as_i64() >= Some(100_000));
+    let shown = size();
+    assert!(shown["SizeRootFs"].as_i64() > shown["SizeRw"].as_i64().map(|bytes| bytes + 100_000), "{shown}");
+    let listed = expect(get(&stack, "/containers/json?size=1"), 200).json()[0].clone();
+    assert_eq!((&listed["SizeRw"], &listed["SizeRootFs"]), (&shown["SizeRw"], &shown["SizeRootFs"]));
+    let plain = expect(get(&stack, &format!("/containers/{id}/json")), 200).json();
+    assert_eq!((plain.get("SizeRw"), plain.get("SizeRootFs")), (None, None));
+}
+
+#[test]
+fn the_primary_group_is_among_a_process_s_groups() {
+    let stack = engine();
+    let body = |user: &str| {
+        let mut body = busybox(&["sh", "-c", "exec sleep 1000"]);
+        body["User"] = json!(user);
+        body["HostConfig"]["GroupAdd"] = json!(["4242"]);
+        body
+    };
+    for (name, user, groups) in [("root", "", "0 4242"), ("other", "1234:5678", "4242 5678")] {
+        let id = start(&stack, name, &body(user));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", state(&stack, &id)["Pid"])).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap_or_default();
+        assert_eq!(line.trim(), groups, "{user:?}");
+    }
+}
+
+/// A 404 to a create makes clients pull the image.
+#[test]
+fn a_network_of_a_container_that_is_not_there_is_refused_by_the_start() {
+    let stack = engine();
+    let mut body = busybox(&["true"]);
+    body["HostConfig"]["NetworkMode"] = json!("container:nope");
+    let id = create(&stack, "joins", &body);
+    let refused = expect(post(&stack, &format!("/containers/{id}/start"), &Value::Null), 404).json();
+    assert_eq!(refused["message"], "No such container: nope");
+}
+
+#[test]
+fn processors_that_the_host_lacks_are_refused_and_a_dangerous_limit_is_warned_of() {
+    let stack = engine();
+    let with = |field: &str, value: Value| {
+        let mut body = busybox(&["true"]);
+        body["HostConfig"][field] = value;
+        post(&stack, "/containers/create", &body)
+    };
+    let refused = expect(with("CpusetCpus", json!("4097")), 400).json();
+    let text = refused["message"].as_str().unwrap_or_default();
+    assert!(text.starts_with("Requested CPUs are not available - requested 4097, available: 0"), "{text}");
+    let id = create(&stack, "limited", &busybox(&["true"]));
+    let refused = expect(post(&stack, &format!("/containers/{id}/update"), &json!({ "Memory": 1024 })), 400).json();
+    assert_eq!(refused["message"], "Minimum memory limit allowed is 6MB");
+    let made = expect(with("OomKillDisable", json!(true)), 201).json();
+    assert!(
+        made["Warnings"][0].as_str().unwrap_or_default().contains("OomKillDisable")
+            || made["Warnings"][0].as_str().unwrap_or_default().starts_with("OOM killer is disabled"),
+        "{made}"
+    );
+}

@@ -4,7 +4,7 @@
 use corten_docker_api::containers::{ContainerConfig, HostConfig, Mount, NetworkingConfig};
 use corten_types::{ErrorKind, Signal};
 
-use super::logging;
+use super::{cpuset, logging};
 use crate::errors::{EngineError, Result};
 use crate::spec::{self, UserMount};
 
@@ -157,7 +157,7 @@ pub fn limits(host: &HostConfig) -> Result<()> {
     }
     if host.nano_cpus > 0 && (host.cpu_period > 0 || host.cpu_quota > 0) {
         let other = if host.cpu_period > 0 { "CPU Period" } else { "CPU Quota" };
-        return refuse(format!("Conflicting options: Nano CPUs and {other} cannot both be set."));
+        return refuse(format!("Conflicting options: Nano CPUs and {other} cannot both be set"));
     }
     let cpus = i64::try_from(crate::system::info::host_cpus()).unwrap_or(i64::MAX);
     if host.nano_cpus < 0 || host.nano_cpus > cpus.saturating_mul(1_000_000_000) {
@@ -180,14 +180,7 @@ pub fn limits(host: &HostConfig) -> Result<()> {
     if host.shm_size < 0 {
         return refuse("SHM size can not be less than 0".to_owned());
     }
-    let listed = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"-, ".contains(&byte));
-    if !listed(&host.cpuset_cpus) {
-        return refuse(format!("Invalid value {} for cpuset cpus", host.cpuset_cpus));
-    }
-    if !listed(&host.cpuset_mems) {
-        return refuse(format!("Invalid value {} for cpuset mems", host.cpuset_mems));
-    }
-    Ok(())
+    cpuset::check(&host.cpuset_cpus, &host.cpuset_mems)
 }
 
 /// The restart policy, alone and with `--rm`.

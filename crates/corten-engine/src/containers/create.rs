@@ -46,8 +46,8 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
     check::config(&config)?;
     check::host(&host_config)?;
     check::networking(&networking, &host_config.network_mode)?;
-    name_by_id(engine, &mut host_config.network_mode)?;
-    name_by_id(engine, &mut host_config.pid_mode)?;
+    name_by_id(engine, &mut host_config.network_mode);
+    name_by_id(engine, &mut host_config.pid_mode);
 
     let image = images::resolve::resolve(engine, &config.image).await?;
     check_platform(&platform, &image, &config.image)?;
@@ -111,12 +111,14 @@ pub fn random_id() -> Result<String> {
     }
 }
 
-/// `container:name` becomes `container:id`: names change.
-fn name_by_id(engine: &Engine, mode: &mut String) -> Result<()> {
-    if let Some(name) = mode.strip_prefix("container:") {
-        *mode = format!("container:{}", engine.containers.find(name)?.id);
+/// `container:name` becomes `container:id`: names change. One that is not there is looked for again by
+/// the start, which then refuses, as dockerd does: a 404 here would make the CLI pull the image.
+fn name_by_id(engine: &Engine, mode: &mut String) {
+    if let Some(name) = mode.strip_prefix("container:")
+        && let Ok(container) = engine.containers.find(name)
+    {
+        *mode = format!("container:{}", container.id);
     }
-    Ok(())
 }
 
 /// Another container's network brings its host name; the host's UTS namespace the host's.
@@ -135,7 +137,10 @@ fn set_hostname(
         return Ok(());
     }
     config.hostname = match host.network_mode.strip_prefix("container:") {
-        Some(other) => engine.containers.find(other)?.view().record.config.hostname.clone(),
+        Some(other) => match engine.containers.find(other) {
+            Ok(other) => other.view().record.config.hostname.clone(),
+            Err(_) => id[..12].to_owned(),
+        },
         None if host.network_mode == "host" || host.uts_mode == "host" => crate::system::info::host_name(),
         None => id[..12].to_owned(),
     };
@@ -180,8 +185,14 @@ fn warnings(config: &ContainerConfig, host: &corten_docker_api::containers::Host
     if image.config.healthcheck.as_ref().and_then(|check| check.test.as_ref()).is_some_and(|test| !test.is_empty()) {
         warnings.push("Health checks are not supported yet: the image's is not run.".to_owned());
     }
-    if is_cgroup_v2() && host.oom_kill_disable == Some(true) {
-        warnings.push("Your kernel does not support OomKillDisable. OomKillDisable discarded.".to_owned());
+    match host.oom_kill_disable {
+        Some(true) if is_cgroup_v2() => {
+            warnings.push("Your kernel does not support OomKillDisable. OomKillDisable discarded.".to_owned());
+        }
+        Some(true) if host.memory == 0 => warnings.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned(),
+        ),
+        _ => {}
     }
     warnings
 }

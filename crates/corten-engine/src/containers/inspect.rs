@@ -7,19 +7,32 @@ use corten_docker_api::containers::{ContainerInspect, ContainerState, Endpoint, 
 use corten_docker_api::images::GraphDriver;
 
 use super::record::{Record, State};
-use super::{View, check, logging};
+use super::{View, check, logging, size};
 use crate::clock::or_never;
 use crate::engine::Engine;
 use crate::errors::Result;
 use crate::networks;
 
-/// Everything about a container. Nothing is waited for: it shows as it is right now.
+/// Whether the sizes are wanted, which are added up on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithSize {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
+}
+
+/// Everything about a container. Nothing but its size is waited for: it shows as it is right now.
 ///
 /// # Errors
-/// 404.
-pub async fn inspect(engine: &Arc<Engine>, wanted: &str) -> Result<ContainerInspect> {
+/// 404; what the snapshotter answers when the size is wanted.
+pub async fn inspect(engine: &Arc<Engine>, wanted: &str, size: WithSize) -> Result<ContainerInspect> {
     let container = engine.containers.find(wanted)?;
     let view = container.view();
+    let size = match size {
+        WithSize::Yes => Some(size::size(engine, &view.record).await?),
+        WithSize::No => None,
+    };
     let (record, state) = (&view.record, &view.state);
     let command = record.command();
     let has_started = state.started_at.is_some();
@@ -50,6 +63,8 @@ pub async fn inspect(engine: &Arc<Engine>, wanted: &str) -> Result<ContainerInsp
         mounts: mount_points(record),
         config: record.config.clone(),
         network_settings: network_settings(engine, &view),
+        size_rw: size.map(|size| size.written_bytes),
+        size_root_fs: size.map(|size| size.total_bytes),
         ..ContainerInspect::default()
     })
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use corten_docker_api::Filters;
 use corten_docker_api::containers::{ContainerSummary, ListHostConfig, ListNetworkSettings, Port};
 
-use super::View;
 use super::inspect::{endpoint, mount_points};
 use super::list_filter::ListFilter;
 use super::record::{Record, State};
+use super::{View, size};
 use crate::clock::human_duration;
 use crate::engine::Engine;
 use crate::errors::Result;
@@ -23,6 +23,8 @@ pub struct ListQuery {
     pub limit: Option<usize>,
     /// Which ones.
     pub filters: Filters,
+    /// Whether their sizes are wanted, which are added up for each.
+    pub size: bool,
 }
 
 /// Containers, the newest first. Nothing is waited for: each shows as it is right now.
@@ -35,7 +37,17 @@ pub async fn list(engine: &Arc<Engine>, query: ListQuery) -> Result<Vec<Containe
     views.sort_by(|one, other| other.record.created.cmp(&one.record.created).then(one.record.id.cmp(&other.record.id)));
     let everything = query.all || query.limit.is_some() || filter.asks_for_status();
     let wanted = views.iter().filter(|view| (everything || view.state.running) && filter.matches(view));
-    Ok(wanted.take(query.limit.unwrap_or(usize::MAX)).map(|view| summary(engine, view)).collect())
+    let mut listed = Vec::new();
+    for view in wanted.take(query.limit.unwrap_or(usize::MAX)) {
+        let mut summary = summary(engine, view);
+        if query.size {
+            // One that is being removed has none any more.
+            let size = size::size(engine, &view.record).await.unwrap_or_default();
+            (summary.size_rw, summary.size_root_fs) = (size.written_bytes, size.total_bytes);
+        }
+        listed.push(summary);
+    }
+    Ok(listed)
 }
 
 fn summary(engine: &Engine, view: &View) -> ContainerSummary {

@@ -58,6 +58,11 @@ impl ListFilter {
             return Err(bad("health", health));
         }
         filters.boolean("is-task", false)?;
+        for key in ["publish", "expose"] {
+            if let Some(port) = filters.values(key).find(|port| !is_port_range(port)) {
+                return Err(bad(key, port));
+            }
+        }
         let created = |name: &str| engine.containers.find(name).map(|container| container.view().record.created);
         let before = filters.values("before").map(created).collect::<Result<Vec<_>>>()?.into_iter().min();
         let since = filters.values("since").map(created).collect::<Result<Vec<_>>>()?.into_iter().max();
@@ -107,6 +112,17 @@ impl ListFilter {
             && self.before.is_none_or(|before| record.created < before)
             && self.since.is_none_or(|since| record.created > since)
             && self.ancestors.as_ref().is_none_or(|images| images.contains(&record.image_id))
+    }
+}
+
+/// `80`, `80-90`, `80/udp`: what ports are asked for by.
+fn is_port_range(text: &str) -> bool {
+    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let known = matches!(protocol.to_ascii_lowercase().as_str(), "tcp" | "udp" | "sctp");
+    match (first.parse::<u16>(), last.parse::<u16>()) {
+        (Ok(first), Ok(last)) => known && first <= last,
+        _ => false,
     }
 }
 
@@ -176,6 +192,15 @@ mod tests {
             ("/web", true),
         ] {
             assert_eq!(name_matches("/web", wanted), matches, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn ports_are_numbers_or_ranges() {
+        for (text, is_one) in
+            [("80", true), ("80/udp", true), ("80-90/tcp", true), ("90-80", false), ("x", false), ("80/x", false)]
+        {
+            assert_eq!(is_port_range(text), is_one, "{text}");
         }
     }
 

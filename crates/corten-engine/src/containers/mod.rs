@@ -29,10 +29,12 @@ pub mod settle;
 
 mod check;
 mod container;
+mod cpuset;
 mod index;
 mod list_filter;
 mod normalise;
 mod restart_policy;
+mod size;
 
 pub use container::{Container, Lifecycle, Turn, View};
 pub use index::Index;

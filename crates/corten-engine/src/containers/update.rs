@@ -39,6 +39,9 @@ pub async fn update(engine: &Arc<Engine>, wanted: &str, change: HostConfig) -> R
         ..HostConfig::default()
     };
     check::restart_policy(&asked)?;
+    // What can never be is refused by itself; what does not go with the rest, as this container's.
+    let alone = HostConfig { memory_swap: 0, ..asked.clone() };
+    check::limits(&alone)?;
     let turn = container.turn().await;
     let view = turn.view();
     let refused = |error: EngineError| error.while_doing(format!("Cannot update container {}", container.id));

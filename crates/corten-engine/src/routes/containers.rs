@@ -11,6 +11,7 @@ use hyper::StatusCode;
 
 use crate::containers::create::NewContainer;
 use crate::containers::delete::Running;
+use crate::containers::inspect::WithSize;
 use crate::containers::list::ListQuery;
 use crate::containers::stop::StopOptions;
 use crate::containers::wait::Condition;
@@ -42,13 +43,14 @@ pub async fn create(engine: Arc<Engine>, mut request: Request) -> Result<Answer>
 pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let limit = request.query.get("limit").parse::<usize>().ok().filter(|limit| *limit > 0);
     let filters = Filters::decode(request.query.get("filters"))?;
-    let query = ListQuery { all: request.query.flag("all"), limit, filters };
+    let query = ListQuery { all: request.query.flag("all"), limit, filters, size: request.query.flag("size") };
     Answer::json(&list_::list(&engine, query).await?)
 }
 
 /// `GET /containers/{id}/json`.
 pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    Answer::json(&inspect_::inspect(&engine, request.param("id")).await?)
+    let size = if request.query.flag("size") { WithSize::Yes } else { WithSize::No };
+    Answer::json(&inspect_::inspect(&engine, request.param("id"), size).await?)
 }
 
 /// `POST /containers/{id}/start`.

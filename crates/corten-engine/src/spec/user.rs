@@ -9,7 +9,8 @@ pub struct ResolvedUser {
     pub uid: u32,
     /// Primary group.
     pub gid: u32,
-    /// Further groups, sorted; the primary one included when the files say so.
+    /// All groups, sorted. The primary one is among them, so that what a file denies its members holds
+    /// after a change of the primary group, too (CVE-2022-36109).
     pub groups: Vec<u32>,
 }
 
@@ -42,6 +43,7 @@ pub fn resolve(user: &str, extra_groups: &[String], passwd: &str, group: &str) -
     for extra in extra_groups {
         groups.push(find_group(extra, group)?);
     }
+    groups.push(gid);
     groups.sort_unstable();
     groups.dedup();
     Ok(ResolvedUser { uid, gid, groups })
@@ -114,12 +116,12 @@ mod tests {
 
     #[test]
     fn names_and_numbers_bring_their_groups() {
-        assert_eq!(check("", &[]), (0, 0, vec![10]));
-        assert_eq!(check("ada", &[]), (1000, 1001, vec![10, 44]));
-        assert_eq!(check("1000", &[]), (1000, 1001, vec![10, 44]));
-        assert_eq!(check("ada:video", &[]), (1000, 44, vec![]));
-        assert_eq!(check("4000", &["wheel", "77"]), (4000, 0, vec![10, 77]));
-        assert_eq!(check("4000:4001", &[]), (4000, 4001, vec![]));
+        assert_eq!(check("", &[]), (0, 0, vec![0, 10]));
+        assert_eq!(check("ada", &[]), (1000, 1001, vec![10, 44, 1001]));
+        assert_eq!(check("1000", &[]), (1000, 1001, vec![10, 44, 1001]));
+        assert_eq!(check("ada:video", &[]), (1000, 44, vec![44]));
+        assert_eq!(check("4000", &["wheel", "77"]), (4000, 0, vec![0, 10, 77]));
+        assert_eq!(check("4000:4001", &[]), (4000, 4001, vec![4001]));
     }
 
     #[test]
