@@ -287,6 +287,7 @@ fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &
         bundle: bundle.to_owned(),
         has_own_pids: plan.namespaces.has_own_pid(),
         has_own_users: plan.namespaces.has_own_users(),
+        personality: plan.process.personality,
         strong_capabilities: strong_capabilities(plan),
         hooks: spec.hooks.clone(),
         ..Record::default()

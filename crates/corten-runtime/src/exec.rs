@@ -75,6 +75,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     let record = &container.record;
     let mut plan = plan(arguments, record)?;
     plan.limited_by_parent = record.has_own_users;
+    plan.personality = record.personality;
     plan.check_security(apparmor::is_enabled)?;
     let own = OwnStatus::read();
     if !record.has_own_users {

@@ -2,15 +2,17 @@
 
 use serde_json::{Value, json};
 
-const MOUNT_OPTIONS: [&str; 51] = [
+const MOUNT_OPTIONS: [&str; 56] = [
     "async",
     "atime",
     "bind",
     "defaults",
+    "dest-nofollow",
     "dev",
     "diratime",
     "dirsync",
     "exec",
+    "idmap",
     "lazytime",
     "loud",
     "mand",
@@ -32,6 +34,7 @@ const MOUNT_OPTIONS: [&str; 51] = [
     "rdiratime",
     "relatime",
     "rexec",
+    "ridmap",
     "rnoatime",
     "rnodev",
     "rnodiratime",
@@ -49,10 +52,12 @@ const MOUNT_OPTIONS: [&str; 51] = [
     "shared",
     "silent",
     "slave",
+    "src-nofollow",
     "strictatime",
     "suid",
     "symfollow",
     "sync",
+    "tmpcopyup",
     "unbindable",
 ];
 
@@ -83,7 +88,7 @@ pub fn features() -> String {
             "apparmor": {"enabled": corten_sys::apparmor::is_enabled()},
             "selinux": {"enabled": false},
             "intelRdt": {"enabled": false},
-            "mountExtensions": {"idmap": {"enabled": false}},
+            "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": false},
         },
         "annotations": {

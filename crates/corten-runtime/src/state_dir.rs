@@ -57,6 +57,9 @@ pub struct Record {
     /// Capabilities of the first process that matter to those who enter later: `CAP_SYS_ADMIN`.
     #[serde(default)]
     pub strong_capabilities: Vec<String>,
+    /// The execution domain, which an exec has, too.
+    #[serde(default)]
+    pub personality: Option<u32>,
     /// Hooks that run later.
     #[serde(default)]
     pub hooks: Hooks,

@@ -33,6 +33,7 @@ pub mod probe;
 pub mod pty;
 pub mod rlimit;
 pub mod rootfs;
+pub mod schedule;
 pub mod scm;
 pub mod seccomp;
 pub mod sockets;

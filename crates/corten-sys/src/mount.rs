@@ -84,7 +84,19 @@ const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 /// # Errors
 /// Those of open_tree(2): `ENOENT`, `EPERM` without CAP_SYS_ADMIN, `EINVAL` for an unbindable mount.
 pub fn clone_tree(dir: BorrowedFd<'_>, path: &CStr, extent: Extent) -> io::Result<OwnedFd> {
-    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | empty_path(path) as libc::c_uint;
+    clone_tree_with(dir, path, extent, 0)
+}
+
+/// As [`clone_tree`]; a final symlink is shown itself.
+///
+/// # Errors
+/// As [`clone_tree`].
+pub fn clone_tree_nofollow(dir: BorrowedFd<'_>, path: &CStr, extent: Extent) -> io::Result<OwnedFd> {
+    clone_tree_with(dir, path, extent, libc::AT_SYMLINK_NOFOLLOW)
+}
+
+fn clone_tree_with(dir: BorrowedFd<'_>, path: &CStr, extent: Extent, more: libc::c_int) -> io::Result<OwnedFd> {
+    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | (empty_path(path) | more) as libc::c_uint;
     if extent == Extent::Recursive {
         flags |= AT_RECURSIVE as libc::c_uint;
     }
@@ -258,6 +270,28 @@ pub fn set_attributes_at(dir: BorrowedFd<'_>, path: &CStr, change: Change, exten
             libc::SYS_mount_setattr,
             raw(dir),
             path.as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<MountAttr>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Shows owners by the mapping of the user namespace `users` (Linux 5.12, and a filesystem that can).
+///
+/// # Errors
+/// `EINVAL` when the filesystem cannot, or the mount is mapped; `EPERM` for the initial namespace.
+pub fn set_id_map(mount: BorrowedFd<'_>, users: BorrowedFd<'_>, extent: Extent) -> io::Result<()> {
+    const ATTR_IDMAP: u64 = 0x0010_0000;
+    let flags = libc::AT_EMPTY_PATH | if extent == Extent::Recursive { AT_RECURSIVE } else { 0 };
+    let attributes = MountAttr { attr_set: ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: raw(users) as u64 };
+    // SAFETY: `attributes` has the layout of struct mount_attr, its size is given, and it is only read.
+    cvt(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            raw(mount),
+            c"".as_ptr(),
             flags,
             &raw const attributes,
             size_of::<MountAttr>(),

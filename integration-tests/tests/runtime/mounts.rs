@@ -1,10 +1,13 @@
 //! Mounts whose source or target is only known in the container: dangling links, its own tree, copied directories.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::{chown, symlink},
+};
 
 use serde_json::json;
 
-use crate::{Host, push, text};
+use crate::{Host, push, set, text};
 
 #[test]
 fn a_target_behind_a_link_that_leads_nowhere_is_made_within_the_root() {
@@ -82,5 +85,109 @@ fn a_dev_that_is_read_only_has_its_devices() {
         }
     });
     assert!(ran.stdout == "c\n" && ran.stderr.contains("Read-only file system"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn an_idmapped_mount_shows_other_owners() {
+    let host = Host::new();
+    let data = host.root.make("data");
+    fs::write(data.join("file"), "").expect("the root is writable");
+    chown(data.join("file"), Some(1000), Some(1001)).expect("root may");
+    let mapping = |outside: u32, inside: u32| json!([{"containerID": outside, "hostID": inside, "size": 10}]);
+    let script = "stat -c %u:%g /data/file; touch /data/new; chown 5003:6003 /data/new";
+    let ran = host.run_script("web", script, |config| {
+        let mount = json!({"destination": "/data", "type": "bind", "source": text(&data), "options": ["bind"],
+            "uidMappings": [{"containerID": 1000, "hostID": 5000, "size": 10}, {"containerID": 0, "hostID": 0, "size": 1}],
+            "gidMappings": [{"containerID": 1000, "hostID": 6000, "size": 10}, {"containerID": 0, "hostID": 0, "size": 1}]});
+        push(config, "/mounts", mount);
+    });
+    assert_eq!(ran.ok().out(), "5000:6001");
+    let made = fs::metadata(data.join("new")).expect("it was made");
+    assert_eq!((std::os::unix::fs::MetadataExt::uid(&made), std::os::unix::fs::MetadataExt::gid(&made)), (1003, 1003));
+    // With the option alone the container's own mapping is taken: who is root inside is root in the source.
+    let ran = host.run_script("users", "stat -c %u:%g /home/file", |config| {
+        push(config, "/linux/namespaces", json!({"type": "user"}));
+        config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+        config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+        let mount =
+            json!({"destination": "/home", "type": "bind", "source": text(&data), "options": ["bind", "idmap"]});
+        push(config, "/mounts", mount);
+    });
+    assert_eq!(ran.ok().out(), "1000:1001");
+    let ran = host.run_script("half", "true", |config| {
+        let mount = json!({"destination": "/data", "type": "bind", "source": text(&data), "options": ["bind"],
+            "uidMappings": mapping(0, 1)});
+        push(config, "/mounts", mount);
+    });
+    assert!(ran.code == 1 && ran.stderr.contains("gidMappings"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
+fn attributes_reach_the_mounts_below_only_when_asked() {
+    let host = Host::new();
+    let data = host.root.make("data/below");
+    let parent = host.root.join("data");
+    for (name, options, expected) in [
+        ("single", json!(["rbind", "ro", "nosuid"]), "no\nyes\n"),
+        ("recursive", json!(["rbind", "rro", "rnosuid"]), "no\nno\n"),
+        ("inner", json!(["rbind", "rro", "rw"]), "no\nno\n"),
+    ] {
+        let script = "mount -t tmpfs below \"$0\" || exit 9; exec \"$@\"";
+        let bundle = host.bundle(
+            name,
+            &["sh", "-c", "for d in /a /a/below; do touch $d/x 2>/dev/null && echo yes || echo no; done"],
+            |config| {
+                push(
+                    config,
+                    "/mounts",
+                    json!({"destination": "/a", "type": "bind", "source": text(&parent), "options": options}),
+                );
+            },
+        );
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(&data);
+        command.arg(integration_tests::programs::path("corten-runtime")).arg("--root").arg(host.state());
+        let ran = integration_tests::Ran::of(command.args(["run", "--bundle", text(&bundle), name]));
+        assert_eq!(ran.ok().stdout, expected, "{name}");
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn symlinks_can_be_mounted_themselves() {
+    let host = Host::new();
+    let link = host.root.join("link");
+    symlink("/from-the-host", &link).expect("the root is writable");
+    let bundle = host.bundle("web", &["sh", "-c", "readlink /target; ls -A /etc/elsewhere"], |config| {
+        let options = json!(["bind", "src-nofollow", "dest-nofollow"]);
+        push(
+            config,
+            "/mounts",
+            json!({"destination": "/target", "type": "bind", "source": text(&link), "options": options}),
+        );
+    });
+    fs::create_dir(bundle.join("rootfs/etc/elsewhere")).expect("the bundle is writable");
+    symlink("/etc/elsewhere", bundle.join("rootfs/target")).expect("the bundle is writable");
+    assert_eq!(host.run(&["run", "--bundle", text(&bundle), "web"]).ok().stdout, "/from-the-host\n");
+    host.assert_clean();
+}
+
+#[test]
+fn the_roots_propagation_is_what_was_asked_for() {
+    let host = Host::new();
+    for (propagation, expected) in
+        [("private", "-"), ("slave", "-"), ("shared", "shared:"), ("rshared", "shared:"), ("unbindable", "unbindable")]
+    {
+        let script = "awk '$5 == \"/\" {for (i = 7; $i != \"-\"; i++) printf \"%s \", $i; print \"-\"}' /proc/self/mountinfo | tail -1";
+        let ran = host.run_script(propagation, script, |config| {
+            config["linux"]["rootfsPropagation"] = propagation.into();
+            set(config, "/process/noNewPrivileges", json!(true));
+        });
+        assert!(ran.ok().out().contains(expected), "{propagation}");
+    }
+    let ran = host.run_script("x", "true", |config| config["linux"]["rootfsPropagation"] = "sideways".into());
+    assert!(ran.code == 1 && ran.stderr.contains("linux.rootfsPropagation"), "{ran:?}");
     host.assert_clean();
 }

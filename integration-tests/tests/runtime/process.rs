@@ -102,7 +102,7 @@ fn what_is_not_built_yet_is_refused_by_name_and_leaves_nothing() {
     let host = Host::new();
     for (pointer, key, value, said) in [
         ("/linux", "intelRdt", json!({"closID": "a"}), "linux.intelRdt: not supported yet"),
-        ("/process", "scheduler", json!({"policy": "SCHED_OTHER"}), "process.scheduler: not supported yet"),
+        ("/linux", "mountLabel", json!("a"), "linux.mountLabel: not supported yet"),
     ] {
         let ran = host.run_script(key, "true", |config| {
             let object = config.pointer_mut(pointer).and_then(serde_json::Value::as_object_mut);
@@ -201,5 +201,43 @@ fn a_program_that_cannot_be_executed_is_told_on_standard_error() {
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("the bundle is ours");
     let ran = host.run(&["run", "--bundle", crate::text(&bundle), "web"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (255, "exec /script: no such file or directory\n"));
+    host.assert_clean();
+}
+
+#[test]
+fn time_is_shared_as_the_process_says() {
+    let host = Host::new();
+    let script = "cut -d' ' -f18,19,41 /proc/self/stat; ionice -p $$; uname -m";
+    let ran = host.run_script("web", script, |config| {
+        config["process"]["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": 7});
+        config["process"]["ioPriority"] = json!({"class": "IOPRIO_CLASS_BE", "priority": 6});
+        config["linux"]["personality"] = json!({"domain": "LINUX32"});
+    });
+    let out = ran.stdout.clone();
+    assert!(out.contains(" 7 3\n"), "niceness and policy in {ran:?}");
+    assert!(out.contains("best-effort: prio 6"), "{ran:?}");
+    assert!(!out.contains("x86_64") || cfg!(not(target_arch = "x86_64")), "{ran:?}");
+    for (key, value, said) in [
+        ("scheduler", json!({"policy": "SCHED_ISO"}), "process.scheduler.policy"),
+        ("ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 9}), "process.ioPriority.priority"),
+        ("execCPUAffinity", json!({"initial": "x"}), "process.execCPUAffinity.initial"),
+    ] {
+        let ran = host.run_script(key, "true", |config| config["process"][key] = value);
+        assert!(ran.code == 1 && ran.stderr.contains(said), "{ran:?}");
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn an_exec_has_the_affinity_and_the_personality_of_the_configuration() {
+    let host = Host::new();
+    let _ = host.sleeping("web", |config| {
+        config["process"]["execCPUAffinity"] = json!({"initial": "0-1", "final": "0"});
+        config["linux"]["personality"] = json!({"domain": "LINUX32"});
+    });
+    let ran = host.run(&["exec", "web", "sh", "-c", "grep Cpus_allowed_list /proc/self/status; uname -m"]).ok();
+    assert!(ran.stdout.starts_with("Cpus_allowed_list:\t0\n"), "{ran:?}");
+    assert!(!ran.stdout.contains("x86_64") || cfg!(not(target_arch = "x86_64")), "{ran:?}");
+    let _ = host.run(&["delete", "--force", "web"]).ok();
     host.assert_clean();
 }

@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_sys::mount::{self, Change, Extent, Propagation};
-use corten_sys::openat2::InRootfs;
+use corten_sys::openat2::{self, InRootfs, Resolve};
 use corten_sys::syscall::HERE;
 use corten_sys::{files, rootfs};
 
+use super::idmap;
 use super::spawn::InitError;
 use crate::plan::{MountStep, Plan, Source, Step};
 
@@ -29,7 +30,9 @@ pub(super) fn sources(plan: &Plan) -> Result<Vec<Option<BindSource>>, InitError>
 fn source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
     let Step::Mount(step) = step else { return Ok(None) };
     let Source::Bind { source: path, extent, is_directory } = &step.source else { return Ok(None) };
-    let opened = mount::clone_tree(HERE, path, *extent)
+    let clone = if step.source_nofollow { mount::clone_tree_nofollow } else { mount::clone_tree };
+    let opened = clone(HERE, path, *extent)
+        .and_then(|tree| step.id_map.as_ref().map_or(Ok(()), |map| idmap::apply(&tree, map)).map(|()| tree))
         .and_then(|tree| with_attributes(tree, step, *extent, *is_directory, plan.bind_propagation));
     let text = || path.to_string_lossy().into_owned();
     let target = || step.described.1.clone();
@@ -44,7 +47,11 @@ pub(super) fn inside(
     extent: Extent,
     propagation: Option<Propagation>,
 ) -> io::Result<BindSource> {
-    let handle = rootfs::open_handle(root, path)?;
+    let handle = if step.source_nofollow {
+        openat2::open(root, path, files::O_PATH | files::O_NOFOLLOW, 0, Resolve::IN_ROOT)?
+    } else {
+        rootfs::open_handle(root, path)?
+    };
     let tree = mount::clone_tree(handle.as_fd(), c"", extent)?;
     with_attributes(tree, step, extent, false, propagation)
 }

@@ -10,6 +10,7 @@ mod dev;
 mod exec;
 mod filter;
 mod hooks;
+mod idmap;
 mod listener;
 mod mounts;
 mod paths;

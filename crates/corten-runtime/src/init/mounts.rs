@@ -140,7 +140,8 @@ const EPERM: i32 = 1;
 /// Opens where a step is attached, making what is missing; whether it was there.
 fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<(OwnedFd, bool)> {
     let resolve = if step.needs_real_directory { Resolve::IN_ROOT_NO_SYMLINKS } else { Resolve::IN_ROOT };
-    match openat2::open(root, &step.target, files::O_PATH, 0, resolve) {
+    let flags = if step.target_nofollow { files::O_PATH | files::O_NOFOLLOW } else { files::O_PATH };
+    match openat2::open(root, &step.target, flags, 0, resolve) {
         Ok(target) if step.needs_real_directory && !files::stat(target.as_fd(), c"")?.is(S_IFDIR) => {
             Err(io::Error::from(io::ErrorKind::NotADirectory))
         }

@@ -10,7 +10,7 @@ use corten_sys::credentials::{self, CapabilitySets};
 use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
 use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
-use corten_sys::{descriptors, prctl, rlimit};
+use corten_sys::{descriptors, prctl, rlimit, schedule};
 
 use super::filter;
 use super::report::{At, Fault, Operation, Stage};
@@ -38,6 +38,7 @@ pub(super) fn become_process<'p>(
     descriptors::close_on_exec_from(3 + process.preserve_fds).at(Stage::Descriptors)?;
     let entered = files::change_directory_to(&process.cwd);
     limits(process).at(Stage::Limits)?;
+    schedule(process)?;
     bound(&process.capabilities, own).at(Stage::Capabilities)?;
     // Only a change from root to another user takes them.
     if process.uid != 0 {
@@ -78,6 +79,21 @@ fn limits(process: &ProcessPlan) -> io::Result<()> {
         return Ok(());
     }
     process.rlimits.iter().try_for_each(|limit| rlimit::set(0, limit.number, limit.soft, limit.hard))
+}
+
+/// While still root, which some policies need. The first process gets no affinity: it is for those who enter.
+fn schedule(process: &ProcessPlan) -> Result<(), Fault> {
+    let at = |index| move |error: io::Error| Fault::new(Stage::Schedule, Operation::It, index, &error);
+    if let Some(scheduler) = &process.scheduler {
+        schedule::set_scheduler(scheduler).map_err(at(0))?;
+    }
+    if let Some((class, priority)) = process.io_priority {
+        schedule::set_io_priority(class, priority).map_err(at(1))?;
+    }
+    if let Some(domain) = process.personality {
+        schedule::set_personality(domain).map_err(at(2))?;
+    }
+    Ok(())
 }
 
 /// Gives the streams to the user, so that /dev/stdout can be opened again; not the host's devices.

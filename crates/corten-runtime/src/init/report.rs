@@ -75,6 +75,8 @@ pub enum Stage {
     Execute,
     /// Entering an AppArmor profile.
     Confine,
+    /// Sharing time: policy, block devices, execution domain, CPUs.
+    Schedule,
 }
 
 /// What about it failed.
@@ -97,9 +99,11 @@ pub enum Operation {
     Attach,
     /// Changing the owner.
     Owner,
+    /// Copying what is covered.
+    Copy,
 }
 
-const STAGES: [Stage; 33] = [
+const STAGES: [Stage; 34] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -133,9 +137,10 @@ const STAGES: [Stage; 33] = [
     Stage::Hook,
     Stage::Execute,
     Stage::Confine,
+    Stage::Schedule,
 ];
 
-const OPERATIONS: [Operation; 8] = [
+const OPERATIONS: [Operation; 9] = [
     Operation::It,
     Operation::Target,
     Operation::Source,
@@ -144,6 +149,7 @@ const OPERATIONS: [Operation; 8] = [
     Operation::Attributes,
     Operation::Attach,
     Operation::Owner,
+    Operation::Copy,
 ];
 
 /// The longest message of the kernel that is carried: a fault stays small enough to return by value.

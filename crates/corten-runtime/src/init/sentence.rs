@@ -79,6 +79,7 @@ fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
         Operation::Option => "set options".to_owned(),
         Operation::Attributes => "set attributes".to_owned(),
         Operation::Attach => "attach".to_owned(),
+        Operation::Copy => "copy what it covers".to_owned(),
         _ => format!("mount {kind}"),
     };
     let said = fault.message();
@@ -120,6 +121,12 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
         Stage::Identity => "set user and groups",
         Stage::Limits => "set rlimits",
         Stage::NoNewPrivileges => "set no_new_privs",
+        Stage::Schedule => match fault.index {
+            0 => "set process.scheduler",
+            1 => "set process.ioPriority",
+            2 => "set linux.personality",
+            _ => "set process.execCPUAffinity",
+        },
         Stage::Confine => "unable to apply apparmor profile",
         Stage::Filter => "error loading seccomp filter",
         Stage::Wait => "wait for start",

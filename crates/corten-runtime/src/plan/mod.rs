@@ -7,10 +7,12 @@
 mod cgroup;
 mod devices;
 mod hooks;
+mod idmap;
 mod mount_options;
 mod mounts;
 mod namespaces;
 mod process;
+mod schedule;
 mod seccomp;
 
 use std::ffi::CString;
@@ -25,9 +27,11 @@ use crate::spec::{Spec, SpecError};
 pub use cgroup::limits;
 pub use devices::{Device, DevicePlan, LINKS};
 pub use hooks::ContainerHook;
+pub use idmap::IdMap;
 pub use mounts::{MountStep, Source, Step};
 pub use namespaces::{Joined, KINDS, NamespacePlan};
 pub use process::{Extra, ProcessPlan, Program, Rlimit, StandardStreams};
+pub use schedule::Affinity;
 pub use seccomp::{Listener, SeccompPlan};
 
 /// Everything a container's set-up does.
@@ -96,7 +100,7 @@ impl Plan {
         let binds_dev = spec.mounts.iter().any(mounts::binds_dev);
         let rootfs = bundle.join(&root.path);
         let places = mounts::Places { bundle, rootfs: &rootfs };
-        let steps = mounts::plan(&spec.mounts, &places, cgroup, &namespaces)?;
+        let steps = mounts::plan(&spec.mounts, &places, cgroup, &namespaces, &spec.linux)?;
         Ok(Self {
             rootfs,
             is_root_readonly: root.readonly,
@@ -117,6 +121,7 @@ impl Plan {
             working_directory: InRootfs::new(&process.cwd).map_err(|_| invalid("process.cwd", "holds a NUL byte"))?,
             process: ProcessPlan {
                 limited_by_parent: namespaces.has_own_users(),
+                personality: spec.linux.personality.as_ref().map(schedule::personality).transpose()?,
                 seccomp: seccomp::plan(spec.linux.seccomp.as_ref())?,
                 ..process::plan(process, &Extra::default())?
             },

@@ -16,6 +16,9 @@ pub(super) struct Options {
     pub propagation: Option<(Propagation, Extent)>,
     pub is_recursive_bind: bool,
     pub copies_up: bool,
+    pub id_map: Option<Extent>,
+    pub source_nofollow: bool,
+    pub target_nofollow: bool,
     pub data: Vec<(CString, Option<CString>)>,
 }
 
@@ -50,7 +53,7 @@ const SUPERBLOCK: [&str; 6] = ["sync", "dirsync", "lazytime", "mand", "async", "
 const NEUTRAL: [&str; 6] = ["defaults", "silent", "loud", "nolazytime", "noiversion", "bind"];
 
 /// Options that are not built yet.
-const NOT_YET: [&str; 6] = ["idmap", "ridmap", "src-nofollow", "dest-nofollow", "iversion", "remount"];
+const NOT_YET: [&str; 2] = ["iversion", "remount"];
 
 pub(super) fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
     let mut options = Options::default();
@@ -59,12 +62,7 @@ pub(super) fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
         if NOT_YET.contains(&option.as_str()) {
             return Err(crate::spec::Refused { key: format!("{key}.options: {option}") }.into());
         }
-        if option == "rbind" {
-            options.is_recursive_bind = true;
-            continue;
-        }
-        if option == "tmpcopyup" {
-            options.copies_up = true;
+        if special(key, mount, &mut options, option)? {
             continue;
         }
         if let Some(propagation) = propagation(option) {
@@ -93,6 +91,21 @@ pub(super) fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
         }
     }
     Ok(options)
+}
+
+/// Takes an option that is neither an attribute nor data; `false` for any other.
+fn special(key: &str, mount: &Mount, options: &mut Options, option: &str) -> Result<bool, SpecError> {
+    match option {
+        "rbind" => options.is_recursive_bind = true,
+        "idmap" => options.id_map = Some(Extent::Single),
+        "ridmap" => options.id_map = Some(Extent::Recursive),
+        "tmpcopyup" => options.copies_up = true,
+        "src-nofollow" if is_bind(mount) => options.source_nofollow = true,
+        "src-nofollow" => return Err(invalid(key, "option \"src-nofollow\" is for a bind mount only")),
+        "dest-nofollow" => options.target_nofollow = true,
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// Takes an option that changes an attribute; `false` for any other.

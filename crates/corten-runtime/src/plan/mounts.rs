@@ -7,9 +7,10 @@ use corten_cgroups::Cgroup;
 use corten_sys::mount::{Change, Extent, Propagation, attr};
 use corten_sys::openat2::InRootfs;
 
+use super::idmap::{self, IdMap};
 use super::mount_options::{Options, options};
 use super::{NamespacePlan, c_string, invalid};
-use crate::spec::{Mount, SpecError};
+use crate::spec::{Linux, Mount, SpecError};
 
 /// One thing done in the container's tree.
 #[derive(Debug)]
@@ -50,6 +51,12 @@ pub struct MountStep {
     /// The earlier step that made the empty filesystem this one lies directly in, and its name there: nobody else can
     /// have put anything on the way.
     pub inside: Option<(usize, CString)>,
+    /// Whose owners it shows.
+    pub id_map: Option<IdMap>,
+    /// Whether a final symlink of the source is shown itself.
+    pub source_nofollow: bool,
+    /// Whether a final symlink of the target is covered itself.
+    pub target_nofollow: bool,
     /// The filesystem and the destination as the spec has them, for messages.
     pub described: (String, String),
 }
@@ -154,6 +161,7 @@ pub(super) fn plan(
     places: &Places<'_>,
     cgroup: &Cgroup,
     namespaces: &NamespacePlan,
+    linux: &Linux,
 ) -> Result<Vec<Step>, SpecError> {
     let mut steps = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
@@ -165,7 +173,12 @@ pub(super) fn plan(
         if mount.fstype == "cgroup" && !is_bind(mount) {
             steps.extend(cgroup_steps(&key, mount, &options, cgroup, namespaces)?);
         } else {
-            steps.push(Step::Mount(Box::new(step(&key, mount, options, places)?)));
+            let id_map = idmap::plan(&key, mount, &options, namespaces, linux)?;
+            let step = step(&key, mount, options, places)?;
+            if id_map.is_some() && matches!(step.source, Source::Inside { .. }) {
+                return Err(invalid(key, "id mappings of a source in the root filesystem: not supported yet"));
+            }
+            steps.push(Step::Mount(Box::new(MountStep { id_map, ..step })));
         }
     }
     for index in 0..steps.len() {
@@ -188,6 +201,9 @@ pub(super) fn fresh(steps: &[Step], path: &str) -> Option<usize> {
 
 fn fresh_parent(steps: &[Step], index: usize) -> Option<(usize, CString)> {
     let Step::Mount(step) = &steps[index] else { return None };
+    if step.target_nofollow {
+        return None;
+    }
     let target = clean(&step.target.display().to_string());
     let (parent, name) = target.rsplit_once('/').filter(|(parent, name)| !parent.is_empty() && !name.is_empty())?;
     let made = fresh(&steps[..index], parent)?;
@@ -270,6 +286,9 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
         is_readonly_last,
         needs_real_directory,
         inside: None,
+        id_map: None,
+        source_nofollow: options.source_nofollow,
+        target_nofollow: options.target_nofollow,
         described,
     })
 }
@@ -362,6 +381,9 @@ fn cgroup_step(key: &str, target: &str, source: Source, options: &Options) -> Re
         needs_real_directory: false,
         may_cover_proc: false,
         inside: None,
+        id_map: None,
+        source_nofollow: false,
+        target_nofollow: false,
         described: ("cgroup".to_owned(), target.to_owned()),
     })))
 }
@@ -389,7 +411,6 @@ fn new_v1(key: &str, controllers: &[String]) -> Result<Source, SpecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Linux;
     use corten_cgroups::{Hierarchy, Host, Unified};
 
     fn places() -> Places<'static> {
@@ -398,7 +419,7 @@ mod tests {
 
     fn planned(json: &str) -> Result<Vec<Step>, String> {
         let mount: Mount = serde_json::from_str(json).expect(json);
-        plan(&[mount], &places(), &hybrid(), &namespaces("")).map_err(|error| error.to_string())
+        plan(&[mount], &places(), &hybrid(), &namespaces(""), &Linux::default()).map_err(|error| error.to_string())
     }
 
     fn namespaces(more: &str) -> NamespacePlan {
@@ -455,7 +476,7 @@ mod tests {
             {"destination":"/sys","type":"sysfs"},{"destination":"/dev/shm","type":"tmpfs"},
             {"destination":"/data","type":"bind","source":"/a"},{"destination":"/dev/mqueue","type":"mqueue"}]"#;
         let list: Vec<Mount> = serde_json::from_str(list).expect("parses");
-        let steps = plan(&list, &places(), &hybrid(), &namespaces("")).expect("plans");
+        let steps = plan(&list, &places(), &hybrid(), &namespaces(""), &Linux::default()).expect("plans");
         let inside: Vec<_> = steps
             .iter()
             .map(|step| match step {
@@ -506,7 +527,8 @@ mod tests {
         )
         .expect("parses");
         let describe = |namespaces: &NamespacePlan| -> Vec<String> {
-            let steps = plan(std::slice::from_ref(&mount), &places(), &hybrid(), namespaces).expect("plans");
+            let steps =
+                plan(std::slice::from_ref(&mount), &places(), &hybrid(), namespaces, &Linux::default()).expect("plans");
             let words = steps.iter().map(|step| match step {
                 Step::Link { target, name, .. } => format!("{name:?} -> {target:?}"),
                 Step::Mount(step) => match &step.source {

@@ -167,7 +167,7 @@ fn host_id(id: u32, mappings: &[IdMapping]) -> Option<u32> {
     })
 }
 
-fn map(key: &str, mappings: &[IdMapping]) -> Result<String, SpecError> {
+pub(super) fn map(key: &str, mappings: &[IdMapping]) -> Result<String, SpecError> {
     if mappings.is_empty() {
         return Err(invalid(key, "a new user namespace needs mappings"));
     }

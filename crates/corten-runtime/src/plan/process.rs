@@ -6,9 +6,10 @@ use corten_runtime_api::texts;
 use corten_sys::credentials::CapabilitySets;
 use corten_sys::descriptors::StringList;
 use corten_sys::rlimit::LIMITS;
+use corten_sys::schedule::Scheduler;
 use corten_sys::status::OwnStatus;
 
-use super::{SeccompPlan, c_string, invalid};
+use super::{Affinity, SeccompPlan, c_string, invalid, schedule};
 use crate::spec::{Capabilities, Process, SpecError};
 
 /// What a process is and may do.
@@ -44,6 +45,14 @@ pub struct ProcessPlan {
     pub apparmor_profile: Option<CString>,
     /// Which system calls it can make.
     pub seccomp: Option<SeccompPlan>,
+    /// Scheduling policy.
+    pub scheduler: Option<Scheduler>,
+    /// Class and priority of block device access.
+    pub io_priority: Option<(u16, u16)>,
+    /// CPUs of an exec.
+    pub affinity: Affinity,
+    /// Execution domain.
+    pub personality: Option<u32>,
     /// How readily it is killed for memory.
     pub oom_score_adj: Option<i32>,
     /// Whether it gets a terminal.
@@ -157,6 +166,10 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         no_new_privileges: process.no_new_privileges,
         apparmor_profile: apparmor(&process.apparmor_profile)?,
         seccomp: None,
+        scheduler: process.scheduler.as_ref().map(schedule::scheduler).transpose()?,
+        io_priority: process.io_priority.as_ref().map(schedule::io_priority).transpose()?,
+        affinity: process.exec_cpu_affinity.as_ref().map(schedule::affinity).transpose()?.unwrap_or_default(),
+        personality: None,
         oom_score_adj: process.oom_score_adj,
         terminal: process.terminal,
         console_size: process.console_size.map(|size| (size.height, size.width)).filter(|size| *size != (0, 0)),

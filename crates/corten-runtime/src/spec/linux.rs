@@ -50,11 +50,22 @@ pub struct Linux {
     /// Cache and memory bandwidth.
     pub intel_rdt: NotYet,
     /// Execution domain.
-    pub personality: NotYet,
+    pub personality: Option<Personality>,
     /// NUMA.
     pub memory_policy: NotYet,
     /// Network devices moved in.
     pub net_devices: NotYet,
+}
+
+/// Execution domain (personality(2)).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Personality {
+    /// `LINUX` or `LINUX32`.
+    pub domain: String,
+    /// None are defined.
+    #[serde(deserialize_with = "null_is_default")]
+    pub flags: Vec<String>,
 }
 
 /// A namespace.

@@ -37,14 +37,56 @@ pub struct Process {
     /// SELinux.
     pub selinux_label: NotYet,
     /// Scheduling policy.
-    pub scheduler: NotYet,
+    pub scheduler: Option<Scheduler>,
     /// Priority of block device access.
-    pub io_priority: NotYet,
+    pub io_priority: Option<IoPriority>,
     /// CPUs of an exec.
     #[serde(rename = "execCPUAffinity")]
-    pub exec_cpu_affinity: NotYet,
+    pub exec_cpu_affinity: Option<CpuAffinity>,
     /// The arguments as one text; of another platform.
     pub command_line: NotYet,
+}
+
+/// Scheduling policy (sched_setattr(2)).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Scheduler {
+    /// `SCHED_…`.
+    pub policy: String,
+    /// -20 to 19.
+    pub nice: i32,
+    /// 1 to 99 for realtime policies.
+    pub priority: i32,
+    /// `SCHED_FLAG_…`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub flags: Vec<String>,
+    /// Nanoseconds in a period.
+    pub runtime: u64,
+    /// Nanoseconds until they must have been given.
+    pub deadline: u64,
+    /// Nanoseconds of a period.
+    pub period: u64,
+}
+
+/// Priority of block device access (ioprio_set(2)).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct IoPriority {
+    /// `IOPRIO_CLASS_…`.
+    pub class: String,
+    /// 0 to 7, 0 being the highest.
+    pub priority: i32,
+}
+
+/// CPUs of an exec.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CpuAffinity {
+    /// Until it is in the container's cgroup.
+    pub initial: String,
+    /// From then on.
+    #[serde(rename = "final")]
+    pub last: String,
 }
 
 /// A terminal's size in characters.

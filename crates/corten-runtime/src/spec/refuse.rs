@@ -23,20 +23,10 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
         ("freebsd", spec.freebsd.is_given),
         ("linux.mountLabel", linux.mount_label.is_given),
         ("linux.intelRdt", linux.intel_rdt.is_given),
-        ("linux.personality", linux.personality.is_given),
         ("linux.memoryPolicy", linux.memory_policy.is_given),
         ("linux.netDevices", linux.net_devices.is_given),
     ])?;
     refuse_resources(&linux.resources)?;
-    for (index, mount) in spec.mounts.iter().enumerate() {
-        let key = |name: &str| Refused { key: format!("mounts[{index}].{name}") };
-        if mount.uid_mappings.is_given {
-            return Err(key("uidMappings"));
-        }
-        if mount.gid_mappings.is_given {
-            return Err(key("gidMappings"));
-        }
-    }
     spec.process.as_ref().map_or(Ok(()), refuse_process)
 }
 
@@ -68,9 +58,6 @@ fn version(version: &str) -> Result<(), Refused> {
 pub fn refuse_process(process: &Process) -> Result<(), Refused> {
     first(&[
         ("process.selinuxLabel", process.selinux_label.is_given),
-        ("process.scheduler", process.scheduler.is_given),
-        ("process.ioPriority", process.io_priority.is_given),
-        ("process.execCPUAffinity", process.exec_cpu_affinity.is_given),
         ("process.commandLine", process.command_line.is_given),
         ("process.user.username", process.user.username.is_given),
     ])
