@@ -46,6 +46,12 @@ fn run_it_stays_attached_while_the_engine_is_dead() {
     let run = ["run", "-it", "--name", "it", "--network", "none", "busybox", "sh"];
     let mut terminal = Terminal::spawn(docker.command(&run));
     terminal.expect("/ #");
+    // The prompt may come before the engine's answer to start, which the client has to have; then it tells of its size.
+    terminal.resize(33, 90);
+    wait_for("the client to have its answer", DEADLINE, || {
+        terminal.send("stty size\n");
+        terminal.output().contains("33 90")
+    });
     stack.kill();
     terminal.send("echo alive$((3+3))\n");
     terminal.expect("alive6");

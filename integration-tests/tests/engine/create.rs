@@ -76,7 +76,7 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
             "invalid mount config for type \"bind\": bind source path does not exist: /nope",
         ),
         (json!({ "Binds": ["/tmp:/x", "/var:/x"] }), 400, "Duplicate mount point: /x"),
-        (json!({ "Privileged": true }), 501, "HostConfig.Privileged: not supported yet"),
+        (json!({ "Links": ["a:b"] }), 501, "HostConfig.Links: not supported yet"),
         (
             json!({ "PortBindings": { "80/tcp": [{ "HostPort": "1" }] } }),
             501,

@@ -15,6 +15,7 @@ mod logs;
 mod refusals;
 mod restart_policy;
 mod run;
+mod security;
 mod stats;
 mod store;
 

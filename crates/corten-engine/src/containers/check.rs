@@ -6,7 +6,7 @@ use corten_types::{ErrorKind, Signal};
 
 use super::{cpuset, logging};
 use crate::errors::{EngineError, Result};
-use crate::spec::{self, UserMount};
+use crate::spec::{self, SecurityOptions, UNCONFINED, UserMount};
 
 /// Least memory docker gives, bytes.
 const MEMORY_MINIMUM_BYTES: i64 = 6 * 1024 * 1024;
@@ -61,7 +61,6 @@ pub fn host(host: &HostConfig) -> Result<()> {
     later("HostConfig.VolumesFrom", some(&host.volumes_from))?;
     later("HostConfig.Cgroup", !host.cgroup.is_empty())?;
     later("HostConfig.Links", some(&host.links))?;
-    later("HostConfig.Privileged", host.privileged)?;
     later("HostConfig.StorageOpt", host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()))?;
     later("HostConfig.BlkioWeight", host.blkio_weight != 0)?;
     later("HostConfig.BlkioWeightDevice", some(&host.blkio_weight_device))?;
@@ -209,22 +208,19 @@ pub fn restart_policy(host: &HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// Security options: those that are built, and those that ask for what holds anyway.
+/// Security options: what cannot be had is refused by name.
 fn security_options(host: &HostConfig) -> Result<()> {
-    for option in host.security_opt.iter().flatten() {
-        match option.replacen(':', "=", 1).as_str() {
-            "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges=false" | "systempaths=unconfined" => {}
-            "seccomp=unconfined" | "apparmor=unconfined" | "label=disable" => {}
-            known
-                if ["seccomp=", "apparmor=", "label=", "writable-cgroups"]
-                    .iter()
-                    .any(|word| known.starts_with(word)) =>
-            {
-                let word = known.split('=').next().unwrap_or_default();
-                later(&format!("HostConfig.SecurityOpt {word}"), true)?;
-            }
-            _ => return Err(EngineError::invalid(format!("invalid --security-opt 2: \"{option}\""))),
-        }
+    let options = SecurityOptions::read(host)?;
+    let profile = options.apparmor.filter(|profile| profile != UNCONFINED);
+    if let Some(profile) = profile.filter(|_| !corten_sys::apparmor::is_enabled()) {
+        return Err(EngineError::invalid(format!(
+            "invalid --security-opt apparmor={profile}: AppArmor is not enabled on this host"
+        )));
+    }
+    if host.privileged && host.cgroupns_mode == "private" && !crate::system::info::is_cgroup_v2() {
+        return Err(EngineError::invalid(
+            "privileged mode is incompatible with private cgroup namespaces on cgroup v1 host.  You must run the container in the host cgroup namespace when running privileged mode",
+        ));
     }
     Ok(())
 }
@@ -441,12 +437,7 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_named() {
-        assert_eq!(refusal(|host| host.privileged = true), "HostConfig.Privileged: not supported yet");
         assert_eq!(refusal(|host| host.links = Some(vec!["a:b".into()])), "HostConfig.Links: not supported yet");
         assert_eq!(refusal(|host| host.init = Some(true)), "HostConfig.Init: not supported yet");
-        assert_eq!(
-            refusal(|host| host.security_opt = Some(vec!["seccomp=/x.json".into()])),
-            "HostConfig.SecurityOpt seccomp: not supported yet"
-        );
     }
 }

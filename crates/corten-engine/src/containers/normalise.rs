@@ -96,12 +96,17 @@ pub fn host_config(host: &mut HostConfig, is_cgroup_v2: bool) -> Result<()> {
         host.pids_limit = None;
     }
     if let Some(add) = host.cap_add.take().filter(|names| !names.is_empty()) {
-        host.cap_add = Some(capabilities::normalise(&add)?);
+        host.cap_add = Some(capabilities::normalise("CapAdd", &add, capabilities::available()?)?);
     }
     if let Some(drop) = host.cap_drop.take().filter(|names| !names.is_empty()) {
-        host.cap_drop = Some(capabilities::normalise(&drop)?);
+        host.cap_drop = Some(capabilities::normalise("CapDrop", &drop, capabilities::available()?)?);
     }
     let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+    if host.privileged {
+        // Nothing is hidden from it, whatever was asked for.
+        (host.masked_paths, host.readonly_paths) = (None, None);
+        return Ok(());
+    }
     host.masked_paths.get_or_insert_with(|| owned(&MASKED_PATHS));
     host.readonly_paths.get_or_insert_with(|| owned(&READONLY_PATHS));
     Ok(())

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
-use crate::spec::{self, Host, HostDevice, Input, Joined, UserMount, user};
+use crate::spec::{self, Host, HostDevice, Input, Joined, Machine, UserMount, capabilities, user};
 use crate::{attach, execs, files, images, networks, snapshots, tasks};
 
 /// Most bytes read of `/etc/passwd` and `/etc/group`.
@@ -125,7 +125,7 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
         mounts: mounts(turn, view)?,
         devices: devices(view)?,
         joined: joined(engine, view)?,
-        host: host(engine),
+        host: host(engine)?,
     };
     let spec = spec::build(&input)?;
     let stdio = logging::stdio(record, turn.directory(), &engine.config.log_opts)?;
@@ -196,9 +196,13 @@ fn make_source(mount: &UserMount) -> Result<()> {
 
 /// The devices asked for, as they are on the host; a directory stands for all devices in it.
 fn devices(view: &View) -> Result<Vec<HostDevice>> {
-    let mut found = Vec::new();
+    let is_privileged = view.record.host_config.privileged;
+    let mut found = if is_privileged { HostDevice::all() } else { Vec::new() };
     for device in view.record.host_config.devices.iter().flatten() {
         let target = if device.path_in_container.is_empty() { &device.path_on_host } else { &device.path_in_container };
+        if is_privileged && *target == device.path_on_host {
+            continue;
+        }
         let permissions = if device.cgroup_permissions.is_empty() { "rwm" } else { &device.cgroup_permissions };
         HostDevice::find(Path::new(&device.path_on_host), target, permissions, &mut found)?;
     }
@@ -223,16 +227,18 @@ fn joined(engine: &Engine, view: &View) -> Result<Joined> {
     Ok(Joined { network_pid: pid_of(&host.network_mode, "network")?, pid_pid: pid_of(&host.pid_mode, "pid")? })
 }
 
-fn host(engine: &Engine) -> Host {
+fn host(engine: &Engine) -> Result<Host> {
     let has = |sysctl: &str| Path::new("/proc/sys").join(sysctl).exists();
-    Host {
+    Ok(Host {
         is_cgroup_v2: crate::system::info::is_cgroup_v2(),
         hostname: crate::system::info::host_name(),
         cgroup_parent: engine.config.cgroup_parent.clone(),
         has_unprivileged_ports: has("net/ipv4/ip_unprivileged_port_start"),
         has_mqueue: Path::new("/dev/mqueue").exists(),
         has_ping_group_range: has("net/ipv4/ping_group_range"),
-    }
+        capabilities: capabilities::available()?,
+        machine: Machine::detect(),
+    })
 }
 
 /// The network event that docker sends with a start and an end.

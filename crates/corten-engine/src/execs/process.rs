@@ -9,12 +9,13 @@ use crate::spec::user::ResolvedUser;
 /// The process specification (runtime-spec config.md, "Process").
 ///
 /// `container` is the `process` of the container's own specification: what an exec does not say
-/// (rights, limits, environment) is the container's.
+/// (rights, limits, environment) is the container's. `available` are the capabilities the engine can give.
 pub fn build(
     container: &Value,
     config: &ExecCreate,
     user: Option<ResolvedUser>,
     console_size: Option<[u32; 2]>,
+    available: u64,
 ) -> Value {
     let mut process: Map<String, Value> = container.as_object().cloned().unwrap_or_default();
     let had_terminal = process.get("terminal").and_then(Value::as_bool).unwrap_or(false);
@@ -32,7 +33,7 @@ pub fn build(
         process.insert("user".to_owned(), json!({ "uid": user.uid, "gid": user.gid, "additionalGids": user.groups }));
     }
     if config.privileged {
-        let all: Vec<String> = capabilities::ALL.iter().map(|name| format!("CAP_{name}")).collect();
+        let all = capabilities::names(available);
         process.insert("capabilities".to_owned(), json!({ "bounding": all, "permitted": all, "effective": all }));
     }
     Value::Object(process)
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_the_client_does_not_say_is_the_containers() {
-        let process = build(&container(false), &config(), None, Some([24, 80]));
+        let process = build(&container(false), &config(), None, Some([24, 80]), 0);
         assert_eq!(process["args"], json!(["ls"]));
         assert_eq!(process["cwd"], json!("/work"));
         assert_eq!(process["env"], json!(["PATH=/bin", "A=1"]));
@@ -108,18 +109,18 @@ mod tests {
             ..config()
         };
         let user = ResolvedUser { uid: 5, gid: 6, groups: vec![7] };
-        let process = build(&container(false), &config, Some(user), Some([24, 80]));
+        let process = build(&container(false), &config, Some(user), Some([24, 80]), 0b101);
         assert_eq!(process["env"], json!(["TERM=xterm", "A=2", "B=3"]));
         assert_eq!(process["cwd"], json!("/tmp"));
         assert_eq!(process["user"], json!({ "uid": 5, "gid": 6, "additionalGids": [7] }));
-        assert_eq!(process["capabilities"]["effective"].as_array().map(Vec::len), Some(capabilities::ALL.len()));
+        assert_eq!(process["capabilities"]["effective"].as_array().map(Vec::len), Some(2));
         assert_eq!(process["consoleSize"], json!({ "height": 24, "width": 80 }));
     }
 
     #[test]
     fn a_terminal_is_announced_to_who_has_one() {
         let terms = |container_tty: bool, tty: bool| {
-            let process = build(&container(container_tty), &ExecCreate { tty, ..config() }, None, None);
+            let process = build(&container(container_tty), &ExecCreate { tty, ..config() }, None, None, 0);
             process["env"].as_array().into_iter().flatten().filter(|it| it.as_str() == Some("TERM=xterm")).count()
         };
         assert_eq!((terms(true, true), terms(true, false), terms(false, true), terms(false, false)), (1, 0, 1, 0));

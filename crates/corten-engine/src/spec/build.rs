@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{
-    BoxBuilder as ConsoleSizeBuilder, Linux, LinuxCapabilities, LinuxNamespace, LinuxNamespaceType, PosixRlimit,
-    PosixRlimitBuilder, PosixRlimitType, Process, Root, Spec, User,
+    BoxBuilder as ConsoleSizeBuilder, Linux, LinuxCapabilities, LinuxDeviceCgroup, LinuxNamespace, LinuxNamespaceType,
+    LinuxSeccomp, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, Root, Spec, User,
 };
 
 use super::devices::{self, HostDevice};
 use super::mounts::{self, Fixed, MASKED_PATHS, READONLY_PATHS, UserMount};
+use super::seccomp::{self, Machine};
+use super::security::{SecurityOptions, UNCONFINED};
 use super::user::ResolvedUser;
 use super::{capabilities, resources};
 use oci_spec::OciSpecError;
@@ -32,6 +34,10 @@ pub struct Host {
     pub has_mqueue: bool,
     /// Whether the sysctl `net.ipv4.ping_group_range` exists.
     pub has_ping_group_range: bool,
+    /// Capabilities the engine has itself, by number.
+    pub capabilities: u64,
+    /// What decides about rules of seccomp profiles.
+    pub machine: Machine,
 }
 
 /// Namespaces of other containers to join, by the pid of their init.
@@ -68,6 +74,8 @@ const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 /// When there is no program to run, and for limits that do not exist.
 pub fn build(input: &Input<'_>) -> Result<Spec> {
     let record = input.record;
+    let options = SecurityOptions::read(&record.host_config)?;
+    let capabilities = granted(input);
     let mut spec = Spec::default();
     spec.set_version("1.0.2".to_owned());
     let mut root = Root::default();
@@ -81,13 +89,16 @@ pub fn build(input: &Input<'_>) -> Result<Spec> {
         host_ipc: is_host(&record.host_config.ipc_mode),
         host_has_mqueue: input.host.has_mqueue,
         has_shm: record.host_config.ipc_mode != "none",
-        cgroup_writable: false,
+        cgroup_writable: options.writable_cgroups.unwrap_or(record.host_config.privileged),
+        sys_writable: record.host_config.privileged,
     };
     spec.set_mounts(Some(mounts::mounts(&fixed, &input.mounts)));
-    spec.set_process(Some(process(input)?));
+    spec.set_process(Some(process(input, &capabilities, &options)?));
     let annotations = record.host_config.annotations.clone().unwrap_or_default();
     spec.set_annotations(Some(annotations.into_iter().collect()).filter(|all: &HashMap<_, _>| !all.is_empty()));
-    spec.set_linux(Some(linux(input)?));
+    let mut linux = linux(input, &options)?;
+    linux.set_seccomp(filter(input, &options, &capabilities)?);
+    spec.set_linux(Some(linux));
     Ok(spec)
 }
 
@@ -95,7 +106,7 @@ fn is_host(mode: &str) -> bool {
     mode == "host"
 }
 
-fn process(input: &Input<'_>) -> Result<Process> {
+fn process(input: &Input<'_>, capabilities: &[String], options: &SecurityOptions) -> Result<Process> {
     let (config, host) = (&input.record.config, &input.record.host_config);
     let arguments = input.record.command();
     if arguments.is_empty() {
@@ -117,9 +128,10 @@ fn process(input: &Input<'_>) -> Result<Process> {
     process.set_env(Some(environment(input)));
     let directory = if config.working_dir.is_empty() { "/" } else { &config.working_dir };
     process.set_cwd(PathBuf::from(mounts::clean(directory)));
-    process.set_capabilities(Some(granted(input)?));
+    process.set_capabilities(Some(sets(capabilities)?));
     process.set_rlimits(Some(rlimits(input)?).filter(|limits| !limits.is_empty()));
-    process.set_no_new_privileges(Some(no_new_privileges(input)));
+    process.set_no_new_privileges(Some(options.no_new_privileges));
+    process.set_apparmor_profile(options.apparmor.clone().filter(|profile| profile != UNCONFINED));
     process.set_oom_score_adj(i32::try_from(host.oom_score_adj).ok());
     Ok(process)
 }
@@ -147,10 +159,28 @@ fn environment(input: &Input<'_>) -> Vec<String> {
     variables
 }
 
-fn granted(input: &Input<'_>) -> Result<LinuxCapabilities> {
-    let host = &input.record.host_config;
+/// The names of what the container's processes may have.
+fn granted(input: &Input<'_>) -> Vec<String> {
+    let (host, available) = (&input.record.host_config, input.host.capabilities);
+    if host.privileged {
+        return capabilities::names(available);
+    }
     let list = |names: &Option<Vec<String>>| names.clone().unwrap_or_default();
-    let names = capabilities::effective(&list(&host.cap_add), &list(&host.cap_drop));
+    capabilities::effective(&list(&host.cap_add), &list(&host.cap_drop), available)
+}
+
+/// Which system calls it can make: none are kept from who is privileged, unless a profile says so.
+fn filter(input: &Input<'_>, options: &SecurityOptions, capabilities: &[String]) -> Result<Option<LinuxSeccomp>> {
+    let machine = &input.host.machine;
+    match options.seccomp.as_deref() {
+        Some(UNCONFINED) => Ok(None),
+        None if input.record.host_config.privileged => Ok(None),
+        None | Some("builtin") => seccomp::default_profile(machine, capabilities).map(Some),
+        Some(json) => seccomp::custom(json, machine, capabilities),
+    }
+}
+
+fn sets(names: &[String]) -> Result<LinuxCapabilities> {
     let set: oci_spec::runtime::Capabilities = names
         .iter()
         .map(|name| serde_json::from_value(serde_json::Value::String(name.clone())))
@@ -184,26 +214,12 @@ fn impossible(error: OciSpecError) -> EngineError {
     EngineError::internal("put the runtime specification together").caused_by(error)
 }
 
-fn no_new_privileges(input: &Input<'_>) -> bool {
-    let options = input.record.host_config.security_opt.iter().flatten();
-    options.fold(false, |on, option| match option.replacen(':', "=", 1).as_str() {
-        "no-new-privileges" | "no-new-privileges=true" => true,
-        "no-new-privileges=false" => false,
-        _ => on,
-    })
-}
-
-fn linux(input: &Input<'_>) -> Result<Linux> {
+fn linux(input: &Input<'_>, options: &SecurityOptions) -> Result<Linux> {
     let host = &input.record.host_config;
     let mut linux = Linux::default();
     linux.set_sysctl(Some(sysctls(input)).filter(|sysctls| !sysctls.is_empty()));
     let mut limits = resources(host, input.host.is_cgroup_v2);
-    let mut rules = devices::default_rules();
-    rules.extend(input.devices.iter().map(HostDevice::rule));
-    for rule in host.device_cgroup_rules.iter().flatten() {
-        rules.push(devices::cgroup_rule(rule)?);
-    }
-    limits.set_devices(Some(rules));
+    limits.set_devices(Some(device_rules(input)?));
     linux.set_resources(Some(limits));
     let parent = if host.cgroup_parent.is_empty() { &input.host.cgroup_parent } else { &host.cgroup_parent };
     linux.set_cgroups_path(Some(PathBuf::from(parent).join(&input.record.id)));
@@ -211,10 +227,9 @@ fn linux(input: &Input<'_>) -> Result<Linux> {
     linux.set_devices(
         Some(input.devices.iter().map(HostDevice::node).collect::<Vec<_>>()).filter(|all| !all.is_empty()),
     );
-    let unconfined =
-        host.security_opt.iter().flatten().any(|option| option.replacen(':', "=", 1) == "systempaths=unconfined");
+    let is_open = options.has_open_system_paths || host.privileged;
     let paths = |given: &Option<Vec<String>>, default: &[&str]| match given {
-        _ if unconfined => None,
+        _ if is_open => None,
         Some(paths) => Some(paths.clone()).filter(|paths| !paths.is_empty()),
         None => Some(default.iter().map(|path| (*path).to_owned()).collect()),
     };
@@ -227,8 +242,21 @@ fn linux(input: &Input<'_>) -> Result<Linux> {
         () if spreads("slave") => Some("slave".to_owned()),
         () => None,
     });
-    linux.set_seccomp(None);
     Ok(linux)
+}
+
+/// Which devices may be used: of a privileged container's every one.
+fn device_rules(input: &Input<'_>) -> Result<Vec<LinuxDeviceCgroup>> {
+    let host = &input.record.host_config;
+    if host.privileged {
+        return Ok(devices::every_device());
+    }
+    let mut rules = devices::default_rules();
+    rules.extend(input.devices.iter().map(HostDevice::rule));
+    for rule in host.device_cgroup_rules.iter().flatten() {
+        rules.push(devices::cgroup_rule(rule)?);
+    }
+    Ok(rules)
 }
 
 fn sysctls(input: &Input<'_>) -> HashMap<String, String> {

@@ -67,19 +67,44 @@ const DEFAULT: [&str; 14] = [
     "AUDIT_WRITE",
 ];
 
-/// The names as `inspect` shows them: `ALL`, `CAP_X`, sorted.
+/// Capabilities this process has itself, by number: more than these it can give to nobody.
 ///
 /// # Errors
-/// 400 for a name that is no capability.
-pub fn normalise(names: &[String]) -> Result<Vec<String>> {
+/// When the kernel does not say.
+pub fn available() -> Result<u64> {
+    let sets = corten_sys::credentials::capabilities();
+    sets.map(|sets| sets.effective).map_err(|error| EngineError::internal("read own capabilities").caused_by(error))
+}
+
+/// The names of those in `available`, `CAP_X`.
+pub fn names(available: u64) -> Vec<String> {
+    let numbered = ALL.iter().enumerate().filter(|(number, _)| available >> number & 1 == 1);
+    numbered.map(|(_, name)| format!("CAP_{name}")).collect()
+}
+
+/// The names as `inspect` shows them: `ALL`, `CAP_X`, sorted. `field` is where they stand.
+///
+/// # Errors
+/// 400 for a name that is no capability, or one that is not `available`.
+pub fn normalise(field: &str, names: &[String], available: u64) -> Result<Vec<String>> {
     let mut normalised = BTreeSet::new();
     for name in names {
         let upper = name.to_ascii_uppercase();
         let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
         match bare {
             "ALL" => normalised.insert("ALL".to_owned()),
-            bare if ALL.contains(&bare) => normalised.insert(format!("CAP_{bare}")),
-            _ => return Err(EngineError::invalid(format!("invalid capability: \"{name}\": unknown capability"))),
+            bare => match ALL.iter().position(|known| *known == bare) {
+                Some(number) if available >> number & 1 == 1 => normalised.insert(format!("CAP_{bare}")),
+                known => {
+                    let why = match known {
+                        None => "unknown capability",
+                        Some(_) => {
+                            "capability not supported by your kernel or not available in the current environment"
+                        }
+                    };
+                    return Err(EngineError::invalid(format!("invalid {field}: {why}: \"CAP_{bare}\"")));
+                }
+            },
         };
     }
     Ok(normalised.into_iter().collect())
@@ -87,14 +112,13 @@ pub fn normalise(names: &[String]) -> Result<Vec<String>> {
 
 /// The capabilities after adding and dropping; `add` and `drop` are normalised. `ALL` on either
 /// side starts from there, and the other side's single names still count.
-pub fn effective(add: &[String], drop: &[String]) -> Vec<String> {
+pub fn effective(add: &[String], drop: &[String], available: u64) -> Vec<String> {
     let all = |names: &[String]| names.iter().any(|name| name == "ALL");
-    let base: Vec<&str> = match (all(add), all(drop)) {
-        (true, _) => ALL.to_vec(),
+    let mut set: Vec<String> = match (all(add), all(drop)) {
+        (true, _) => self::names(available),
         (false, true) => Vec::new(),
-        (false, false) => DEFAULT.to_vec(),
+        (false, false) => DEFAULT.iter().map(|name| format!("CAP_{name}")).collect(),
     };
-    let mut set: Vec<String> = base.into_iter().map(|name| format!("CAP_{name}")).collect();
     set.retain(|name| !drop.contains(name));
     for name in add {
         if name != "ALL" && !set.contains(name) {
@@ -109,10 +133,13 @@ pub fn effective(add: &[String], drop: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const EVERY: u64 = (1 << 41) - 1;
+
     fn check(add: &[&str], drop: &[&str]) -> Vec<String> {
-        let normal =
-            |names: &[&str]| normalise(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
-        effective(&normal(add), &normal(drop))
+        let normal = |names: &[&str]| {
+            normalise("CapAdd", &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), EVERY).unwrap()
+        };
+        effective(&normal(add), &normal(drop), EVERY)
     }
 
     #[test]
@@ -123,8 +150,15 @@ mod tests {
         assert_eq!(check(&["all"], &["sys_admin"]).len(), 40);
         assert_eq!(check(&["net_admin"], &["ALL"]), ["CAP_NET_ADMIN"]);
         assert_eq!(check(&["CAP_NET_ADMIN"], &["cap_chown"]).len(), 14);
-        let normal = normalise(&["sys_time".into(), "CAP_CHOWN".into(), "all".into(), "chown".into()]).unwrap();
+        let normal =
+            normalise("CapAdd", &["sys_time".into(), "CAP_CHOWN".into(), "all".into(), "chown".into()], EVERY).unwrap();
         assert_eq!(normal, ["ALL", "CAP_CHOWN", "CAP_SYS_TIME"]);
-        assert!(normalise(&["oops".into()]).is_err());
+        let refusal = |name: &str| normalise("CapDrop", &[name.to_owned()], 1).unwrap_err().to_string();
+        assert_eq!(refusal("oops"), "invalid CapDrop: unknown capability: \"CAP_OOPS\"");
+        assert_eq!(
+            refusal("sys_resource"),
+            "invalid CapDrop: capability not supported by your kernel or not available in the current environment: \"CAP_SYS_RESOURCE\""
+        );
+        assert_eq!(effective(&["ALL".into()], &[], 1), ["CAP_CHOWN"]);
     }
 }

@@ -71,6 +71,14 @@ impl HostDevice {
         Ok(())
     }
 
+    /// Every device of the host, for a privileged container; not the terminals and what belongs to another container's
+    /// /dev, and not what vanishes meanwhile.
+    pub fn all() -> Vec<Self> {
+        let mut found = Vec::new();
+        collect(Path::new("/dev"), &mut found);
+        found
+    }
+
     pub(super) fn node(&self) -> LinuxDevice {
         let mut node = LinuxDevice::default();
         node.set_path(PathBuf::from(&self.path));
@@ -90,6 +98,28 @@ impl HostDevice {
     const fn kind(&self) -> LinuxDeviceType {
         if self.block { LinuxDeviceType::B } else { LinuxDeviceType::C }
     }
+}
+
+/// Directories of /dev whose nodes a container has of its own, or shall not have (docker's and containerd's list).
+const OWN_DIRECTORIES: [&str; 7] = ["pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"];
+
+fn collect(directory: &Path, found: &mut Vec<HostDevice>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() && !OWN_DIRECTORIES.iter().any(|own| name == *own) {
+            collect(&path, found);
+        }
+        if (kind.is_char_device() || kind.is_block_device()) && name != "console" {
+            // It may have gone since it was listed.
+            let _ = HostDevice::find(&path, &path.to_string_lossy(), "rwm", found);
+        }
+    }
+}
+
+/// The one rule of a privileged container.
+pub(super) fn every_device() -> Vec<LinuxDeviceCgroup> {
+    vec![allow(LinuxDeviceType::A, None, None, "rwm")]
 }
 
 /// Splits a device number as glibc does (makedev(3)).

@@ -6,9 +6,13 @@ pub mod capabilities;
 mod devices;
 mod mounts;
 mod resources;
+mod seccomp;
+mod security;
 pub mod user;
 
 pub use build::{Host, Input, Joined, build};
 pub use devices::{HostDevice, cgroup_rule};
 pub use mounts::{MASKED_PATHS, READONLY_PATHS, UserMount, clean, parse_bind, sort as sort_mounts};
 pub use resources::resources;
+pub use seccomp::Machine;
+pub use security::{SecurityOptions, UNCONFINED};

@@ -174,24 +174,27 @@ pub fn sort(mounts: &mut [UserMount]) {
 }
 
 /// What decides about docker's fixed mounts.
+#[derive(Default)]
 pub(super) struct Fixed {
     pub shm_size_bytes: i64,
     pub host_ipc: bool,
     pub host_has_mqueue: bool,
     pub has_shm: bool,
     pub cgroup_writable: bool,
+    pub sys_writable: bool,
 }
 
 /// Docker's fixed mounts with the user's in their place.
 pub(super) fn mounts(fixed: &Fixed, user: &[UserMount]) -> Vec<Mount> {
     let owned = |options: &[&str]| options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>();
     let pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
-    let cgroup_mode = if fixed.cgroup_writable { "rw" } else { "ro" };
+    let mode = |is_writable: bool| if is_writable { "rw" } else { "ro" };
+    let cgroup_mode = mode(fixed.cgroup_writable);
     let mut all = vec![
         mount("proc", "proc", "/proc", owned(&["nosuid", "noexec", "nodev"])),
         mount("tmpfs", "tmpfs", "/dev", owned(&["nosuid", "strictatime", "mode=755", "size=65536k"])),
         mount("devpts", "devpts", "/dev/pts", owned(&pts)),
-        mount("sysfs", "sysfs", "/sys", owned(&["nosuid", "noexec", "nodev", cgroup_mode])),
+        mount("sysfs", "sysfs", "/sys", owned(&["nosuid", "noexec", "nodev", mode(fixed.sys_writable)])),
         mount("cgroup", "cgroup", "/sys/fs/cgroup", owned(&[cgroup_mode, "nosuid", "noexec", "nodev"])),
     ];
     if fixed.host_ipc {
@@ -250,8 +253,7 @@ mod tests {
     #[test]
     fn a_mount_of_the_user_replaces_docker_s() {
         let user = [parse_bind("/x:/dev/shm").unwrap()];
-        let fixed =
-            Fixed { shm_size_bytes: 1, host_ipc: false, host_has_mqueue: true, has_shm: true, cgroup_writable: false };
+        let fixed = Fixed { shm_size_bytes: 1, host_has_mqueue: true, has_shm: true, ..Fixed::default() };
         let all = mounts(&fixed, &user);
         let shm: Vec<_> = all.iter().filter(|mount| mount.destination().ends_with("shm")).collect();
         assert_eq!(shm.len(), 1);

@@ -76,7 +76,7 @@ pub async fn info(engine: &Engine) -> Result<Info> {
         swarm: Swarm { local_node_state: "inactive".into(), ..Swarm::default() },
         live_restore_enabled: engine.config.live_restore,
         init_binary: "docker-init".into(),
-        security_options: Some(Vec::new()),
+        security_options: Some(security_options()),
         containerd: Some(ContainerdInfo {
             address: engine.containerd.address().display().to_string(),
             namespaces: ContainerdNamespaces {
@@ -86,6 +86,17 @@ pub async fn info(engine: &Engine) -> Result<Info> {
         }),
         ..Info::default()
     })
+}
+
+/// What protects containers here, in docker's order and words.
+fn security_options() -> Vec<String> {
+    let has = |path: &str| std::path::Path::new(path).exists();
+    let options = [
+        ("name=apparmor", corten_sys::apparmor::is_enabled()),
+        ("name=seccomp,profile=builtin", has("/proc/sys/kernel/seccomp")),
+        ("name=cgroupns", is_cgroup_v2() && has("/proc/self/ns/cgroup")),
+    ];
+    options.into_iter().filter(|(_, is_here)| *is_here).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Whether the host has only the unified hierarchy.
