@@ -376,6 +376,41 @@ mod tests {
     }
 
     #[test]
+    fn every_file_of_v1_is_written() {
+        let limits = Limits {
+            memory_and_swap_bytes: Some(1),
+            memory_reservation_bytes: Some(2),
+            swappiness: Some(3),
+            disable_oom_killer: Some(true),
+            cpu_burst_us: Some(4),
+            cpu_realtime_runtime_us: Some(5),
+            cpu_realtime_period_us: Some(6),
+            cpu_idle: Some(1),
+            blkio_leaf_weight: Some(7),
+            blkio_weight: Some(8),
+            kernel_tcp_bytes: Some(9),
+            ..Limits::default()
+        };
+        let writes = plan(&limits, false).expect("v1 has them all");
+        let found: Vec<_> = writes.iter().map(|write| (write.file.as_str(), write.value.as_str())).collect();
+        for expected in [
+            ("memory.memsw.limit_in_bytes", "1"),
+            ("memory.soft_limit_in_bytes", "2"),
+            ("memory.swappiness", "3"),
+            ("memory.oom_control", "1"),
+            ("cpu.cfs_burst_us", "4"),
+            ("cpu.rt_runtime_us", "5"),
+            ("cpu.rt_period_us", "6"),
+            ("cpu.idle", "1"),
+            ("blkio.leaf_weight", "7"),
+            ("memory.kmem.tcp.limit_in_bytes", "9"),
+            (blkio_v1_file(), "8"),
+        ] {
+            assert!(found.contains(&expected), "{expected:?} in {found:?}");
+        }
+    }
+
+    #[test]
     fn pids() {
         for (limit, expected) in [(100, "100"), (0, "max"), (-1, "max")] {
             let limits = Limits { pids: Some(limit), ..Limits::default() };

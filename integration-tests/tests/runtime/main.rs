@@ -15,6 +15,7 @@ mod notify;
 mod nth_call;
 mod process;
 mod rootless;
+mod schema;
 mod seccomp;
 mod seccomp_oracle;
 mod usage;
