@@ -6,6 +6,7 @@
 
 mod arguments;
 pub mod commands;
+mod event;
 pub mod json;
 pub mod session;
 pub mod spec;

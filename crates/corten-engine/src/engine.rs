@@ -12,7 +12,6 @@ use crate::containerd::Containerd;
 use crate::containers::{Container, Index};
 use crate::errors::{EngineError, Result};
 use crate::events::Bus;
-use crate::images;
 use crate::store;
 
 /// The engine.
@@ -31,9 +30,7 @@ pub struct Engine {
     pub execs: crate::execs::Execs,
     /// Who listens.
     pub events: Bus,
-    /// Images looked at before.
-    pub images: images::Cache,
-    /// The images themselves.
+    /// The images, and what was read of them before.
     pub catalog: Catalog<Client>,
     /// The programs a container's task needs.
     pub programs: Programs,
@@ -72,7 +69,6 @@ impl Engine {
             containers,
             execs: crate::execs::Execs::default(),
             events: Bus::default(),
-            images: images::Cache::default(),
             catalog,
             programs,
             config,

@@ -47,7 +47,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let supervisor = match engine.config.containerd {
         Some(_) => None,
-        None => Some(tokio::spawn(supervisor(&engine.config)?.keep_alive(stopped))),
+        None => Some(tokio::spawn(supervisor(&engine)?.keep_alive(stopped))),
     };
     let link = tokio::spawn(link::keep(Arc::clone(&engine)));
     let data_root = engine.config.data_root.clone();
@@ -82,7 +82,8 @@ fn catch(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
     signal(kind).map_err(|error| EngineError::internal("catch signals").caused_by(error))
 }
 
-fn supervisor(config: &Config) -> Result<Supervisor> {
+fn supervisor(engine: &Engine) -> Result<Supervisor> {
+    let config = &engine.config;
     let state = config.exec_root.join("supervisor");
     Ok(Supervisor {
         program: find_program("corten-supervisor")?,
@@ -90,6 +91,7 @@ fn supervisor(config: &Config) -> Result<Supervisor> {
         address: config.containerd_address(),
         state,
         log_level: config.effective_log_level().to_owned(),
+        arrival: engine.containerd.arrival(),
     })
 }
 

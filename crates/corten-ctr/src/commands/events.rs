@@ -5,7 +5,7 @@ use std::io::Write;
 use corten_containerd_api::{parse_timestamp, rfc3339};
 use corten_proto::containerd::services::events::v1::SubscribeRequest;
 
-use crate::json;
+use crate::event;
 use crate::session::{Outcome, Session, api, warn};
 
 /// Prints what happens, in all namespaces, until it is interrupted.
@@ -15,7 +15,7 @@ pub async fn events(session: &Session) -> Outcome {
     while let Some(envelope) = stream.message().await.map_err(api)? {
         let text = match &envelope.event {
             None => String::new(),
-            Some(event) => json::event(event).unwrap_or_else(|| {
+            Some(event) => event::event(event).unwrap_or_else(|| {
                 warn(format!("cannot unmarshal an event from Any: {}", event.type_url));
                 String::new()
             }),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use corten_containerd_api::{Client, Presence};
 use corten_types::ErrorKind;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -29,6 +29,8 @@ pub struct Containerd {
     settled: watch::Sender<bool>,
     /// Until when the first link is waited for.
     settled_by: Instant,
+    /// Told by who starts it, when it serves its socket.
+    arrival: Arc<Notify>,
 }
 
 impl std::ops::Deref for Containerd {
@@ -55,6 +57,7 @@ impl Containerd {
             linked: watch::Sender::new(false),
             settled: watch::Sender::new(false),
             settled_by: Instant::now() + LINK_PATIENCE,
+            arrival: Arc::default(),
         })
     }
 
@@ -71,6 +74,11 @@ impl Containerd {
     /// Whether it is there, which calls wait for: the link keeps that up to date.
     pub(super) fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// What is told when it serves its socket, by who started it.
+    pub fn arrival(&self) -> Arc<Notify> {
+        Arc::clone(&self.arrival)
     }
 
     /// Whether events arrive and every task has been looked at since the last connection.

@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::execs::{self, Exit};
 
-/// Between two tries to reach containerd.
+/// Between two tries to reach a containerd that nobody announces; it doubles.
 const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 /// The longest such pause.
@@ -44,7 +44,8 @@ pub async fn keep(engine: Arc<Engine>) {
             Ok(()) => warn!("containerd closed the events"),
             Err(error) => debug!(error = error.message(), "no link to containerd"),
         }
-        sleep(pause).await;
+        // Our own supervisor is announced; anybody else's containerd has to be looked for.
+        let _ = tokio::time::timeout(pause, engine.containerd.arrival().notified()).await;
         pause = (pause * 2).min(TRY_AGAIN_AT_MOST);
     }
 }

@@ -8,11 +8,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use corten_sys::pidfd::PidFd;
 use corten_types::Signal;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
@@ -44,6 +46,8 @@ pub struct Supervisor {
     pub address: PathBuf,
     /// Its log level.
     pub log_level: String,
+    /// Told whenever it has come to serve its socket.
+    pub arrival: Arc<Notify>,
 }
 
 /// A supervisor that lives.
@@ -74,6 +78,7 @@ impl Supervisor {
                     }
                 }
             };
+            self.arrival.notify_one();
             tokio::select! {
                 _ = living.handle.readable() => warn!(pid = living.pid, "the supervisor has ended"),
                 () = &mut stop => return living.end().await,

@@ -1,9 +1,8 @@
 //! Images, as containerd keeps them: records that name manifests in its content store.
 
-mod cache;
 pub mod resolve;
 
-pub use cache::{Cache, Image};
+pub use resolve::Image;
 
 pub mod delete;
 pub mod history;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::{
     error::{Error, Result},
-    filter::{Fields, Filter, label, non_empty},
+    filter::{Fields, label, non_empty},
     identifier,
     metadata::records::CONTAINERS,
     moment,
@@ -24,15 +24,7 @@ pub fn get(connection: &Connection, namespace: &str, id: &str) -> Result<Contain
 }
 
 pub(super) fn list(connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<Container>> {
-    let filter = Filter::parse(filters)?;
-    let mut found = Vec::new();
-    CONTAINERS.each(connection, namespace, |container| {
-        if filter.accepts(&container) {
-            found.push(container);
-        }
-        Ok(())
-    })?;
-    Ok(found)
+    CONTAINERS.list(connection, namespace, filters)
 }
 
 pub(super) fn create(connection: &Connection, namespace: &str, mut container: Container) -> Result<Container> {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    filter::{Fields, Filter, label, non_empty},
+    filter::{Fields, label, non_empty},
     identifier, leases,
     metadata::records::BLOBS,
     moment,
@@ -21,15 +21,7 @@ pub(crate) fn get(connection: &Connection, namespace: &str, digest: &str) -> Res
 }
 
 pub(super) fn list(connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<Info>> {
-    let filter = Filter::parse(filters)?;
-    let mut found = Vec::new();
-    BLOBS.each(connection, namespace, |info| {
-        if filter.accepts(&info) {
-            found.push(info);
-        }
-        Ok(())
-    })?;
-    Ok(found)
+    BLOBS.list(connection, namespace, filters)
 }
 
 /// Records a blob that is on disk, and moves the caller's lease from the ingest to it.

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    filter::{Fields, Filter, label, non_empty},
+    filter::{Fields, label, non_empty},
     identifier, leases,
     metadata::records::IMAGES,
     moment,
@@ -21,15 +21,7 @@ pub(super) fn get(connection: &Connection, namespace: &str, name: &str) -> Resul
 }
 
 pub(super) fn list(connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<Image>> {
-    let filter = Filter::parse(filters)?;
-    let mut found = Vec::new();
-    IMAGES.each(connection, namespace, |image| {
-        if filter.accepts(&image) {
-            found.push(image);
-        }
-        Ok(())
-    })?;
-    Ok(found)
+    IMAGES.list(connection, namespace, filters)
 }
 
 pub(super) fn create(

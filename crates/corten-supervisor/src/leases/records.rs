@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    filter::{Fields, Filter, label, non_empty},
+    filter::{Fields, label, non_empty},
     identifier,
     metadata::records::LEASES,
     moment,
@@ -62,15 +62,7 @@ pub(super) fn delete(connection: &Connection, namespace: &str, id: &str) -> Resu
 }
 
 pub(super) fn list(connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<Lease>> {
-    let filter = Filter::parse(filters)?;
-    let mut found = Vec::new();
-    LEASES.each(connection, namespace, |lease| {
-        if filter.accepts(&lease) {
-            found.push(lease);
-        }
-        Ok(())
-    })?;
-    Ok(found)
+    LEASES.list(connection, namespace, filters)
 }
 
 pub(super) fn add_resource(connection: &Connection, namespace: &str, id: &str, resource: &Resource) -> Result<()> {

@@ -11,7 +11,10 @@ use corten_proto::containerd::services::{
     containers::v1::Container, content::v1::Info, images::v1::Image, leases::v1::Lease,
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    filter::{Fields, Filter},
+};
 
 /// A table of messages `M`, keyed by namespace and one more column.
 pub struct Table<M> {
@@ -40,6 +43,25 @@ impl<M: Message + Name + Default> Table<M> {
             connection.prepare_cached(&sql)?.query_row([namespace, key], |row| row.get(0)).optional()?;
         let decoded = record.map(|record| M::decode(record.as_slice())).transpose();
         decoded.map_err(|error| Error::internal(format!("record of {} {key:?} is broken: {error}", self.name)))
+    }
+
+    /// The records of a namespace that one of containerd's filters accepts; all without a filter.
+    ///
+    /// # Errors
+    /// The database's, or that a filter cannot be understood.
+    pub fn list(&self, connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<M>>
+    where
+        M: Fields,
+    {
+        let filter = Filter::parse(filters)?;
+        let mut found = Vec::new();
+        self.each(connection, namespace, |record| {
+            if filter.accepts(&record) {
+                found.push(record);
+            }
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Whether there is one.
