@@ -3,6 +3,43 @@
 //! Read [`cli`] for what a command line does, then a verb such as [`create`]; it reads config.json ([`spec`]), makes a
 //! [`plan`] and has [`init`] carry it out. What is known about a container lies in its [`state_dir`].
 //!
+//! The crate is usable by itself. A bundle is run from any program, also one with threads, because the child of the one
+//! clone allocates nothing and takes no lock; only [`exec`] changes the calling thread for good (it enters the
+//! container's pid namespace for its children), so call that from a process of its own.
+//!
+//! ```
+//! use corten_runtime::{caller::Caller, container::Container, create, delete, start};
+//! use corten_runtime_api::arguments::{Create, Delete};
+//! use corten_sys::descriptors::wait_readable;
+//! use std::os::fd::AsFd;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| std::fs::metadata(path).is_ok());
+//! # let Some(busybox) = busybox.filter(|_| corten_sys::credentials::effective_user() == 0) else { return Ok(()) };
+//! # let directory = tempfile::tempdir()?;
+//! # let bundle = directory.path().join("bundle");
+//! # std::fs::create_dir_all(bundle.join("rootfs/bin"))?;
+//! # std::fs::copy(busybox, bundle.join("rootfs/bin/busybox"))?;
+//! # let spec = r#"{"ociVersion": "1.3.0", "root": {"path": "rootfs"},
+//! #     "process": {"args": ["/bin/busybox", "touch", "/made"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+//! #     "linux": {"namespaces": [{"type": "pid"}, {"type": "mount"}]}}"#;
+//! # std::fs::write(bundle.join("config.json"), spec)?;
+//! # let state_root = directory.path().join("state");
+//! # let id = format!("corten-doctest-{}", std::process::id());
+//! # let made = bundle.join("rootfs/made");
+//! let caller = Caller::default();
+//! let arguments = Create { id: id.clone(), bundle: Some(bundle), ..Create::default() };
+//! create::create(&state_root, &arguments, &caller)?;
+//! start::start(&state_root, &id, &caller)?;
+//! if let Some(process) = Container::load(&state_root, &id)?.init() {
+//!     wait_readable([process.as_fd()], None)?;
+//! }
+//! delete::delete(&state_root, &Delete { id, force: true })?;
+//! # assert!(made.exists());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! One thread and one clone: the program starts no thread, ever, and between clone and exec the child allocates
 //! nothing.
 
