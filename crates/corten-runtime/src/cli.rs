@@ -4,13 +4,15 @@ use std::env;
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use corten_runtime_api::arguments::{Command, Global, Invocation};
 use corten_runtime_api::help;
 use corten_runtime_api::parse::{Failure, UsageError, parse};
-use corten_sys::{credentials, descriptors, executable};
+use corten_sys::{credentials, descriptors, executable, users};
 
 use crate::administrator;
 use crate::caller::Caller;
@@ -79,7 +81,7 @@ fn check(global: &Global) -> Result<PathBuf, String> {
     if global.systemd_cgroup {
         return Err("--systemd-cgroup: not supported yet".to_owned());
     }
-    let root = global.root.clone().unwrap_or_else(default_root);
+    let root = global.root.clone().map_or_else(default_root, Ok)?;
     let root = std::path::absolute(&root).map_err(|error| format!("--root {}: {error}", root.display()))?;
     if root == Path::new("/") {
         return Err("--root: / cannot be the root of the state".to_owned());
@@ -87,13 +89,21 @@ fn check(global: &Global) -> Result<PathBuf, String> {
     Ok(root)
 }
 
-/// The runtime directory of a user who is not root.
-fn default_root() -> PathBuf {
-    let user_directory = env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
-    match user_directory {
-        Some(directory) if credentials::effective_user() != 0 => Path::new(&directory).join("runc"),
-        _ => PathBuf::from(DEFAULT_ROOT),
-    }
+/// In the runtime directory of a user who is not the host's root: another one, or root of a user namespace that was not
+/// made for root. The sticky bit keeps what cleans that directory up from taking the state (XDG Base Directory).
+fn default_root() -> Result<PathBuf, String> {
+    let directory = env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty() && !is_host_root());
+    let Some(directory) = directory else { return Ok(PathBuf::from(DEFAULT_ROOT)) };
+    let root = Path::new(&directory).join("runc");
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&root);
+    let sticky = made.and_then(|()| fs::set_permissions(&root, Permissions::from_mode(0o1700)));
+    sticky.map_err(|error| format!("make the root {}: {error}", root.display()))?;
+    Ok(root)
+}
+
+fn is_host_root() -> bool {
+    let is_root = credentials::effective_user() == 0;
+    is_root && (!users::are_mapped() || env::var_os("USER").is_some_and(|user| user == "root"))
 }
 
 fn call(root: &Path, global: &Global, command: &Command) -> u8 {

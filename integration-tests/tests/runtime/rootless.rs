@@ -43,3 +43,26 @@ fn rootless_keeps_to_the_cgroup_and_the_limits_that_were_asked_for() {
     assert!(ran.code == 1 && ran.stderr.contains("linux.resources.pids.limit"), "{ran:?}");
     host.assert_clean();
 }
+
+#[test]
+fn the_state_of_another_user_lies_in_their_runtime_directory() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let host = Host::new();
+    let directory = host.root.make("xdg");
+    std::fs::set_permissions(host.root.join(""), std::fs::Permissions::from_mode(0o755)).expect("the root is ours");
+    chown(&directory, Some(65_534), Some(65_534)).expect("root may");
+    // The program lies where another user may not look: a copy of it is run.
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    let program = host.root.join("runtime");
+    std::fs::copy(programs::path("corten-runtime"), &program).expect("the root is writable");
+    let ran = Ran::of(command.arg(&program).arg("list").env("XDG_RUNTIME_DIR", &directory));
+    assert!(ran.code == 0, "{ran:?}");
+    let made = std::fs::metadata(directory.join("runc")).expect("it was made");
+    assert_eq!(made.permissions().mode() & 0o7777, 0o1700);
+    // Root of the host keeps to /run/runc, whatever the variable says.
+    let unused = host.root.make("unused");
+    let mut list = Command::new(&program);
+    let _ = Ran::of(list.arg("list").env("XDG_RUNTIME_DIR", &unused));
+    assert!(!unused.join("runc").exists());
+}
