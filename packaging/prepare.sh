@@ -50,7 +50,7 @@ if [ -n "${missing% }" ]; then
 fi
 
 if ! command -v cargo >/dev/null; then
-  say "Rust is missing (1.95 or newer): install rustup (https://rustup.rs), then run: rustup toolchain install"
+  say "Rust is missing (1.95 or newer): install rustup, then run: rustup toolchain install 1.95.0"
   exit 1
 fi
 # rustup installs what rust-toolchain.toml names at the first call; without rustup the version is looked at.

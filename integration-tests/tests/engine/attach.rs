@@ -8,6 +8,13 @@ use crate::{busybox, create, engine, get, post, refusal, start, state, wait_for_
 /// What types CTRL-p CTRL-q.
 const DETACH: &str = "\u{10}\u{11}";
 
+/// Makes the terminal that size, with a signal each time: docker's CLI looks at the size first and listens afterwards,
+/// so that it misses a change between the two.
+fn resize(terminal: &Terminal, rows: u16, columns: u16) {
+    terminal.resize(rows, columns + 1);
+    terminal.resize(rows, columns);
+}
+
 #[test]
 fn a_terminal_is_sized_resized_detached_from_and_attached_to_again() {
     let stack = engine();
@@ -21,8 +28,8 @@ fn a_terminal_is_sized_resized_detached_from_and_attached_to_again() {
             terminal.send("stty size\n");
             terminal.output().contains("24 80")
         });
-        terminal.resize(40, 100);
         wait_for("the shell to know its terminal's new size", DEADLINE, || {
+            resize(&terminal, 40, 100);
             terminal.send("stty size\n");
             terminal.output().contains("40 100")
         });
@@ -47,8 +54,8 @@ fn run_it_stays_attached_while_the_engine_is_dead() {
     let mut terminal = Terminal::spawn(docker.command(&run));
     terminal.expect("/ #");
     // The prompt may come before the engine's answer to start, which the client has to have; then it tells of its size.
-    terminal.resize(33, 90);
     wait_for("the client to have its answer", DEADLINE, || {
+        resize(&terminal, 33, 90);
         terminal.send("stty size\n");
         terminal.output().contains("33 90")
     });
