@@ -88,6 +88,8 @@ impl Resolve {
     /// The descriptor is the root: absolute paths and symlinks start there, `..` stops there. Magic
     /// links of /proc are refused.
     pub const IN_ROOT: Self = Self(libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS);
+    /// Anywhere, but not through the links of /proc that lead where no path leads.
+    pub const NO_MAGICLINKS: Self = Self(libc::RESOLVE_NO_MAGICLINKS);
     /// As [`Resolve::IN_ROOT`], and no symlink is followed at all.
     pub const IN_ROOT_NO_SYMLINKS: Self =
         Self(libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_SYMLINKS);

@@ -106,13 +106,12 @@ fn masks_come_from_the_host_and_not_from_the_images_null_device() {
 fn a_leaked_descriptor_leads_nowhere_outside() {
     // CVE-2024-21626: a directory of the host, reached through a descriptor of the runtime.
     let host = Host::new();
-    for number in 3..16 {
+    // Also what a mask or a read-only bind covers is open for a moment while it is covered.
+    for number in 3..64 {
         let ran = host.run_script(&format!("web{number}"), "pwd; ls ../../../../../..", |config| {
             config["process"]["cwd"] = json!(format!("/proc/self/fd/{number}"));
         });
-        // A descriptor of the container's own root is inside, whatever its number.
-        assert!(ran.code == 1 || ran.stdout.starts_with("/\nbin\n"), "{ran:?}");
-        assert!(!ran.stdout.contains("boot"), "{ran:?}");
+        assert!(ran.code == 1 && ran.stdout.is_empty(), "{ran:?}");
     }
     host.assert_clean();
 }

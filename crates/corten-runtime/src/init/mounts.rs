@@ -122,7 +122,6 @@ fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: 
         })?;
     }
     mount::attach(tree.as_fd(), target.as_fd()).at_index(Stage::Mount, Operation::Attach, index)?;
-    leave_to_exec(target);
     Ok(tree)
 }
 

@@ -28,7 +28,6 @@ pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs]) -> Result<(), Faul
     for (index, path) in masked.iter().enumerate() {
         let Some(target) = existing(root, path).at_index(Stage::Mask, Operation::Target, index)? else { continue };
         mask_one(target.as_fd(), null.as_fd(), &mut empty).at_index(Stage::Mask, Operation::Attach, index)?;
-        leave_to_exec(target);
     }
     Ok(())
 }
@@ -83,7 +82,6 @@ pub(super) fn read_only(root: BorrowedFd<'_>, paths: &[InRootfs]) -> Result<(), 
             Ok(())
         });
         result.at_index(Stage::Readonly, Operation::Attach, index)?;
-        leave_to_exec(target);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use corten_sys::credentials::{self, CapabilitySets};
 use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
+use corten_sys::openat2::{self, Resolve};
 use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
 use corten_sys::{descriptors, prctl, rlimit, schedule};
@@ -36,7 +37,7 @@ pub(super) fn become_process<'p>(
         prctl::no_new_privileges().at(Stage::NoNewPrivileges)?;
     }
     descriptors::close_on_exec_from(3 + process.preserve_fds).at(Stage::Descriptors)?;
-    let entered = files::change_directory_to(&process.cwd);
+    let entered = enter_directory(&process.cwd);
     limits(process).at(Stage::Limits)?;
     schedule(process)?;
     bound(&process.capabilities, own).at(Stage::Capabilities)?;
@@ -145,10 +146,17 @@ fn identity(process: &ProcessPlan) -> io::Result<()> {
 /// (CVE-2024-21626).
 fn directory(process: &ProcessPlan, entered: io::Result<()>) -> io::Result<()> {
     match entered {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => files::change_directory_to(&process.cwd)?,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => enter_directory(&process.cwd)?,
         result => result?,
     }
     if files::is_inside_root()? { Ok(()) } else { Err(io::Error::from(io::ErrorKind::PermissionDenied)) }
+}
+
+/// By its path, and not through a link of /proc: those lead to what this process has open, which may be a directory of
+/// the host or one that a mask covers (CVE-2024-21626).
+fn enter_directory(path: &CStr) -> io::Result<()> {
+    let directory = openat2::open_c(HERE, path, files::O_PATH | files::O_DIRECTORY, Resolve::NO_MAGICLINKS)?;
+    files::change_directory(directory.as_fd())
 }
 
 fn capabilities(sets: &CapabilitySets, own: &OwnStatus) -> io::Result<()> {
