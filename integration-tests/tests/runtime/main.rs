@@ -1,6 +1,7 @@
 //! corten-runtime alone, called as a shim calls it: one module per verb or subject.
 
 mod bundle;
+mod callers;
 mod cgroups;
 mod console;
 mod create;

@@ -85,6 +85,13 @@ fn a_dev_that_is_read_only_has_its_devices() {
         }
     });
     assert!(ran.stdout == "c\n" && ran.stderr.contains("Read-only file system"), "{ran:?}");
+    let ran = host.run_script("terminal", "tty", |config| {
+        config["process"]["terminal"] = json!(true);
+        for mount in config["mounts"].as_array_mut().into_iter().flatten().filter(|m| m["destination"] == "/dev") {
+            mount["options"] = json!(["nosuid", "mode=755", "ro"]);
+        }
+    });
+    assert_eq!(ran.ok().stdout, "/dev/pts/0\n");
     host.assert_clean();
 }
 

@@ -182,3 +182,24 @@ fn a_joined_user_namespace_need_not_own_the_others() {
     }
     host.assert_clean();
 }
+
+#[test]
+fn a_joined_time_namespace_does_not_hide_the_process() {
+    let host = Host::new();
+    let _ = host.sleeping("first", |config| {
+        push(config, "/linux/namespaces", json!({"type": "time"}));
+        config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 100_000, "nanosecs": 0}});
+    });
+    let pid = host.state_of("first")["pid"].to_string();
+    let _ = host.sleeping("second", |config| {
+        push(config, "/linux/namespaces", json!({"type": "time", "path": format!("/proc/{pid}/ns/time")}));
+    });
+    // The time of start by which it is known again is that of the host's clock.
+    assert_eq!(host.status("second"), "running");
+    let offset = host.run(&["exec", "second", "cat", "/proc/self/timens_offsets"]).ok().stdout;
+    assert!(offset.contains("100000"), "{offset}");
+    for name in ["first", "second"] {
+        let _ = host.run(&["delete", "-f", name]).ok();
+    }
+    host.assert_clean();
+}

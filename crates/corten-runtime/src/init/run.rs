@@ -154,7 +154,6 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         let fresh = plan.fresh_dev.and_then(|step| rest.made.get(step)?.as_ref());
         dev::all(tree, root.dev, devices, rest.device_binds, fresh)?;
     }
-    mounts::protect(&plan.steps, rest.made)?;
     if !plan.working_directory.is_root() {
         // What cannot be made shows when it is entered.
         let _ = rootfs::make_directories(tree, &plan.working_directory, 0o755);
@@ -179,6 +178,8 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         }
         _ => None,
     };
+    // The last that is made in what becomes read-only was the terminal's file.
+    mounts::protect(&plan.steps, &kit.made)?;
     let tree = kit.tree.as_fd();
     paths::read_only(tree, &plan.readonly)?;
     paths::mask(tree, &plan.masked)?;

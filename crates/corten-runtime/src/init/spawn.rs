@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use corten_cgroups::{Cgroup, CgroupError};
@@ -362,11 +362,20 @@ fn clone_child(plan: &Plan, unified: Option<&OwnedFd>) -> Result<Cloned, InitErr
 
 fn open_namespaces(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
     let open = plan.namespaces.joined.iter().map(|joined| {
-        let file = files::open(HERE, &joined.path, files::O_RDONLY, 0);
+        let file = files::open(HERE, &joined.path, files::O_RDONLY, 0).and_then(|file| {
+            // Who is in it need not enter it, for which the rights may be gone once it is in a user namespace.
+            let is_own = joined.kind == Namespaces::TIME && is_own_time(file.as_fd())?;
+            Ok((!is_own).then_some(file))
+        });
         let path = || joined.path.to_string_lossy().into_owned();
-        file.map(Some).map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })
+        file.map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })
     });
     open.collect()
+}
+
+fn is_own_time(namespace: BorrowedFd<'_>) -> io::Result<bool> {
+    let (own, other) = (files::stat_following(HERE, c"/proc/self/ns/time")?, files::stat(namespace, c"")?);
+    Ok((own.dev, own.inode) == (other.dev, other.inode))
 }
 
 fn prepare(
@@ -427,7 +436,8 @@ fn device_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
     bind.collect()
 }
 
-/// User, pid and time namespaces are entered by the parent: they give the rights for the clone, or hold for children.
+/// User and pid namespaces are entered by the parent: they give the rights for the clone, or hold for children. A time
+/// namespace would change what the parent reads of the child, its time of start.
 fn enter_before_clone(plan: &Plan, mut kit: Kit) -> Result<Kit, InitError> {
     if plan.namespaces.new.contains(Namespaces::TIME) {
         clone::unshare(Namespaces::TIME).map_err(spawn_error("make a time namespace"))?;
@@ -438,7 +448,7 @@ fn enter_before_clone(plan: &Plan, mut kit: Kit) -> Result<Kit, InitError> {
         }
     }
     let joined_user = plan.namespaces.joined.iter().any(|joined| joined.kind == Namespaces::USER);
-    let early = Namespaces::PID.with(Namespaces::TIME);
+    let early = Namespaces::PID;
     // With the host's rights first: those of a user namespace reach only what it owns. The child, in it already, could
     // no longer enter what the host's owns.
     let before =
