@@ -27,6 +27,12 @@ pub const LIMITS: [(&str, u32); 16] = [
     ("RLIMIT_STACK", libc::RLIMIT_STACK as u32),
 ];
 
+/// The name of a limit by its number.
+#[must_use]
+pub fn name(number: u32) -> &'static str {
+    LIMITS.iter().find(|(_, known)| *known == number).map_or("RLIMIT_?", |(name, _)| *name)
+}
+
 /// Sets one limit of process `pid` (0 is the caller).
 ///
 /// # Errors

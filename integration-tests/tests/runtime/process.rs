@@ -46,6 +46,13 @@ fn limits_umask_and_oom_score_are_set() {
         config["process"]["user"]["umask"] = json!(0o27);
     });
     assert_eq!(ran.ok().stdout, "100\n200\n0027\n321\n");
+    // No privilege allows more open files than the system does.
+    let too_many = 1u64 << 40;
+    let ran = host.run_script("more", "true", |config| {
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": too_many, "hard": too_many}]);
+    });
+    let said = format!("set RLIMIT_NOFILE to {too_many}:{too_many}: operation not permitted");
+    assert!(ran.code == 1 && ran.stderr.contains(&said), "{ran:?}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn become_process<'p>(
     }
     descriptors::close_on_exec_from(3 + process.preserve_fds).at(Stage::Descriptors)?;
     let entered = enter_directory(&process.cwd);
-    limits(process).at(Stage::Limits)?;
+    limits(process)?;
     schedule(process)?;
     bound(&process.capabilities, own).at(Stage::Capabilities)?;
     // Only a change from root to another user takes them.
@@ -75,11 +75,15 @@ pub(super) fn confine(process: &ProcessPlan) -> Result<(), Fault> {
 }
 
 /// While still root: afterwards not even the parent may, without CAP_SYS_RESOURCE, as on a host that is a container.
-fn limits(process: &ProcessPlan) -> io::Result<()> {
+fn limits(process: &ProcessPlan) -> Result<(), Fault> {
     if process.limited_by_parent {
         return Ok(());
     }
-    process.rlimits.iter().try_for_each(|limit| rlimit::set(0, limit.number, limit.soft, limit.hard))
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        let set = rlimit::set(0, limit.number, limit.soft, limit.hard);
+        set.at_index(Stage::Limits, Operation::It, index)?;
+    }
+    Ok(())
 }
 
 /// While still root, which some policies need. The first process gets no affinity: it is for those who enter.

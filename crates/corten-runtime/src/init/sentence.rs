@@ -2,8 +2,10 @@
 
 use std::io;
 
+use corten_sys::rlimit;
+
 use super::report::{Fault, Operation, Stage};
-use crate::plan::{Plan, ProcessPlan, Step};
+use crate::plan::{Plan, ProcessPlan, Rlimit, Step};
 
 /// The kernel's words in the case Go writes them, which clients match on.
 #[must_use]
@@ -95,6 +97,12 @@ fn step_is_kernel_filesystem(plan: &Plan, fault: &Fault) -> bool {
 const ENOTDIR: i32 = 20;
 const ELOOP: i32 = 40;
 
+/// The limit by its name: without CAP_SYS_RESOURCE it cannot be more than the runtime's own.
+pub(super) fn about_limit(limit: Option<&Rlimit>, why: &str) -> String {
+    let limit = limit.map(|limit| format!("{} to {}:{}", rlimit::name(limit.number), limit.soft, limit.hard));
+    format!("set {}: {why}", limit.unwrap_or_else(|| "rlimits".to_owned()))
+}
+
 /// The sentence about any process: the first one's last stages, and an exec.
 pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
     let why = errno_text(&fault.error());
@@ -119,7 +127,7 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
         }
         Stage::Capabilities => "unable to apply caps",
         Stage::Identity => "set user and groups",
-        Stage::Limits => "set rlimits",
+        Stage::Limits => return about_limit(process.rlimits.get(fault.index as usize), &why),
         Stage::NoNewPrivileges => "set no_new_privs",
         Stage::Schedule => match fault.index {
             0 => "set process.scheduler",

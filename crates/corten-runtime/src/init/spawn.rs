@@ -20,7 +20,7 @@ use super::binds::{self, BindSource};
 use super::console::ConsolePaths;
 use super::report::{self, Report, Stage};
 use super::run;
-use super::sentence::{about_init, errno_text};
+use super::sentence::{about_init, about_limit, errno_text};
 use crate::plan::{Plan, ProcessPlan};
 
 /// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
@@ -255,7 +255,8 @@ impl Init {
     pub fn limit(&self, process: &ProcessPlan) -> Result<(), InitError> {
         let limits = if process.limited_by_parent { process.rlimits.as_slice() } else { &[] };
         for limit in limits {
-            rlimit::set(self.pid, limit.number, limit.soft, limit.hard).map_err(spawn_error("set rlimits"))?;
+            let set = rlimit::set(self.pid, limit.number, limit.soft, limit.hard);
+            set.map_err(|why| InitError::Child(about_limit(Some(limit), &errno_text(&why))))?;
         }
         if let Some(adjustment) = process.oom_score_adj {
             let path = format!("/proc/{}/oom_score_adj", self.pid);
