@@ -149,7 +149,7 @@ fn program() -> String {
 
 /// The lines that go-runc and dockerd read; the first names the program.
 fn version() -> String {
-    format!("{} version {}\nspec: 1.3.0\n", program(), env!("CARGO_PKG_VERSION"))
+    format!("{0} version {1}\ncommit: v{1}\nspec: 1.3.0\n", program(), env!("CARGO_PKG_VERSION"))
 }
 
 fn help_about(topic: Option<&str>) -> u8 {

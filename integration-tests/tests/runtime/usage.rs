@@ -38,6 +38,8 @@ fn installed_as_runc_it_says_runc() {
         let output = std::process::Command::new(&link).arg(argument).output().expect("it starts");
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    assert!(said("--version").starts_with("runc version "), "{}", said("--version"));
+    let version = said("--version");
+    let begins: Vec<_> = version.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+    assert!(version.starts_with("runc version ") && begins == ["runc", "commit:", "spec:"], "{version}");
     assert!(said("--help").starts_with("NAME:\n   runc - Open Container Initiative runtime\n"), "{}", said("--help"));
 }
