@@ -216,7 +216,6 @@ impl serde_json::ser::Formatter for GoFormatter {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

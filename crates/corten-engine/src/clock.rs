@@ -129,7 +129,6 @@ pub fn human_duration(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -299,7 +299,6 @@ fn absolute(key: &str, path: &Path) -> Result<(), ConfigError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

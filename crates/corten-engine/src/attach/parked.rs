@@ -103,7 +103,6 @@ impl Parked {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::os::unix::net::UnixStream;
 

@@ -178,7 +178,6 @@ fn name_in_use(name: &str, owner: &str) -> EngineError {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::clock::Moment;

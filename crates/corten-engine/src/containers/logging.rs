@@ -172,7 +172,6 @@ fn attributes(record: &Record, options: &BTreeMap<String, String>) -> BTreeMap<S
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

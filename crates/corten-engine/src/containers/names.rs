@@ -102,7 +102,6 @@ const MAKERS: [&str; 48] = [
 ];
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

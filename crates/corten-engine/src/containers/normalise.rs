@@ -113,7 +113,6 @@ pub fn host_config(host: &mut HostConfig, is_cgroup_v2: bool) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use corten_docker_api::json::Arguments;

@@ -120,7 +120,6 @@ fn apply(host: &mut HostConfig, asked: &HostConfig) -> Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -69,7 +69,6 @@ fn image_matches(event: &Event, wanted: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

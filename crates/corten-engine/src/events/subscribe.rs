@@ -123,7 +123,6 @@ fn line(event: &Event) -> Bytes {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

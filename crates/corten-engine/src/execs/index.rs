@@ -66,7 +66,6 @@ impl Execs {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use corten_docker_api::exec::ExecCreate;
 

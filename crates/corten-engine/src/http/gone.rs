@@ -52,7 +52,6 @@ async fn gone(socket: Arc<OwnedFd>) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use bytes::Bytes;
     use futures_util::stream;

@@ -31,7 +31,6 @@ fn prefix(path: &str) -> Option<(ApiVersion, &str)> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

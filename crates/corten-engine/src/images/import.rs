@@ -49,7 +49,6 @@ pub async fn import(engine: &Engine, request: &ImportRequest, body: Incoming) ->
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

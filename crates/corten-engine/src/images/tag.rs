@@ -35,7 +35,6 @@ pub(super) fn name(repo: &str, tag: &str) -> Result<Reference> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -52,7 +52,6 @@ pub fn convert(metrics: &Any, host_memory_bytes: u64) -> Result<Stats, MetricsEr
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

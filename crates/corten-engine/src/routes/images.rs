@@ -109,7 +109,6 @@ fn load_platform(query: &Query) -> Result<Option<Platform>> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -58,7 +58,6 @@ pub fn read_file(directories: &[PathBuf], path: &str, limit_bytes: u64) -> io::R
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

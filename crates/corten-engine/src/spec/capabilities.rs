@@ -129,7 +129,6 @@ pub fn effective(add: &[String], drop: &[String], available: u64) -> Vec<String>
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -188,7 +188,6 @@ fn allow(kind: LinuxDeviceType, major: Option<i64>, minor: Option<i64>, access: 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -226,7 +226,6 @@ fn mount(kind: &str, source: &str, target: &str, options: Vec<String>) -> Mount 
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

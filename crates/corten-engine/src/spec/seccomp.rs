@@ -254,7 +254,6 @@ fn applies(rule: &Rule, machine: &Machine, capabilities: &[String]) -> Result<bo
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -101,7 +101,6 @@ fn find_group(wanted: &str, group: &str) -> Result<u32> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -119,7 +119,6 @@ fn set_aside(data_root: &Path, path: &Path, name: &str, error: &BrokenError) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::clock::Moment;
