@@ -17,7 +17,7 @@ const SERVICES: [&str; 11] = [
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
     let mut files = Vec::from(SERVICES.map(|service| root.join(format!("containerd/services/{service}/v1.proto"))));
     files.push(root.join("grpc/health/v1.proto"));
