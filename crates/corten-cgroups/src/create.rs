@@ -44,9 +44,8 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError::Create`]; [`CgroupError::NotEmpty`] when it exists and holds processes. Nothing made is left.
     pub fn create(&self) -> Result<Created<'_>, CgroupError> {
-        self.refuse_frozen()?;
         for (done, directory) in self.directories.iter().enumerate() {
-            if let Err(error) = make(directory, self.is_v2()) {
+            if let Err(error) = self.make_joinable(directory) {
                 for made in &self.directories[..done] {
                     let _ = delete::remove_tree(&made.path); // the first error is the one that matters
                 }
@@ -56,8 +55,11 @@ impl Cgroup {
         Ok(Created { cgroup: self, kept: false })
     }
 
-    /// A directory somebody froze would stop whoever joins it, before it could say so.
-    fn refuse_frozen(&self) -> Result<(), CgroupError> {
+    /// A directory somebody froze would stop whoever joins it, before it could say so; a new one is not frozen.
+    fn make_joinable(&self, directory: &Directory) -> Result<(), CgroupError> {
+        if make(directory, self.is_v2())? == Level::New {
+            return Ok(());
+        }
         if self.is_frozen()? {
             let path = self.v1("freezer").or(self.unified()).map(Path::to_owned).unwrap_or_default();
             return Err(CgroupError::Frozen { path });
@@ -77,7 +79,7 @@ impl Cgroup {
         let mut allowed = Vec::with_capacity(self.directories.len());
         for directory in std::mem::take(&mut self.directories) {
             match make(&directory, is_v2) {
-                Ok(()) => allowed.push(directory),
+                Ok(_) => allowed.push(directory),
                 Err(error) if error.is_forbidden() => {}
                 Err(error) => {
                     for made in &allowed {
@@ -124,25 +126,27 @@ impl Cgroup {
     }
 }
 
-fn make(directory: &Directory, is_v2: bool) -> Result<(), CgroupError> {
+fn make(directory: &Directory, is_v2: bool) -> Result<Level, CgroupError> {
     let path = &directory.path;
     let fail = |source| CgroupError::Create { path: path.clone(), source };
     let is_cpuset = directory.controllers.iter().any(|controller| controller == "cpuset");
     if is_v2 {
-        make_v2(path)?;
-    } else if is_cpuset {
-        if make_cpuset(path).map_err(fail)? == Level::WasThere {
-            refuse_processes(path)?;
-        }
-    } else {
-        match make_one(path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).map_err(fail)?,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_processes(path)?,
-            Err(error) => return Err(fail(error)),
-        }
+        return make_v2(path);
     }
-    Ok(())
+    let level = if is_cpuset { make_cpuset(path) } else { make_v1(path) }.map_err(fail)?;
+    if level == Level::WasThere {
+        refuse_processes(path)?;
+    }
+    Ok(level)
+}
+
+fn make_v1(path: &Path) -> io::Result<Level> {
+    match make_one(path) {
+        Ok(()) => Ok(Level::New),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(path).map(|()| Level::New),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Level::WasThere),
+        Err(error) => Err(error),
+    }
 }
 
 /// One system call: musl's open(3), behind the standard library, makes two.
@@ -208,7 +212,7 @@ fn write_once(file: &File, value: &str) -> io::Result<()> {
 }
 
 /// Makes each level, and gives every controller of the level above to it.
-fn make_v2(path: &Path) -> Result<(), CgroupError> {
+fn make_v2(path: &Path) -> Result<Level, CgroupError> {
     let fail = |source| CgroupError::Create { path: path.to_owned(), source };
     if !path.exists() {
         if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
@@ -219,10 +223,11 @@ fn make_v2(path: &Path) -> Result<(), CgroupError> {
         }
         match make_one(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            result => return result.map_err(fail),
+            result => return result.map(|()| Level::New).map_err(fail),
         }
     }
-    refuse_processes(path)
+    refuse_processes(path)?;
+    Ok(Level::WasThere)
 }
 
 /// Enables in `parent`'s subtree every controller it has that is not enabled yet.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use corten_runtime_api::arguments::{Command, Global, Invocation};
 use corten_runtime_api::help;
 use corten_runtime_api::parse::{Failure, UsageError, parse};
-use corten_sys::{credentials, descriptors, executable, users};
+use corten_sys::{credentials, descriptors, executable, users, wait};
 
 use crate::administrator;
 use crate::caller::Caller;
@@ -30,30 +30,32 @@ const FAILED: u8 = 1;
 /// The status of an exec that failed before its process ran.
 const EXEC_FAILED: u8 = 255;
 
-/// Runs the program; its exit status.
+/// Runs the program called with `arguments`, of which the first is its name; its exit status.
 #[must_use]
-pub fn main() -> u8 {
-    if descriptors::fill_standard_streams().is_err() {
+#[expect(clippy::needless_pass_by_value, reason = "the form of a program's main")]
+pub fn main(arguments: Vec<OsString>) -> u8 {
+    // Who closes a pipe early gets an error written to the log, and no half-made container.
+    if descriptors::fill_standard_streams().and_then(|()| wait::ignore_broken_pipes()).is_err() {
         return FAILED;
     }
-    let line: Vec<OsString> = env::args_os().skip(1).collect();
-    match parse(&line) {
-        Ok(invocation) => invoke(&invocation),
-        Err(failure) => refuse(&failure),
+    match parse(arguments.get(1..).unwrap_or_default()) {
+        Ok(invocation) => invoke(&arguments, &invocation),
+        Err(failure) => refuse(&arguments, &failure),
     }
 }
 
-fn refuse(failure: &Failure) -> u8 {
+fn refuse(arguments: &[OsString], failure: &Failure) -> u8 {
+    let program = program(arguments);
     let _ = report::open(&failure.global); // the command line's own error matters more
     match &failure.error {
         UsageError::Exactly { .. } | UsageError::AtLeast { .. } | UsageError::Between { .. } => {
             print("Incorrect Usage.\n\n");
-            print(failure.command.and_then(|name| help::command(&program(), name)).unwrap_or_default());
+            print(failure.command.and_then(|name| help::command(program, name)).unwrap_or_default());
         }
         UsageError::UnknownFlag { .. } | UsageError::NoValue { .. } => {
             print(format!("Incorrect Usage: {}\n\n", failure.error));
-            let text = failure.command.and_then(|name| help::command(&program(), name));
-            print(text.unwrap_or_else(|| help::program(&program(), env!("CARGO_PKG_VERSION"))));
+            let text = failure.command.and_then(|name| help::command(program, name));
+            print(text.unwrap_or_else(|| help::program(program, env!("CARGO_PKG_VERSION"))));
         }
         _ => {}
     }
@@ -61,13 +63,13 @@ fn refuse(failure: &Failure) -> u8 {
     if failure.command == Some("exec") { EXEC_FAILED } else { FAILED }
 }
 
-fn invoke(invocation: &Invocation) -> u8 {
+fn invoke(arguments: &[OsString], invocation: &Invocation) -> u8 {
     let Invocation { global, command } = invocation;
     if let Err(error) = report::open(global) {
         report::error(&format!("open log: {error}"));
         return FAILED;
     }
-    match check(global).map(|root| call(&root, global, command)) {
+    match check(global).map(|root| call(arguments, &root, global, command)) {
         Ok(status) => status,
         Err(text) => {
             report::error(&text);
@@ -106,9 +108,9 @@ fn is_host_root() -> bool {
     is_root && (!users::are_mapped() || env::var_os("USER").is_some_and(|user| user == "root"))
 }
 
-fn call(root: &Path, global: &Global, command: &Command) -> u8 {
+fn call(line: &[OsString], root: &Path, global: &Global, command: &Command) -> u8 {
     if matches!(command, Command::Create(_) | Command::Run(_) | Command::Exec(_))
-        && let Err(error) = executable::seal_self(|| administrator::of(root, command))
+        && let Err(error) = executable::seal_self(line, || administrator::of(root, command))
     {
         report::error(&format!("protect the runtime's executable: {error}"));
         return if matches!(command, Command::Exec(_)) { EXEC_FAILED } else { FAILED };
@@ -134,32 +136,31 @@ fn call(root: &Path, global: &Global, command: &Command) -> u8 {
         Command::Update(arguments) => done("", update::update(root, arguments)),
         Command::Spec(arguments) => done("", spec_template::spec(arguments)),
         Command::Features => print(features::features()),
-        Command::Version => print(version()),
-        Command::Help(topic) => help_about(topic.as_deref()),
+        Command::Version => print(version(program(line))),
+        Command::Help(topic) => help_about(program(line), topic.as_deref()),
     }
 }
 
 /// The name this program was called by: who installs it as `runc` reads that name in its texts (go-runc does).
-fn program() -> String {
+fn program(arguments: &[OsString]) -> &'static str {
     const NAME: &str = "corten-runtime";
-    let called = env::args_os().next().map(PathBuf::from);
-    let name = called.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    name.filter(|name| name == "runc").unwrap_or_else(|| NAME.to_owned())
+    let called = arguments.first().and_then(|path| Path::new(path).file_name());
+    if called.is_some_and(|name| name == "runc") { "runc" } else { NAME }
 }
 
 /// The lines that go-runc and dockerd read; the first names the program.
-fn version() -> String {
-    format!("{0} version {1}\ncommit: v{1}\nspec: 1.3.0\n", program(), env!("CARGO_PKG_VERSION"))
+fn version(program: &str) -> String {
+    format!("{program} version {0}\ncommit: v{0}\nspec: 1.3.0\n", env!("CARGO_PKG_VERSION"))
 }
 
-fn help_about(topic: Option<&str>) -> u8 {
-    match topic.map(|name| help::command(&program(), name)) {
+fn help_about(program: &str, topic: Option<&str>) -> u8 {
+    match topic.map(|name| help::command(program, name)) {
         Some(Some(text)) => print(&text),
         Some(None) => {
             report::error(&format!("No help topic for '{}'", topic.unwrap_or_default()));
             FAILED
         }
-        None => print(help::program(&program(), env!("CARGO_PKG_VERSION"))),
+        None => print(help::program(program, env!("CARGO_PKG_VERSION"))),
     }
 }
 

@@ -58,6 +58,9 @@ pub enum CreateError {
         /// Its number.
         number: i32,
     },
+    /// No way to take the terminal over.
+    #[error("make a socket pair for the terminal")]
+    Terminal(#[source] io::Error),
     /// Flags that contradict each other.
     #[error("{0}")]
     Usage(&'static str),
@@ -116,7 +119,7 @@ impl Drop for KeptCgroup {
 /// # Errors
 /// [`CreateError`]; nothing outlives a failure.
 pub fn create(root: &Path, arguments: &Create, caller: &Caller) -> Result<(), CreateError> {
-    let made = make(root, arguments, caller, Attachment::WaitForStart, None)?;
+    let made = make(root, arguments, caller, Attachment::WaitForStart, &mut None)?;
     let Made { directory, init, cgroup, .. } = made;
     init.release()?;
     cgroup.keep();
@@ -124,14 +127,14 @@ pub fn create(root: &Path, arguments: &Create, caller: &Caller) -> Result<(), Cr
     Ok(())
 }
 
-/// Makes the container up to the point where its process is recorded and waits to be released. `console` is where the
-/// terminal goes when no socket is named.
+/// Makes the container up to the point where its process is recorded and waits to be released. A terminal that no socket
+/// was named for is to be had from `own_end`, which is set then.
 pub(crate) fn make(
     root: &Path,
     arguments: &Create,
     caller: &Caller,
     attachment: Attachment,
-    console: Option<OwnedFd>,
+    own_end: &mut Option<OwnedFd>,
 ) -> Result<Made, CreateError> {
     let inherited = caller.listen_fds.saturating_add(arguments.preserve_fds);
     check_descriptors(inherited)?;
@@ -152,7 +155,7 @@ pub(crate) fn make(
     if !plan.namespaces.has_own_users() {
         plan.process.check_capabilities(&own)?;
     }
-    let console = console_for(arguments, &plan, attachment, console)?;
+    let console = console_for(arguments, &plan, attachment, own_end)?;
 
     let directory = StateDir::claim(root, &arguments.id)?;
     let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
@@ -236,7 +239,11 @@ fn hand_over(spec: &mut Spec, caller: &Caller, state: &Path) {
 
 /// A root that cannot be opened is reported when it is mounted.
 fn set_home(spec: &mut Spec, bundle: &Path) {
-    let root = spec.root.as_ref().and_then(|root| std::fs::File::open(bundle.join(&root.path)).ok());
+    let open = |path: PathBuf| {
+        let path = CString::new(path.into_os_string().into_encoded_bytes())?;
+        files::open(HERE, &path, files::O_PATH | files::O_DIRECTORY, 0)
+    };
+    let root = spec.root.as_ref().and_then(|root| open(bundle.join(&root.path)).ok());
     if let (Some(root), Some(process)) = (root, &mut spec.process) {
         home::complete(process, root.as_fd());
     }
@@ -256,7 +263,7 @@ fn console_for(
     arguments: &Create,
     plan: &Plan,
     attachment: Attachment,
-    own: Option<OwnedFd>,
+    own_end: &mut Option<OwnedFd>,
 ) -> Result<Option<OwnedFd>, CreateError> {
     let detached = attachment != Attachment::Foreground;
     match (&arguments.console_socket, plan.process.terminal) {
@@ -268,7 +275,11 @@ fn console_for(
             let fail = |source| CreateError::Path { what: "connect to console socket", path: path.clone(), source };
             Ok(Some(socket.map_err(fail)?.into()))
         }
-        (None, true) => Ok(own),
+        (None, true) => {
+            let (ours, theirs) = descriptors::packet_pair().map_err(CreateError::Terminal)?;
+            *own_end = Some(ours);
+            Ok(Some(theirs))
+        }
         (_, false) => Ok(None),
     }
 }

@@ -1,11 +1,10 @@
 //! `run`: create and start in one; in the foreground also wait and delete.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use corten_runtime_api::arguments::Run;
-use corten_sys::{descriptors, wait};
+use corten_sys::wait;
 
 use crate::caller::Caller;
 use crate::container::Container;
@@ -48,8 +47,8 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     if attachment == Attachment::Foreground && !arguments.no_subreaper {
         wait::become_subreaper().map_err(RunError::Wait)?;
     }
-    let (console, own_end) = console_pair(attachment)?;
-    let made = make(root, &arguments.create, caller, attachment, console)?;
+    let mut own_end = None;
+    let made = make(root, &arguments.create, caller, attachment, &mut own_end)?;
     let relay = Relay::prepare(own_end, made.plan.process.terminal).map_err(RunError::Wait)?;
     let Made { directory, record, init, plan, cgroup } = made;
     let notify = caller.notify_socket.as_deref().map(|host| Notify::bind(&directory, host));
@@ -83,14 +82,6 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
         remove(root, &record.id)?;
     }
     Ok(status)
-}
-
-fn console_pair(attachment: Attachment) -> Result<(Option<OwnedFd>, Option<OwnedFd>), RunError> {
-    if attachment == Attachment::Detached {
-        return Ok((None, None));
-    }
-    let (ours, theirs) = descriptors::packet_pair().map_err(RunError::Wait)?;
-    Ok((Some(theirs), Some(ours)))
 }
 
 fn remove(root: &Path, id: &str) -> Result<(), RunError> {

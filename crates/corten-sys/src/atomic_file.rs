@@ -4,13 +4,15 @@
 //! remove what a kill left behind ([`is_temporary`]).
 
 use std::{
-    ffi::OsStr,
+    ffi::{CString, OsStr},
     fs::{self, File},
     io::{self, Write},
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
+
+use crate::{files, syscall::HERE};
 
 /// What a replaced file must survive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +64,10 @@ fn write_and_rename(
     durability: Durability,
     mode: u32,
 ) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(mode).open(temporary)?;
+    let flags = files::O_WRONLY | files::O_CREAT | files::O_EXCL;
+    // One call: musl's open(3), behind the standard library, makes two.
+    let name = CString::new(temporary.as_os_str().as_bytes())?;
+    let mut file = File::from(files::open(HERE, &name, flags, mode)?);
     file.write_all(content)?;
     if durability == Durability::PowerCut {
         file.sync_all()?;

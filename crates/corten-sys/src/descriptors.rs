@@ -61,7 +61,12 @@ pub fn replace_standard_stream(number: i32, fd: BorrowedFd<'_>) -> io::Result<()
 /// # Errors
 /// Those of open(2).
 pub fn fill_standard_streams() -> io::Result<()> {
-    while !(is_open(0) && is_open(1) && is_open(2)) {
+    const STREAMS: [i32; 3] = [0, 1, 2];
+    let mut streams = STREAMS.map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+    // SAFETY: `streams` is writable and has three entries; nothing is waited for.
+    cvt_int(unsafe { libc::poll(streams.as_mut_ptr(), 3, 0) })?;
+    // A closed one says so.
+    while streams.iter().any(|stream| stream.revents & libc::POLLNVAL != 0) && !STREAMS.into_iter().all(is_open) {
         // SAFETY: the path is a literal. The lowest free number is taken, which is a standard stream.
         cvt_int(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) })?;
     }

@@ -7,7 +7,7 @@
 //! a detached read-only overlay, whose copy of the file is its own. Without the privilege to mount the program runs
 //! from a sealed memfd, which is a copy, too.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -31,12 +31,12 @@ pub enum Container {
     Administrator,
 }
 
-/// Executes this program again from a sealed copy, with the same arguments and environment; returns when it already
+/// Executes this program again from a sealed copy, with `arguments` and the same environment; returns when it already
 /// runs from one. `container` is asked only when it does not.
 ///
 /// # Errors
 /// Those of the calls above: no way of sealing worked. The caller must not go on to start a container.
-pub fn seal_self(container: impl FnOnce() -> Container) -> io::Result<()> {
+pub fn seal_self(arguments: &[OsString], container: impl FnOnce() -> Container) -> io::Result<()> {
     if is_sealed()? {
         return Ok(());
     }
@@ -44,7 +44,7 @@ pub fn seal_self(container: impl FnOnce() -> Container) -> io::Result<()> {
         Container::Ordinary => read_only_mount().or_else(|_| sealed_copy())?,
         Container::Administrator => read_only_overlay().or_else(|_| sealed_copy())?,
     };
-    let arguments = std::env::args_os().map(c_string).collect::<io::Result<_>>()?;
+    let arguments = arguments.iter().cloned().map(c_string).collect::<io::Result<_>>()?;
     let environment = std::env::vars_os()
         .map(|(mut name, value)| {
             name.push("=");
@@ -55,7 +55,7 @@ pub fn seal_self(container: impl FnOnce() -> Container) -> io::Result<()> {
     Err(execute_file(sealed.as_fd(), &StringList::new(arguments), &StringList::new(environment)))
 }
 
-fn c_string(text: std::ffi::OsString) -> io::Result<CString> {
+fn c_string(text: OsString) -> io::Result<CString> {
     CString::new(text.into_vec()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
 }
 

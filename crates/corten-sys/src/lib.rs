@@ -15,6 +15,7 @@ pub mod copy_tree;
 pub mod credentials;
 pub mod daemon;
 pub mod descriptors;
+pub mod entry;
 pub mod eventfd;
 pub mod executable;
 pub mod fifo;

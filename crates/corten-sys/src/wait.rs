@@ -161,6 +161,19 @@ pub fn reset_ignored(ignored: u64) {
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const none, old, size_of::<u64>()) };
 }
 
+/// Has a write to a pipe that nobody reads fail with `EPIPE`, and not end this process.
+///
+/// # Errors
+/// Those of sigaction(2): none with this signal.
+pub fn ignore_broken_pipes() -> io::Result<()> {
+    // SAFETY: `sigaction` is plain data, for which zero is a value: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = libc::SIG_IGN;
+    // SAFETY: the action is read only.
+    cvt_int(unsafe { libc::sigaction(libc::SIGPIPE, &raw const action, std::ptr::null_mut()) })?;
+    Ok(())
+}
+
 /// Lets SIGHUP, SIGINT, SIGQUIT and SIGTERM end this process until it executes a program. The first process of a pid
 /// namespace is otherwise not reached by a signal that it has no handler for (pid_namespaces(7)).
 ///

@@ -11,7 +11,7 @@ use corten_sys::{files, rootfs};
 
 use super::idmap;
 use super::spawn::InitError;
-use crate::plan::{MountStep, Plan, Source, Step};
+use crate::plan::{Last, MountStep, Plan, Source, Step};
 
 /// A tree that a step attaches.
 #[derive(Debug)]
@@ -64,6 +64,9 @@ fn with_attributes(
     propagation: Option<Propagation>,
 ) -> io::Result<BindSource> {
     let is_directory = is_directory || files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR);
+    if step.last == Last::WithParent {
+        return Ok(BindSource { tree, is_directory });
+    }
     let propagation = propagation.filter(|_| step.propagation.is_none());
     if extent == Extent::Single {
         // Nothing is below it: everything in one call.

@@ -5,14 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_sys::descriptors::leave_to_exec;
-use corten_sys::files::{self, S_IFDIR};
+use corten_sys::files;
 use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
 use corten_sys::{copy_tree, rootfs};
 
 use super::binds::{self, BindSource};
 use super::report::{At, Fault, Operation, Stage};
-use crate::plan::{MountStep, Source, Step};
+use crate::plan::{Last, MountStep, Source, Step};
 
 /// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept.
 pub(super) fn all(
@@ -54,16 +54,24 @@ pub(super) fn all(
     Ok(())
 }
 
-/// Makes read-only what could not be while something was made in it.
-pub(super) fn protect(steps: &[Step], made: &[Option<OwnedFd>]) -> Result<(), Fault> {
-    let read_only = Change { set: attr::RDONLY, ..Change::default() };
+/// Gives what could not be given while something was made in it.
+pub(super) fn protect(
+    steps: &[Step],
+    made: &[Option<OwnedFd>],
+    bind_propagation: Option<Propagation>,
+) -> Result<(), Fault> {
     for (index, (step, tree)) in steps.iter().zip(made.iter()).enumerate() {
-        if let (Step::Mount(step), Some(tree)) = (step, tree)
-            && step.is_readonly_last
-        {
-            let change = mount::set_attributes(tree.as_fd(), read_only, Extent::Single);
-            change.at_index(Stage::Mount, Operation::Attributes, index)?;
-        }
+        let (Step::Mount(step), Some(tree)) = (step, tree) else { continue };
+        let (change, extent) = match step.last {
+            Last::Nothing | Last::WithParent => continue,
+            Last::ReadOnly => (Change { set: attr::RDONLY, ..Change::default() }, Extent::Single),
+            Last::AllBelow => {
+                let propagation = bind_propagation.filter(|_| step.propagation.is_none());
+                (Change { propagation, ..step.attributes }, Extent::Recursive)
+            }
+        };
+        let changed = mount::set_attributes(tree.as_fd(), change, extent);
+        changed.at_index(Stage::Mount, Operation::Attributes, index)?;
     }
     Ok(())
 }
@@ -122,6 +130,7 @@ fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: 
         })?;
     }
     mount::attach(tree.as_fd(), target.as_fd()).at_index(Stage::Mount, Operation::Attach, index)?;
+    leave_to_exec(target);
     Ok(tree)
 }
 
@@ -139,11 +148,11 @@ const EPERM: i32 = 1;
 /// Opens where a step is attached, making what is missing; whether it was there.
 fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<(OwnedFd, bool)> {
     let resolve = if step.needs_real_directory { Resolve::IN_ROOT_NO_SYMLINKS } else { Resolve::IN_ROOT };
-    let flags = if step.target_nofollow { files::O_PATH | files::O_NOFOLLOW } else { files::O_PATH };
+    let mut flags = if step.target_nofollow { files::O_PATH | files::O_NOFOLLOW } else { files::O_PATH };
+    if step.needs_real_directory {
+        flags |= files::O_DIRECTORY;
+    }
     match openat2::open(root, &step.target, flags, 0, resolve) {
-        Ok(target) if step.needs_real_directory && !files::stat(target.as_fd(), c"")?.is(S_IFDIR) => {
-            Err(io::Error::from(io::ErrorKind::NotADirectory))
-        }
         Ok(target) => Ok((target, true)),
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_directory => {
             rootfs::make_directories(root, &step.target, 0o755).map(|target| (target, false))
@@ -178,7 +187,8 @@ fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index
         mount::set_string(context, c"mode", Octal::new(mode).as_c_str()).map_err(said(Operation::Option))?;
     }
     // Attributes of a new mount start empty, so there is nothing to clear.
-    let tree = mount::create(context, step.attributes.set).map_err(said(Operation::Create));
+    let attributes = if step.last == Last::AllBelow { 0 } else { step.attributes.set };
+    let tree = mount::create(context, attributes).map_err(said(Operation::Create));
     leave_to_exec(opened);
     tree
 }

@@ -28,7 +28,9 @@ pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs]) -> Result<(), Faul
     for (index, path) in masked.iter().enumerate() {
         let Some(target) = existing(root, path).at_index(Stage::Mask, Operation::Target, index)? else { continue };
         mask_one(target.as_fd(), null.as_fd(), &mut empty).at_index(Stage::Mask, Operation::Attach, index)?;
+        leave_to_exec(target);
     }
+    [Some(null), empty].into_iter().flatten().for_each(leave_to_exec);
     Ok(())
 }
 
@@ -58,7 +60,9 @@ fn empty_directory() -> io::Result<OwnedFd> {
     mount::set_string(context.as_fd(), c"mode", c"0755")?;
     mount::set_string(context.as_fd(), c"nr_blocks", c"1")?;
     mount::set_string(context.as_fd(), c"nr_inodes", c"1")?;
-    mount::create(context.as_fd(), attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC)
+    let tree = mount::create(context.as_fd(), attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC);
+    leave_to_exec(context);
+    tree
 }
 
 /// The host's null device, checked by number: something else under that name would be readable in the container.
@@ -82,6 +86,7 @@ pub(super) fn read_only(root: BorrowedFd<'_>, paths: &[InRootfs]) -> Result<(), 
             Ok(())
         });
         result.at_index(Stage::Readonly, Operation::Attach, index)?;
+        leave_to_exec(target);
     }
     Ok(())
 }

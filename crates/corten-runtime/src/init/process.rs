@@ -160,7 +160,9 @@ fn directory(process: &ProcessPlan, entered: io::Result<()>) -> io::Result<()> {
 /// the host or one that a mask covers (CVE-2024-21626).
 fn enter_directory(path: &CStr) -> io::Result<()> {
     let directory = openat2::open_c(HERE, path, files::O_PATH | files::O_DIRECTORY, Resolve::NO_MAGICLINKS)?;
-    files::change_directory(directory.as_fd())
+    files::change_directory(directory.as_fd())?;
+    descriptors::leave_to_exec(directory);
+    Ok(())
 }
 
 fn capabilities(sets: &CapabilitySets, own: &OwnStatus) -> io::Result<()> {

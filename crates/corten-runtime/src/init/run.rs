@@ -179,7 +179,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         _ => None,
     };
     // The last that is made in what becomes read-only was the terminal's file.
-    mounts::protect(&plan.steps, &kit.made)?;
+    mounts::protect(&plan.steps, &kit.made, plan.bind_propagation)?;
     let tree = kit.tree.as_fd();
     paths::read_only(tree, &plan.readonly)?;
     paths::mask(tree, &plan.masked)?;

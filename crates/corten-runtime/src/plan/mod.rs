@@ -28,7 +28,7 @@ pub use cgroup::limits;
 pub use devices::{Device, DevicePlan, LINKS};
 pub use hooks::ContainerHook;
 pub use idmap::IdMap;
-pub use mounts::{MountStep, Source, Step};
+pub use mounts::{Last, MountStep, Source, Step};
 pub use namespaces::{Joined, KINDS, NamespacePlan};
 pub use process::{Extra, ProcessPlan, Program, Rlimit, StandardStreams};
 pub use schedule::Affinity;

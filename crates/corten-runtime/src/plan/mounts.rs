@@ -41,8 +41,8 @@ pub struct MountStep {
     pub recursive: Change,
     /// Propagation, and whether it goes to the mounts below.
     pub propagation: Option<(Propagation, Extent)>,
-    /// Whether it becomes read-only only after everything is mounted, since targets are made in it.
-    pub is_readonly_last: bool,
+    /// What is set only after everything is mounted.
+    pub last: Last,
     /// Whether the target must be a real directory, not a symlink: proc and sysfs (CVE-2019-19921).
     pub needs_real_directory: bool,
     /// Whether it may be attached inside a procfs: what lies there is read and written by the kernel's rules, and a
@@ -59,6 +59,19 @@ pub struct MountStep {
     pub target_nofollow: bool,
     /// The filesystem and the destination as the spec has them, for messages.
     pub described: (String, String),
+}
+
+/// What a mount is given once nothing is made in it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// Nothing: it has everything from the start.
+    Nothing,
+    /// It becomes read-only: targets are made in it.
+    ReadOnly,
+    /// Its attributes, and with it those of all that is mounted in it: one call for many mounts.
+    AllBelow,
+    /// What the mount it lies in is given.
+    WithParent,
 }
 
 impl MountStep {
@@ -230,7 +243,7 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
     let target = InRootfs::new(&destination).map_err(|_| invalid(key, "destination holds a NUL byte"))?;
     let described = (mount.fstype.clone(), mount.destination.clone());
     let mut attributes = options.attributes;
-    let mut is_readonly_last = false;
+    let mut last = Last::Nothing;
     let source = if is_bind(mount) {
         if mount.source.is_empty() {
             return Err(invalid(key, "a bind mount needs a source"));
@@ -258,8 +271,8 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
             return Err(invalid(key, "tmpcopyup is for a tmpfs"));
         }
         // What is mounted later may need a directory made in a tmpfs.
-        is_readonly_last = mount.fstype == "tmpfs" && attributes.set & attr::RDONLY != 0;
-        if is_readonly_last {
+        if mount.fstype == "tmpfs" && attributes.set & attr::RDONLY != 0 {
+            last = Last::ReadOnly;
             attributes.set &= !attr::RDONLY;
         }
         let has_mode = options.data.iter().any(|(name, _)| name.as_c_str() == c"mode");
@@ -283,7 +296,7 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
         attributes,
         recursive: options.recursive,
         propagation: options.propagation,
-        is_readonly_last,
+        last,
         needs_real_directory,
         inside: None,
         id_map: None,
@@ -333,9 +346,9 @@ fn cgroup_steps(
         } else {
             bind_cgroup(key, cgroup.unified())?
         };
-        return Ok(vec![cgroup_step(key, &root, source, options)?]);
+        return Ok(vec![cgroup_step(key, &root, source, options, Last::Nothing)?]);
     }
-    let mut tmpfs = cgroup_step(
+    let tmpfs = cgroup_step(
         key,
         &root,
         Source::New {
@@ -346,18 +359,16 @@ fn cgroup_steps(
             copies_up: false,
         },
         options,
+        Last::AllBelow,
     )?;
-    if let Step::Mount(step) = &mut tmpfs {
-        step.is_readonly_last = step.attributes.set & attr::RDONLY != 0;
-        step.attributes.set &= !attr::RDONLY;
-    }
     let mut steps = vec![tmpfs];
     for directory in cgroup.directories().iter().filter(|directory| !directory.is_unified()) {
         let joined = directory.controllers.join(",");
         let name = joined.strip_prefix("name=").unwrap_or(&joined);
         let source =
             if is_new { new_v1(key, &directory.controllers)? } else { bind_cgroup(key, Some(&directory.path))? };
-        steps.push(cgroup_step(key, &format!("{root}/{name}"), source, options)?);
+        let last = if is_new { Last::Nothing } else { Last::WithParent };
+        steps.push(cgroup_step(key, &format!("{root}/{name}"), source, options, last)?);
         // Programs look for each controller by its own name.
         for controller in directory.controllers.iter().filter(|_| directory.controllers.len() > 1) {
             steps.push(Step::Link {
@@ -370,14 +381,14 @@ fn cgroup_steps(
     Ok(steps)
 }
 
-fn cgroup_step(key: &str, target: &str, source: Source, options: &Options) -> Result<Step, SpecError> {
+fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last: Last) -> Result<Step, SpecError> {
     Ok(Step::Mount(Box::new(MountStep {
         target: InRootfs::new(target).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
         source,
         attributes: options.attributes,
         recursive: Change::default(),
         propagation: options.propagation,
-        is_readonly_last: false,
+        last,
         needs_real_directory: false,
         may_cover_proc: false,
         inside: None,
@@ -453,7 +464,7 @@ mod tests {
         let step = one(r#"{"destination":"/dev","type":"tmpfs","source":"tmpfs",
                 "options":["nosuid","strictatime","mode=755","size=65536k","ro"]}"#);
         assert_eq!(step.attributes.set, attr::NOSUID | attr::STRICTATIME);
-        assert!(step.is_readonly_last, "targets are made in a tmpfs before it becomes read-only");
+        assert_eq!(step.last, Last::ReadOnly, "targets are made in a tmpfs before it becomes read-only");
         let Source::New { options, takes_mode, .. } = step.source else { panic!("not new") };
         assert_eq!(options[0], (c"mode".to_owned(), Some(c"755".to_owned())));
         assert_eq!((options.len(), takes_mode), (2, false));
