@@ -6,8 +6,8 @@ use crate::CgroupError;
 use crate::place::Cgroup;
 
 impl Cgroup {
-    /// The same cgroups, with those of some controllers replaced by ones below them: `path` alone on v2, else
-    /// `controller[,controller]:path`. They exist already; nothing is made.
+    /// The same cgroups, with others below them in their places: for `path` alone all of them, for
+    /// `controller[,controller]:path` those of the controllers. They exist already; nothing is made.
     ///
     /// # Errors
     /// [`CgroupError::Below`].
@@ -15,26 +15,28 @@ impl Cgroup {
         let mut found = self.clone();
         let mut seen: Vec<&str> = Vec::new();
         for argument in arguments {
-            let fail = |problem| CgroupError::Below { argument: argument.clone(), problem };
+            let fail = |problem: String| CgroupError::Below { argument: argument.clone(), problem };
+            let target =
+                |own: &Path, path: &str| inside(own, path).ok_or_else(|| fail(format!("bad sub cgroup path: {path}")));
             let Some((controllers, path)) = argument.split_once(':') else {
                 if arguments.len() > 1 {
-                    return Err(fail("missing <controller>: prefix"));
+                    return Err(fail("missing <controller>: prefix".to_owned()));
                 }
-                let directory = found.directories.iter_mut().find(|directory| directory.is_unified());
-                let directory = directory.ok_or_else(|| fail("the machine has no cgroup v2"))?;
-                directory.path = inside(&directory.path, argument).ok_or_else(|| fail("not a sub cgroup path"))?;
+                for directory in &mut found.directories {
+                    directory.path = target(&directory.path, argument)?;
+                }
                 continue;
             };
             for controller in controllers.split(',') {
                 if controller.is_empty() {
-                    return Err(fail("empty <controller> prefix"));
+                    return Err(fail("empty <controller> prefix".to_owned()));
                 }
                 if seen.contains(&controller) {
-                    return Err(fail("controller specified multiple times"));
+                    return Err(fail(format!("controller {controller} specified multiple times")));
                 }
                 seen.push(controller);
-                let own = self.v1(controller).ok_or_else(|| fail("unknown controller"))?;
-                let target = inside(own, path).ok_or_else(|| fail("not a sub cgroup path"))?;
+                let unknown = || fail(format!("unknown controller {controller} in this container"));
+                let target = target(self.v1(controller).ok_or_else(unknown)?, path)?;
                 // Controllers mounted together move together.
                 let directory =
                     found.directories.iter_mut().find(|known| known.controllers.iter().any(|c| c == controller));
@@ -80,16 +82,16 @@ mod tests {
 
     #[test]
     fn the_named_controllers_only_go_below() {
-        assert_eq!(below(&["a"]).expect("v2"), ["/c/web", "/m/web", "/u/web/a"]);
+        assert_eq!(below(&["a"]).expect("all"), ["/c/web/a", "/m/web/a", "/u/web/a"]);
         assert_eq!(below(&["cpu:/a/b", "memory:m"]).expect("v1"), ["/c/web/a/b", "/m/web/m", "/u/web"]);
         for (arguments, problem) in [
-            (&["../b"][..], "invalid --cgroup argument: ../b (not a sub cgroup path)"),
-            (&["a", "b"], "invalid --cgroup argument: a (missing <controller>: prefix)"),
-            (&[":a"], "invalid --cgroup argument: :a (empty <controller> prefix)"),
-            (&["cpu,cpu:a"], "invalid --cgroup argument: cpu,cpu:a (controller specified multiple times)"),
-            (&["pids:a"], "invalid --cgroup argument: pids:a (unknown controller)"),
+            (&["../b"][..], "../b: bad sub cgroup path: ../b"),
+            (&["a", "b"], "a: missing <controller>: prefix"),
+            (&[":a"], ":a: empty <controller> prefix"),
+            (&["cpu,cpu:a"], "cpu,cpu:a: controller cpu specified multiple times"),
+            (&["pids:a"], "pids:a: unknown controller pids in this container"),
         ] {
-            assert_eq!(below(arguments).expect_err("refused"), problem);
+            assert_eq!(below(arguments).expect_err("refused"), format!("invalid --cgroup argument {problem}"));
         }
     }
 }

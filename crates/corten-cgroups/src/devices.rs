@@ -35,10 +35,11 @@ impl Access {
     /// Only mknod.
     pub const MAKE: Self = Self { read: false, write: false, make: true };
 
-    /// Reads letters out of `rwm`; `None` for any other.
+    /// Reads letters out of `rwm`; `None` for any other. An `a`, which means all of them elsewhere, means nothing here:
+    /// runc passes it over.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let known = text.chars().all(|letter| "rwm".contains(letter));
+        let known = text.chars().all(|letter| "rwma".contains(letter));
         let has = |letter| text.contains(letter);
         known.then(|| Self { read: has('r'), write: has('w'), make: has('m') })
     }

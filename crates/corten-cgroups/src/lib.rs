@@ -117,7 +117,7 @@ pub enum CgroupError {
         path: PathBuf,
     },
     /// A limit that does not exist in this cgroup version.
-    #[error("{limit}: not possible with cgroup v{version}")]
+    #[error("{limit}: invalid configuration: not possible with cgroup v{version}")]
     NotInVersion {
         /// The limit as the specification names it.
         limit: &'static str,
@@ -141,12 +141,12 @@ pub enum CgroupError {
         seconds: u64,
     },
     /// A cgroup below the container's that was asked for.
-    #[error("invalid --cgroup argument: {argument} ({problem})")]
+    #[error("invalid --cgroup argument {argument}: {problem}")]
     Below {
         /// What was asked for.
         argument: String,
         /// What is wrong with it.
-        problem: &'static str,
+        problem: String,
     },
     /// The directory could not be removed.
     #[error("remove cgroup {}", path.display())]

@@ -1,7 +1,8 @@
 //! What a container may use, and the files each limit is written to.
 //!
-//! [`plan`] is pure: limits → writes, per version. Order matters: memory before memory+swap, on v1 because the sum
-//! may never be below the first; [`Cgroup::limit`] turns the pair around when a limit shrinks.
+//! [`plan`] is pure: limits → writes, per version. Some files hold values that depend on each other: on v1 memory may
+//! never be above memory+swap, a period never so short that its quota is above the parent's share. What the kernel
+//! refuses of such a group [`Cgroup::limit`] tries again once the others are written.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -48,7 +49,7 @@ pub struct Limits {
     pub cpuset_cpus: Option<String>,
     /// Memory nodes.
     pub cpuset_mems: Option<String>,
-    /// Processes; 0 or -1 for no limit.
+    /// Processes; -1 for no limit. 0 allows one, as with runc, whose other driver cannot say 0.
     pub pids: Option<i64>,
     /// Weight of block device access, 10 to 1000.
     pub blkio_weight: Option<u16>,
@@ -103,6 +104,16 @@ struct Write {
     missing: Missing,
 }
 
+impl Write {
+    /// What its value depends on together with those of other files.
+    fn group(&self) -> Option<&'static str> {
+        let pairs = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
+        let groups = ["cpu.cfs_", "cpu.rt_", "cpu.max"];
+        let named = groups.into_iter().find(|group| self.file.starts_with(group));
+        named.or_else(|| pairs.contains(&self.file.as_str()).then_some("memory"))
+    }
+}
+
 /// What a missing file means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
@@ -121,27 +132,55 @@ impl Cgroup {
     /// [`CgroupError::Write`], [`CgroupError::NoController`], [`CgroupError::NotInVersion`],
     /// [`CgroupError::DeviceFilter`].
     pub fn limit(&self, limits: &Limits) -> Result<(), CgroupError> {
-        let writes = plan(limits, self.is_v2())?;
-        let swaps = writes.iter().position(|write| write.file == "memory.memsw.limit_in_bytes");
+        let writes = match self.kept_quota(limits) {
+            Some(quota) => plan(&Limits { cpu_quota_us: Some(quota), ..limits.clone() }, self.is_v2())?,
+            None => plan(limits, self.is_v2())?,
+        };
         let mut is_done = false;
-        for (index, write) in writes.iter().enumerate() {
-            if std::mem::take(&mut is_done) {
-                continue;
-            }
-            match self.write(write) {
-                Ok(found) => is_done = found && write.missing == Missing::Next,
-                // Memory cannot go above memory+swap: when the pair grows, the sum goes first.
-                Err(CgroupError::Write { .. }) if Some(index + 1) == swaps => {
-                    self.write(&writes[index + 1])?;
-                    self.write(write)?;
-                }
-                Err(error) => return Err(error),
+        for group in writes.chunk_by(|a, b| a.group().is_some() && a.group() == b.group()) {
+            match group {
+                _ if std::mem::take(&mut is_done) => {}
+                [write] => is_done = self.write(write)? && write.missing == Missing::Next,
+                group => self.write_together(group)?,
             }
         }
         if let Some(rules) = &limits.devices {
             self.limit_devices(rules)?;
         }
         Ok(())
+    }
+
+    /// On v2 a new period is written together with the quota that holds.
+    fn kept_quota(&self, limits: &Limits) -> Option<i64> {
+        let is_period_alone = self.is_v2()
+            && limits.cpu_period_us.is_some_and(|period| period != 0)
+            && limits.cpu_quota_us.is_none_or(|quota| quota == 0);
+        let path = self.unified().filter(|_| is_period_alone)?.join("cpu.max");
+        std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
+    }
+
+    /// Writes those that the kernel takes, then the others again, until it takes no more.
+    fn write_together(&self, writes: &[Write]) -> Result<(), CgroupError> {
+        let mut left: Vec<&Write> = writes.iter().collect();
+        loop {
+            let mut refused = Vec::new();
+            let mut first = None;
+            for write in &left {
+                match self.write(write) {
+                    Ok(_) => {}
+                    Err(error @ CgroupError::Write { .. }) => {
+                        refused.push(*write);
+                        first.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            match first {
+                None => return Ok(()),
+                Some(error) if refused.len() == left.len() => return Err(error),
+                Some(_) => left = refused,
+            }
+        }
     }
 
     /// Writes; whether the file was there.
@@ -232,7 +271,7 @@ fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     let mut writes = Writes::default();
     writes.add("memory", "memory.limit_in_bytes", "memory.limit", limits.memory_bytes);
     // A kernel without swap accounting has no file; the memory limit then holds for both.
-    let swap = limits.memory_and_swap_bytes;
+    let swap = limits.memory_and_swap_bytes.or(limits.memory_bytes.filter(|bytes| *bytes == -1));
     writes.add_with("memory", "memory.memsw.limit_in_bytes", "memory.swap", swap, Missing::PassedOver);
     writes.add("memory", "memory.soft_limit_in_bytes", "memory.reservation", limits.memory_reservation_bytes);
     writes.add("memory", "memory.swappiness", "memory.swappiness", limits.swappiness);
@@ -250,18 +289,12 @@ fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     writes.add("pids", "pids.max", "pids.limit", limits.pids.map(pids_value));
     writes.add("memory", "memory.kmem.tcp.limit_in_bytes", "memory.kernelTCP", limits.kernel_tcp_bytes);
     writes.add("blkio", "blkio.leaf_weight", "blockIO.leafWeight", limits.blkio_leaf_weight);
+    // The weight lies with the scheduler that honours it. Since Linux 5.0 that is BFQ, whose files are there once it has
+    // been used.
+    writes.add_with("blkio", "blkio.weight", "blockIO.weight", limits.blkio_weight, Missing::Next);
+    writes.add("blkio", "blkio.bfq.weight", "blockIO.weight", limits.blkio_weight);
     named::add(&mut writes, &limits.named, false)?;
-    if limits.blkio_weight.is_some() {
-        writes.add("blkio", blkio_v1_file(), "blockIO.weight", limits.blkio_weight);
-    }
     Ok(writes.0)
-}
-
-/// The weight lies with the scheduler that honours it; kernels since 5.0 have BFQ only.
-fn blkio_v1_file() -> &'static str {
-    const BFQ: &str = "blkio.bfq.weight";
-    let exists = Path::new("/sys/fs/cgroup/blkio").join(BFQ).exists();
-    if exists { BFQ } else { "blkio.weight" }
 }
 
 fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
@@ -278,7 +311,8 @@ fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     }
     let mut writes = Writes::default();
     writes.add("memory", "memory.max", "memory.limit", limits.memory_bytes.map(or_max));
-    let swap = limits.memory_and_swap_bytes.map(|sum| swap_v2(sum, limits.memory_bytes));
+    let sum = limits.memory_and_swap_bytes.or(limits.memory_bytes.filter(|bytes| *bytes == -1));
+    let swap = sum.map(|sum| swap_v2(sum, limits.memory_bytes));
     writes.add_with("memory", "memory.swap.max", "memory.swap", swap, Missing::PassedOver);
     writes.add("memory", "memory.low", "memory.reservation", limits.memory_reservation_bytes.map(or_max));
     let shares = limits.cpu_shares.filter(|shares| *shares != 0).map(conversion::cpu_weight);
@@ -308,7 +342,7 @@ fn or_max(value: i64) -> String {
 }
 
 fn pids_value(limit: i64) -> String {
-    if limit <= 0 { "max".to_owned() } else { limit.to_string() }
+    if limit < 0 { "max".to_owned() } else { limit.max(1).to_string() }
 }
 
 /// v2 counts swap alone.
@@ -320,19 +354,16 @@ fn swap_v2(memory_and_swap: i64, memory: Option<i64>) -> String {
     }
 }
 
+/// Both lie in one file, which keeps the period when only a quota is written; [`Cgroup::limit`] knows the quota that is
+/// to be kept with a new period.
 fn cpu_max(limits: &Limits) -> Option<String> {
-    /// What the kernel takes when only a quota is given.
-    const DEFAULT_PERIOD_US: u64 = 100_000;
-    let quota = match limits.cpu_quota_us.filter(|quota| *quota != 0) {
-        Some(quota) if quota > 0 => quota.to_string(),
-        Some(_) => "max".to_owned(),
-        None => {
-            let period = limits.cpu_period_us.filter(|period| *period != 0)?;
-            return Some(format!("max {period}"));
-        }
-    };
-    let period = limits.cpu_period_us.filter(|period| *period != 0).unwrap_or(DEFAULT_PERIOD_US);
-    Some(format!("{quota} {period}"))
+    let quota = limits.cpu_quota_us.filter(|quota| *quota != 0);
+    let period = limits.cpu_period_us.filter(|period| *period != 0);
+    match (quota.map(or_max), period) {
+        (None, None) => None,
+        (Some(quota), None) => Some(quota),
+        (quota, Some(period)) => Some(format!("{} {period}", quota.as_deref().unwrap_or("max"))),
+    }
 }
 
 #[cfg(test)]
@@ -359,6 +390,12 @@ mod tests {
             &[("memory.limit_in_bytes", "-1"), ("memory.memsw.limit_in_bytes", "-1")],
             &[("memory.max", "max"), ("memory.swap.max", "max")],
         );
+        // What is not limited alone is not limited together with swap.
+        check(
+            Limits { memory_bytes: Some(-1), ..Limits::default() },
+            &[("memory.limit_in_bytes", "-1"), ("memory.memsw.limit_in_bytes", "-1")],
+            &[("memory.max", "max"), ("memory.swap.max", "max")],
+        );
     }
 
     #[test]
@@ -366,13 +403,26 @@ mod tests {
         check(
             Limits { cpu_quota_us: Some(50_000), cpu_shares: Some(1024), ..Limits::default() },
             &[("cpu.shares", "1024"), ("cpu.cfs_quota_us", "50000")],
-            &[("cpu.weight", "100"), ("cpu.max", "50000 100000")],
+            &[("cpu.weight", "100"), ("cpu.max", "50000")],
         );
         check(
             Limits { cpu_quota_us: Some(-1), cpu_period_us: Some(20_000), ..Limits::default() },
             &[("cpu.cfs_period_us", "20000"), ("cpu.cfs_quota_us", "-1")],
             &[("cpu.max", "max 20000")],
         );
+    }
+
+    #[test]
+    fn a_period_alone_keeps_the_quota_of_v2() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("cpu.max");
+        let cgroup = Cgroup::from_paths(&BTreeMap::from([(String::new(), directory.path().to_owned())]));
+        for (before, after) in [("30000 100000\n", "30000 50000"), ("max 100000\n", "max 50000")] {
+            std::fs::write(&file, before).expect("writes");
+            cgroup.limit(&Limits { cpu_period_us: Some(50_000), ..Limits::default() }).expect("written");
+            let written = std::fs::read_to_string(&file).expect("there");
+            assert!(written.starts_with(after), "{written:?}");
+        }
     }
 
     #[test]
@@ -404,7 +454,8 @@ mod tests {
             ("cpu.idle", "1"),
             ("blkio.leaf_weight", "7"),
             ("memory.kmem.tcp.limit_in_bytes", "9"),
-            (blkio_v1_file(), "8"),
+            ("blkio.weight", "8"),
+            ("blkio.bfq.weight", "8"),
         ] {
             assert!(found.contains(&expected), "{expected:?} in {found:?}");
         }
@@ -412,7 +463,7 @@ mod tests {
 
     #[test]
     fn pids() {
-        for (limit, expected) in [(100, "100"), (0, "max"), (-1, "max")] {
+        for (limit, expected) in [(100, "100"), (0, "1"), (-1, "max")] {
             let limits = Limits { pids: Some(limit), ..Limits::default() };
             check(limits, &[("pids.max", expected)], &[("pids.max", expected)]);
         }
@@ -442,9 +493,9 @@ mod tests {
     fn a_limit_the_version_does_not_have_is_refused_by_name() {
         let swappiness = Limits { swappiness: Some(10), ..Limits::default() };
         let error = plan(&swappiness, true).expect_err("v2 has none").to_string();
-        assert_eq!(error, "linux.resources.memory.swappiness: not possible with cgroup v2");
+        assert_eq!(error, "linux.resources.memory.swappiness: invalid configuration: not possible with cgroup v2");
         let unified = Limits { unified: BTreeMap::from([("a".to_owned(), "b".to_owned())]), ..Limits::default() };
         let error = plan(&unified, false).expect_err("v1 has none").to_string();
-        assert_eq!(error, "linux.resources.unified: not possible with cgroup v1");
+        assert_eq!(error, "linux.resources.unified: invalid configuration: not possible with cgroup v1");
     }
 }

@@ -113,6 +113,12 @@ fn block(writes: &mut Writes, limit: &BlockLimit, is_v2: bool) -> Result<(), Cgr
     let (major, minor) = limit.device;
     let value = limit.value;
     match (is_v2, limit.kind) {
+        (false, BlockLimitKind::Weight) => {
+            // As with the weight of all devices: the file of the scheduler that the kernel has.
+            let value = Some(format!("{major}:{minor} {value}"));
+            writes.add_with("blkio", "blkio.weight_device", &name, value.clone(), Missing::Next);
+            writes.add("blkio", file, &name, value);
+        }
         (false, _) => writes.add("blkio", file, &name, Some(format!("{major}:{minor} {value}"))),
         (true, BlockLimitKind::Weight) => {
             writes.add("io", "io.bfq.weight", &name, Some(format!("{major}:{minor} {value}")));
@@ -209,7 +215,7 @@ mod tests {
         let error = write_to(&[("memory", "x")], class.clone()).expect_err("no controller");
         assert_eq!(error, "linux.resources.network.classID: the net_cls controller is not available");
         let error = write_to(&[("", "x")], class).expect_err("not in v2");
-        assert_eq!(error, "linux.resources.network: not possible with cgroup v2");
+        assert_eq!(error, "linux.resources.network: invalid configuration: not possible with cgroup v2");
         let pages = Named { huge_pages: vec![("3MB".to_owned(), 1)], ..Named::default() };
         let error = write_to(&[("", "x")], pages).expect_err("no such size");
         assert_eq!(error, "linux.resources.hugepageLimits[0]: the hugetlb controller is not available");

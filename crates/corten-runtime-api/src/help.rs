@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::flags::Flag;
-use crate::parse::{COMMANDS, GLOBAL};
+use crate::parse::{COMMANDS, GLOBAL, NOT_YET};
 
 /// The help of the program, which was called by the name `program`.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn program(program: &str, version: &str) -> String {
 /// The help of one command; `None` when there is none of that name.
 #[must_use]
 pub fn command(program: &str, name: &str) -> Option<String> {
-    let (name, flags, arguments, help) = COMMANDS.iter().find(|(known, ..)| *known == name)?;
+    let (name, flags, arguments, help) = COMMANDS.iter().chain(NOT_YET).find(|(known, ..)| *known == name)?;
     let mut text = format!("NAME:\n   {program} {name} - {help}\n\nUSAGE:\n");
     let _ = writeln!(text, "   {program} {name} [command options] {arguments}\n\nOPTIONS:"); // cannot fail
     options(&mut text, flags);

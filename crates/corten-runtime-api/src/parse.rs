@@ -233,8 +233,11 @@ pub(crate) const COMMANDS: &[(&str, &[Flag], &str, &str)] = &[
     ("update", UPDATE, "<container-id>", "change the container's limits"),
 ];
 
-/// Commands of runc that are refused by name.
-const NOT_YET: [&str; 2] = ["checkpoint", "restore"];
+/// Commands of runc that are refused by name, and have help that says so.
+pub(crate) const NOT_YET: &[(&str, &[Flag], &str, &str)] = &[
+    ("checkpoint", NONE, "<container-id>", "save the state of a running container: not supported yet"),
+    ("restore", NONE, "<container-id>", "restore a container from a checkpoint: not supported yet"),
+];
 
 /// Reads a command line without the program's name.
 ///
@@ -257,7 +260,10 @@ pub fn parse(line: &[OsString]) -> Result<Invocation, Box<Failure>> {
         let topic = rest.first().map(|topic| topic.to_string_lossy().into_owned());
         return Ok(Invocation { global, command: Command::Help(topic) });
     }
-    if let Some(name) = NOT_YET.into_iter().find(|name| *name == word) {
+    if let Some((name, ..)) = NOT_YET.iter().find(|(name, ..)| *name == word) {
+        if rest.iter().any(|word| word == "-h" || word == "--help") {
+            return Ok(Invocation { global, command: Command::Help(Some((*name).to_owned())) });
+        }
         return Err(fail(&global, None, UsageError::NotYet { name }));
     }
     let Some((name, table, ..)) = COMMANDS.iter().find(|(name, ..)| *name == word) else {

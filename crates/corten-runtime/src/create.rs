@@ -17,6 +17,7 @@ use crate::home;
 use crate::hooks::{self, HookError};
 use crate::init::spawn::{Options, ParentHooks};
 use crate::init::{Asker, Init, InitError, send_listener, spawn};
+use crate::kept_filter;
 use crate::notify;
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
@@ -160,6 +161,10 @@ pub(crate) fn make(
     let directory = StateDir::claim(root, &arguments.id)?;
     let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
     directory.save(&record)?;
+    if let Some(filter) = &plan.process.seccomp {
+        report::debug(&format!("seccomp filter flags: {}", filter.flags));
+        kept_filter::save(&directory, filter)?;
+    }
     let is_placed = !spec.linux.cgroups_path.is_empty();
     let created = cgroup.create().map(Created::keep);
     match created {
@@ -300,6 +305,7 @@ fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &
         has_own_users: plan.namespaces.has_own_users(),
         personality: plan.process.personality,
         strong_capabilities: strong_capabilities(plan),
+        is_filtered: Some(plan.process.seccomp.is_some()),
         hooks: spec.hooks.clone(),
         ..Record::default()
     }

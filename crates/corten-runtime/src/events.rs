@@ -11,6 +11,7 @@ use corten_cgroups::{
 use corten_runtime_api::arguments::Events;
 use corten_sys::descriptors::wait_readable;
 use corten_sys::pidfd::PidFd;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::container::Container;
@@ -79,11 +80,19 @@ fn follow(
     }
 }
 
+/// In runc's order, which scripts match by its beginning.
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Value>,
+}
+
 fn print(kind: &str, id: &str, data: Option<Value>) -> Result<(), EventsError> {
-    let mut event = json!({"type": kind, "id": id});
-    if let Some(data) = data {
-        event["data"] = data;
-    }
+    let event = serde_json::to_string(&Event { kind, id, data });
+    let event = event.map_err(|error| EventsError::Write(error.into()))?;
     let mut out = io::stdout().lock();
     writeln!(out, "{event}").and_then(|()| out.flush()).map_err(EventsError::Write)
 }

@@ -17,7 +17,8 @@ use crate::foreground::{self, Relay};
 use crate::home;
 use crate::hooks;
 use crate::init::{Asker, ExecKit, Init, InitError, about_process, send_listener, spawn_exec};
-use crate::plan::{self, Extra, KINDS, ProcessPlan, StandardStreams};
+use crate::kept_filter;
+use crate::plan::{self, Extra, KINDS, ProcessPlan, SeccompPlan, StandardStreams};
 use crate::report;
 use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
 use crate::state_dir::{Record, StateError};
@@ -73,7 +74,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     let container = Container::load(root, &arguments.id)?;
     let init = running_init(&container, arguments)?;
     let record = &container.record;
-    let mut plan = plan(arguments, record)?;
+    let mut plan = plan(arguments, &container)?;
     plan.limited_by_parent = record.has_own_users;
     plan.personality = record.personality;
     plan.check_security(apparmor::is_enabled)?;
@@ -127,26 +128,38 @@ fn running_init(container: &Container, arguments: &Exec) -> Result<PidFd, ExecEr
     }
 }
 
-fn plan(arguments: &Exec, record: &Record) -> Result<ProcessPlan, ExecError> {
+fn plan(arguments: &Exec, container: &Container) -> Result<ProcessPlan, ExecError> {
     let missing = (3..3 + i32::try_from(arguments.preserve_fds).unwrap_or(i32::MAX - 3))
         .find(|number| !descriptors::is_open(*number));
     if let Some(number) = missing {
         return Err(ExecError::Preserve(number));
     }
-    let mut spec = Spec::load(&record.bundle)?;
-    let profile = spec.linux.seccomp.take();
+    let record = &container.record;
     let mut process = match &arguments.process {
         Some(path) => from_file(path)?,
-        None => from_flags(arguments, spec)?,
+        None => from_flags(arguments, Spec::load(&record.bundle)?)?,
     };
     if let Ok(root) = std::fs::File::open(format!("/proc/{}/root", record.init_process_pid)) {
         home::complete(&mut process, root.as_fd());
     }
     let extra = Extra { capabilities: &arguments.caps };
-    let mut plan = plan::exec_process(&process, &extra, profile.as_ref())?;
+    let mut plan = plan::exec_process(&process, &extra, filter(container)?)?;
     plan.warnings.iter().for_each(|warning| report::warn(warning));
     plan.preserve_fds = arguments.preserve_fds;
     Ok(plan)
+}
+
+/// The container's own, and not what its bundle may say by now.
+fn filter(container: &Container) -> Result<Option<SeccompPlan>, ExecError> {
+    let filter = match container.record.is_filtered {
+        Some(true) => Some(kept_filter::load(&container.directory)?),
+        Some(false) => None,
+        None => plan::seccomp::plan(Spec::load(&container.record.bundle)?.linux.seccomp.as_ref())?,
+    };
+    if let Some(filter) = &filter {
+        report::debug(&format!("seccomp filter flags: {}", filter.flags));
+    }
+    Ok(filter)
 }
 
 fn from_file(path: &Path) -> Result<Process, SpecError> {

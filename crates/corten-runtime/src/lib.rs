@@ -57,6 +57,7 @@ mod foreground;
 mod home;
 pub mod hooks;
 pub mod init;
+mod kept_filter;
 pub mod kill;
 pub mod list;
 mod notify;

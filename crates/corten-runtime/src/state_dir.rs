@@ -60,6 +60,10 @@ pub struct Record {
     /// The execution domain, which an exec has, too.
     #[serde(default)]
     pub personality: Option<u32>,
+    /// Whether its processes run under a system call filter, which then lies beside this; `None` in a record of a
+    /// runtime that did not keep it.
+    #[serde(default)]
+    pub is_filtered: Option<bool>,
     /// Hooks that run later.
     #[serde(default)]
     pub hooks: Hooks,

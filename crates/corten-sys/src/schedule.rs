@@ -103,6 +103,10 @@ pub fn set_personality(domain: u32) -> io::Result<()> {
 pub struct CpuSet([u64; 128]);
 
 impl CpuSet {
+    /// Every CPU that there may ever be: the kernel leaves out those it does not have, and while they are outside the
+    /// process's cpuset, those.
+    pub const ALL: Self = Self([u64::MAX; 128]);
+
     /// The set of a list such as `0-2,7`; `None` when it is not one, or empty.
     #[must_use]
     pub fn parse(list: &str) -> Option<Self> {

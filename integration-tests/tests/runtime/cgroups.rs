@@ -48,6 +48,43 @@ fn limits_are_written_and_changed_by_update() {
 }
 
 #[test]
+fn an_update_takes_limits_back_and_changes_them_in_the_order_the_kernel_takes() {
+    let host = Host::new();
+    let _ = host.sleeping("web", |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20, "swap": 128 << 20});
+        config["linux"]["resources"]["cpu"] = json!({"quota": 40_000, "period": 100_000});
+        config["linux"]["resources"]["pids"] = json!({"limit": 50});
+    });
+    let is_v2 = fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok();
+    // No memory is more than memory and swap together, so both go.
+    let _ = host.run(&["update", "--memory", "-1", "web"]).ok();
+    let unlimited = if is_v2 { "max" } else { "9223372036854771712" };
+    assert_eq!(limit(&host, "memory/memory.limit_in_bytes", "memory.max"), unlimited);
+    for (given, found) in [("0", "1"), ("-1", "max"), ("7", "7")] {
+        let _ = host.run(&["update", "--pids-limit", given, "web"]).ok();
+        assert_eq!(limit(&host, "pids/pids.max", "pids.max"), found, "{given}");
+    }
+    let cpu = || match is_v2 {
+        true => limit(&host, "", "cpu.max"),
+        false => format!("{} {}", limit(&host, "cpu/cpu.cfs_quota_us", ""), limit(&host, "cpu/cpu.cfs_period_us", "")),
+    };
+    // One alone leaves the other.
+    let _ = host.run(&["update", "--cpu-period", "50000", "web"]).ok();
+    assert_eq!(cpu(), "40000 50000");
+    let _ = host.run(&["update", "--cpu-quota", "20000", "web"]).ok();
+    assert_eq!(cpu(), "20000 50000");
+    // Of the parent's half a shorter period with the same quota would be too much: the quota goes first.
+    if !is_v2 {
+        let parent = format!("/sys/fs/cgroup/cpu/{}/cpu.cfs_quota_us", host.root.cgroup_parent());
+        fs::write(parent, "50000").expect("the cgroup is ours");
+    }
+    let _ = host.run(&["update", "--cpu-period", "10000", "--cpu-quota", "3000", "web"]).ok();
+    assert_eq!(cpu(), "3000 10000");
+    let _ = host.run(&["delete", "-f", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
 fn more_processes_than_allowed_cannot_be_made() {
     let host = Host::new();
     let script = "i=0; while [ $i -lt 20 ]; do i=$((i+1)); sleep 30 & done; wait";

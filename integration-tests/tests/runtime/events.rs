@@ -15,6 +15,7 @@ fn stats_are_what_runc_prints() {
         config["linux"]["resources"]["pids"] = json!({"limit": 20});
     });
     let ran = host.run(&["events", "--stats", "web"]).ok();
+    assert!(ran.stdout.starts_with(r#"{"type":"stats","id":"web","data":{"#), "scripts match the beginning: {ran:?}");
     let event: Value = serde_json::from_str(&ran.stdout).expect("one line of JSON");
     assert_eq!((&event["type"], &event["id"]), (&json!("stats"), &json!("web")));
     let data = &event["data"];
@@ -114,8 +115,9 @@ fn an_exec_can_run_in_a_cgroup_below_the_containers() {
     let (below, outside) = (format!("{prefix}below"), format!("{prefix}../x"));
     let ran = host.run(&["exec", "--cgroup", &below, "web", "true"]);
     assert!(ran.code == 255 && ran.stderr.contains("/below"), "it is not made: {ran:?}");
+    assert!(ran.stderr.contains(" adding pid ") && ran.stderr.contains("o such file or directory"), "{ran:?}");
     let refused = host.run(&["exec", "--cgroup", &outside, "web", "true"]);
-    assert!(refused.stderr.contains("not a sub cgroup path"), "{refused:?}");
+    assert!(refused.stderr.contains("bad sub cgroup path"), "{refused:?}");
     fs::create_dir(format!("{path}/below")).expect("a cgroup can be made");
     let ran = host.run(&["exec", "--cgroup", &below, "web", "cat", "/proc/self/cgroup"]).ok();
     let below = ran.stdout.lines().filter(|line| line.ends_with("/below")).count();

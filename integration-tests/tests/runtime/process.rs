@@ -1,8 +1,11 @@
 //! What a process finds itself to be: capabilities, user, limits, directory, descriptors, environment.
 
+use std::{fs, process::Command};
+
+use integration_tests::{Ran, programs};
 use serde_json::json;
 
-use crate::{Host, set};
+use crate::{Host, set, text};
 
 #[test]
 fn capabilities_are_those_of_the_spec_in_all_five_sets() {
@@ -231,6 +234,42 @@ fn time_is_shared_as_the_process_says() {
     ] {
         let ran = host.run_script(key, "true", |config| config["process"][key] = value);
         assert!(ran.code == 1 && ran.stderr.contains(said), "{ran:?}");
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn no_process_inherits_the_affinity_of_the_caller() {
+    let host = Host::new();
+    let own = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let own = own.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t")).expect("proc(5)");
+    let first = own.split([',', '-']).next().expect("at least one").to_owned();
+    let script = "grep Cpus_allowed_list /proc/self/status";
+    let free = host.run_script("free", script, |_| {}).ok().stdout;
+    let bound = |arguments: &[&str]| {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &first]).arg(programs::path("corten-runtime")).arg("--root").arg(host.state());
+        Ran::of(command.args(arguments)).ok().stdout
+    };
+    let bundle = host.bundle("web", &["sh", "-c", script], |_| {});
+    assert_eq!(bound(&["run", "--bundle", text(&bundle), "web"]), free);
+    let _ = host.sleeping("other", |_| {});
+    assert_eq!(bound(&["exec", "other", "sh", "-c", script]), free);
+    let _ = host.run(&["delete", "--force", "other"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_deadline_on_some_cpus_only_is_refused_in_words() {
+    let host = Host::new();
+    let ran = host.run_script("web", "true", |config| {
+        config["linux"]["resources"]["cpu"] = json!({"cpus": "0"});
+        config["process"]["scheduler"] =
+            json!({"policy": "SCHED_DEADLINE", "runtime": 42_000, "deadline": 1_000_000, "period": 1_000_000});
+    });
+    // On a machine with one CPU there is nothing to refuse.
+    if !ran.stderr.is_empty() {
+        assert!(ran.stderr.contains("process scheduler can't be used together with AllowedCPUs"), "{ran:?}");
     }
     host.assert_clean();
 }

@@ -156,6 +156,53 @@ fn an_exec_has_a_listener_of_its_own() {
 }
 
 #[test]
+fn an_exec_is_under_the_filter_of_create_whatever_the_bundle_says_by_now() {
+    let host = Host::new();
+    let bundle = host.sleeping("web", |config| config["linux"]["seccomp"] = mkdir("SCMP_ACT_ERRNO", Some(28)));
+    let file = bundle.join("config.json");
+    let json = std::fs::read_to_string(&file).expect("the bundle's");
+    let mut config: Value = serde_json::from_str(&json).expect("JSON");
+    config["linux"]["seccomp"] = json!(null);
+    std::fs::write(&file, config.to_string()).expect("the bundle is ours");
+    // With a process of its own nothing of the bundle is read at all.
+    let process = host.root.join("process.json");
+    let own = json!({"args": ["mkdir", "/tmp/x"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}});
+    std::fs::write(&process, own.to_string()).expect("the root is writable");
+    for arguments in [&["exec", "web", "mkdir", "/tmp/x"][..], &["exec", "--process", text(&process), "web"]] {
+        let ran = host.run(arguments);
+        assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
+    }
+    // Without the filter nobody enters.
+    std::fs::remove_file(host.state().join("web/filter.json")).expect("it is kept there");
+    let ran = host.run(&["exec", "web", "true"]);
+    assert!(ran.code == 255 && ran.stderr.contains("filter.json"), "{ran:?}");
+    let _ = host.run(&["delete", "--force", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn an_errno_of_an_action_that_has_none_means_nothing() {
+    let host = Host::new();
+    let ran = host.run_script("web", "echo made", |config| {
+        config["linux"]["seccomp"] = mkdir("SCMP_ACT_KILL_PROCESS", Some(1));
+    });
+    assert_eq!(ran.ok().out(), "made");
+    host.assert_clean();
+}
+
+#[test]
+fn a_hook_in_the_container_is_under_the_filter_and_the_signal_that_ends_it_is_named() {
+    let host = Host::new();
+    let ran = host.run_script("web", "true", |config| {
+        config["linux"]["seccomp"] = mkdir("SCMP_ACT_KILL", None);
+        config["hooks"]["startContainer"] = json!([{"path": "/bin/sh", "args": ["sh", "-c", "mkdir /dev/shm/x"]}]);
+    });
+    let said = "error running startContainer hook #0: /bin/sh: signal: bad system call";
+    assert!(ran.code == 1 && ran.stderr.contains(said), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
 fn what_cannot_be_filtered_is_refused_by_name_and_leaves_nothing() {
     let host = Host::new();
     let with = |key: &str, value: Value| {
@@ -180,7 +227,7 @@ fn what_cannot_be_filtered_is_refused_by_name_and_leaves_nothing() {
         (with("flags", json!(["SECCOMP_FILTER_FLAG_NOPE"])), "seccomp flag SECCOMP_FILTER_FLAG_NOPE is not known"),
         (with("syscalls", notify("mkdir")), "linux.seccomp.listenerPath: seccomp listenerPath is not set"),
         (unreachable(notify("write")), "SCMP_ACT_NOTIFY cannot be used for the write syscall"),
-        (unreachable(notify("mkdir")), "send seccomp listener to /nope/agent: no such file or directory"),
+        (unreachable(notify("mkdir")), "failed to connect with seccomp agent /nope/agent: no such file or directory"),
     ];
     for (at, (profile, said)) in cases.into_iter().enumerate() {
         let ran = host.run_script(&format!("web{at}"), "true", |config| config["linux"]["seccomp"] = profile);

@@ -13,6 +13,12 @@ fn wrong_use_prints_the_help_and_fails() {
     assert!(ran.stderr.contains("--systemd-cgroup: not supported yet"), "{ran:?}");
     let ran = host.run(&["checkpoint", "web"]);
     assert!(ran.stderr.contains("checkpoint: not supported yet"), "{ran:?}");
+    // What is refused has help all the same, which says so.
+    for (command, flag) in [("checkpoint", "-h"), ("restore", "--help")] {
+        let ran = host.run(&[command, flag]).ok();
+        let beginning = format!("NAME:\n   corten-runtime {command} - ");
+        assert!(ran.stdout.starts_with(&beginning) && ran.stdout.contains("not supported yet"), "{ran:?}");
+    }
     let ran = host.run(&["--log-format", "xml", "list"]);
     assert!(ran.stderr.contains("invalid log-format: xml"), "{ran:?}");
 }

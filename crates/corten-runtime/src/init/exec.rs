@@ -9,7 +9,6 @@ use std::path::Path;
 
 use corten_cgroups::Cgroup;
 use corten_sys::clone::{self, Cloned, Namespaces};
-use corten_sys::schedule::{self, CpuSet};
 use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
 use corten_sys::{bump, credentials, descriptors, files, prctl};
@@ -130,11 +129,11 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     // Before the container's processes can see this one (CVE-2016-9962).
     prctl::forbid_dump().at(Stage::Session)?;
     console::session()?;
-    affine(plan.affinity.initial.as_ref())?;
+    process::affine(plan.affinity.initial.as_ref())?;
     for (index, tasks) in child.join_files.iter().enumerate() {
         files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
     }
-    affine(plan.affinity.last.as_ref())?;
+    process::affine_in_cgroup(plan)?;
     process::confine(plan)?;
     enter(child)?;
     if child.kit.namespaces.contains(Namespaces::USER) {
@@ -156,12 +155,6 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     wait_for_parent(child);
     let error = execute(program, plan, &child.kit.own);
     Err(Fault::new(Stage::Execute, Operation::It, 0, &error))
-}
-
-fn affine(set: Option<&CpuSet>) -> Result<(), Fault> {
-    const AFFINITY: usize = 3;
-    let Some(set) = set else { return Ok(()) };
-    schedule::set_affinity(set).at_index(Stage::Schedule, Operation::It, AFFINITY)
 }
 
 fn enter(child: &Child<'_>) -> Result<(), Fault> {

@@ -63,8 +63,18 @@ fn one(hook: &ContainerHook, state: &[u8], ignored: u64) -> io::Result<Option<Pr
         0 => None,
         127 => Some(Problem::of(b"exit status: 127, it could not be executed")),
         code => {
-            let mut whole = Problem::of(b"exit status: ");
-            whole.add(decimal(code, &mut number));
+            let mut whole = Problem::default();
+            match deadly_signal(code) {
+                // A shell whose program a signal ended passes it on by its own status: one says it like the other.
+                Some(name) => {
+                    whole.add(b"signal: ");
+                    whole.add(name);
+                }
+                None => {
+                    whole.add(b"exit status: ");
+                    whole.add(decimal(code, &mut number));
+                }
+            }
             whole.add(b", output: ");
             whole.add(problem.text());
             Some(whole)
@@ -128,6 +138,23 @@ impl Problem {
     }
 }
 
+/// What ended a process of this status, in the words of Go, which runc says it in; `None` when it ended by itself or by
+/// a signal that a hook does not end by as a rule.
+fn deadly_signal(code: u32) -> Option<&'static [u8]> {
+    const NAMES: [(u32, &[u8]); 9] = [
+        (4, b"illegal instruction"),
+        (6, b"aborted"),
+        (7, b"bus error"),
+        (8, b"floating point exception"),
+        (9, b"killed"),
+        (11, b"segmentation fault"),
+        (13, b"broken pipe"),
+        (15, b"terminated"),
+        (31, b"bad system call"),
+    ];
+    NAMES.iter().find(|(number, _)| code == 128 + number).map(|(_, name)| *name)
+}
+
 /// `code`, at most three digits, in decimal.
 fn decimal(code: u32, digits: &mut [u8; 3]) -> &[u8] {
     let mut rest = code;
@@ -152,6 +179,12 @@ mod tests {
         for (code, text) in [(0, "0"), (3, "3"), (137, "137"), (255, "255")] {
             assert_eq!(decimal(code, &mut [0; 3]), text.as_bytes());
         }
+    }
+
+    #[test]
+    fn the_signal_that_ended_a_hook_is_named() {
+        assert_eq!(deadly_signal(128 + 31), Some(&b"bad system call"[..]));
+        assert_eq!((deadly_signal(1), deadly_signal(128), deadly_signal(128 + 64)), (None, None, None));
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use corten_sys::credentials::{self, CapabilitySets};
 use corten_sys::files::{self, S_IFCHR, S_IFDIR, S_IFIFO};
 use corten_sys::openat2::{self, Resolve};
+use corten_sys::schedule::{self, CpuSet};
 use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
-use corten_sys::{descriptors, prctl, rlimit, schedule};
+use corten_sys::{descriptors, prctl, rlimit};
 
 use super::filter;
 use super::report::{At, Fault, Operation, Stage};
@@ -86,7 +87,22 @@ fn limits(process: &ProcessPlan) -> Result<(), Fault> {
     Ok(())
 }
 
-/// While still root, which some policies need. The first process gets no affinity: it is for those who enter.
+/// Binds this process to some CPUs.
+pub(super) fn affine(set: Option<&CpuSet>) -> Result<(), Fault> {
+    const AFFINITY: usize = 3;
+    let Some(set) = set else { return Ok(()) };
+    schedule::set_affinity(set).at_index(Stage::Schedule, Operation::It, AFFINITY)
+}
+
+/// Once it is in its cgroup. What nobody asked for is no reason to fail.
+pub(super) fn affine_in_cgroup(process: &ProcessPlan) -> Result<(), Fault> {
+    match affine(process.affinity.in_cgroup()) {
+        Err(_) if process.affinity.last.is_none() => Ok(()),
+        result => result,
+    }
+}
+
+/// While still root, which some policies need.
 fn schedule(process: &ProcessPlan) -> Result<(), Fault> {
     let at = |index| move |error: io::Error| Fault::new(Stage::Schedule, Operation::It, index, &error);
     if let Some(scheduler) = &process.scheduler {

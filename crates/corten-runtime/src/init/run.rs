@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use corten_sys::clone::{self, Namespaces};
 use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
+use corten_sys::schedule::{self, CpuSet};
 use corten_sys::syscall::HERE;
 use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs, wait};
 
@@ -73,6 +74,8 @@ fn join_cgroups(kit: &mut Kit) -> Result<(), Fault> {
     for (index, tasks) in kit.join_files.iter().enumerate() {
         files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
     }
+    // `execCPUAffinity` is for those who enter later; this one is not bound to where the caller is.
+    let _ = schedule::set_affinity(&CpuSet::ALL); // it may run where it runs
     Ok(())
 }
 

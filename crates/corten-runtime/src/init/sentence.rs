@@ -44,6 +44,10 @@ pub(crate) fn about_init(plan: &Plan, fault: &Fault) -> String {
             format!("can't make {:?} read-only", plan.readonly.get(index).map(inside).unwrap_or_default())
         }
         Stage::Hook => return about_hook(plan, fault),
+        // sched_setattr(2): a deadline cannot be kept by who may not run everywhere.
+        Stage::Schedule if fault.index == 0 && fault.errno == EPERM && plan.limits.cpuset_cpus.is_some() => {
+            "process scheduler can't be used together with AllowedCPUs".to_owned()
+        }
         _ => return about_process(&plan.process, fault),
     };
     format!("{what}: {why}")
@@ -94,6 +98,7 @@ fn step_is_kernel_filesystem(plan: &Plan, fault: &Fault) -> bool {
     matches!(plan.steps.get(fault.index as usize), Some(Step::Mount(step)) if step.needs_real_directory)
 }
 
+const EPERM: i32 = 1;
 const ENOTDIR: i32 = 20;
 const ELOOP: i32 = 40;
 

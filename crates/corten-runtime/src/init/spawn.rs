@@ -59,7 +59,7 @@ pub enum InitError {
         why: io::Error,
     },
     /// The cgroup could not be joined.
-    #[error("unable to start container process")]
+    #[error("unable to start container process: error adding pid to the cgroup")]
     Cgroup(#[source] CgroupError),
     /// The child could not be made, or its answer not read.
     #[error("unable to start container process: {what}: {}", errno_text(.why))]
@@ -76,7 +76,7 @@ pub enum InitError {
     #[error("unable to start container process: {0}")]
     Died(String),
     /// The agent that answers system calls could not be told of them.
-    #[error("unable to start container process: send seccomp listener to {}: {}", path.display(), errno_text(.why))]
+    #[error("unable to start container process: failed to connect with seccomp agent {}: {}", path.display(), errno_text(.why))]
     Listener {
         /// Its socket.
         path: PathBuf,

@@ -32,7 +32,7 @@ pub fn limits(resources: &Resources) -> Result<Limits, SpecError> {
         cpu_idle: cpu.idle,
         cpuset_cpus: text(&cpu.cpus),
         cpuset_mems: text(&cpu.mems),
-        pids: resources.pids.limit.filter(|limit| *limit != 0),
+        pids: resources.pids.limit,
         blkio_weight: resources.block_io.weight.filter(|weight| *weight != 0),
         blkio_leaf_weight: resources.block_io.leaf_weight.filter(|weight| *weight != 0),
         kernel_tcp_bytes: given(memory.kernel_tcp),
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn zero_means_not_given() {
-        let json = r#"{"memory":{"limit":0,"swap":0},"cpu":{"shares":0,"quota":0,"cpus":""},"pids":{"limit":0}}"#;
+        let json = r#"{"memory":{"limit":0,"swap":0},"cpu":{"shares":0,"quota":0,"cpus":""},"pids":{}}"#;
         let resources: Resources = serde_json::from_str(json).expect("parses");
         let limits = limits(&resources).expect("plans");
         assert_eq!(Limits { devices: None, ..limits }, Limits::default());

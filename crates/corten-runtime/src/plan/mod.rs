@@ -13,7 +13,7 @@ mod mounts;
 mod namespaces;
 mod process;
 mod schedule;
-mod seccomp;
+pub(crate) mod seccomp;
 
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -140,9 +140,9 @@ impl Plan {
 pub fn exec_process(
     process: &crate::spec::Process,
     extra: &Extra<'_>,
-    profile: Option<&corten_seccomp::Profile>,
+    filter: Option<SeccompPlan>,
 ) -> Result<ProcessPlan, SpecError> {
-    Ok(ProcessPlan { seccomp: seccomp::plan(profile)?, ..process::plan(process, extra)? })
+    Ok(ProcessPlan { seccomp: filter, ..process::plan(process, extra)? })
 }
 
 pub(crate) fn invalid(key: impl Into<String>, problem: impl Into<String>) -> SpecError {

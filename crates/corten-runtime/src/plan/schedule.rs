@@ -14,6 +14,19 @@ pub struct Affinity {
     pub last: Option<CpuSet>,
 }
 
+impl Affinity {
+    /// Where the process ends up once it is in the container's cgroup; `None` for where it is. Without a word in the
+    /// specification not where the caller happens to be bound to, but on every CPU of the cgroup.
+    #[must_use]
+    pub const fn in_cgroup(&self) -> Option<&CpuSet> {
+        match (&self.initial, &self.last) {
+            (_, Some(last)) => Some(last),
+            (Some(_), None) => None,
+            (None, None) => Some(&CpuSet::ALL),
+        }
+    }
+}
+
 pub(super) fn scheduler(given: &SpecScheduler) -> Result<Scheduler, SpecError> {
     let key = |name: &str| format!("process.scheduler.{name}");
     let policy = POLICIES.iter().find(|(name, _)| *name == given.policy);
@@ -86,6 +99,19 @@ pub(super) fn personality(given: &Personality) -> Result<u32, SpecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_word_every_cpu_of_the_cgroup_is_allowed() {
+        let set = |list: &str| CpuSet::parse(list);
+        for (initial, last, found) in [
+            (None, None, Some(CpuSet::ALL)),
+            (set("0"), None, None),
+            (None, set("1"), set("1")),
+            (set("0"), set("1"), set("1")),
+        ] {
+            assert_eq!(Affinity { initial, last }.in_cgroup(), found.as_ref());
+        }
+    }
 
     #[test]
     fn policies_take_their_own_fields_only() {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use corten_seccomp::{Arch, Profile, compile};
+use serde::{Deserialize, Serialize};
 
 use super::invalid;
 use crate::spec::SpecError;
 
 /// A system call filter, ready to be installed.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeccompPlan {
     /// The program, a `struct sock_filter` in each word.
     pub program: Vec<u64>,
@@ -19,7 +20,7 @@ pub struct SeccompPlan {
 }
 
 /// Where the descriptor that answers calls is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// The socket of the agent.
     pub path: PathBuf,
@@ -27,7 +28,7 @@ pub struct Listener {
     pub metadata: String,
 }
 
-pub(super) fn plan(profile: Option<&Profile>) -> Result<Option<SeccompPlan>, SpecError> {
+pub(crate) fn plan(profile: Option<&Profile>) -> Result<Option<SeccompPlan>, SpecError> {
     let Some(profile) = profile else { return Ok(None) };
     let native = Arch::native();
     let native = native.ok_or_else(|| invalid("linux.seccomp", "not supported yet on this architecture"))?;
