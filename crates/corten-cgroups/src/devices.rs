@@ -18,6 +18,17 @@ pub enum DeviceKind {
     Char,
 }
 
+impl DeviceKind {
+    /// As v1 writes it.
+    pub(crate) const fn letter(self) -> char {
+        match self {
+            Self::All => 'a',
+            Self::Block => 'b',
+            Self::Char => 'c',
+        }
+    }
+}
+
 /// What is done with a device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access {
@@ -44,7 +55,19 @@ impl Access {
         known.then(|| Self { read: has('r'), write: has('w'), make: has('m') })
     }
 
-    fn letters(self) -> String {
+    /// What both allow; `None` for nothing.
+    pub(crate) const fn and(self, other: Self) -> Option<Self> {
+        let both =
+            Self { read: self.read && other.read, write: self.write && other.write, make: self.make && other.make };
+        if both.bits() == 0 { None } else { Some(both) }
+    }
+
+    /// What only this allows; `None` for nothing.
+    pub(crate) const fn without(self, other: Self) -> Option<Self> {
+        self.and(Self { read: !other.read, write: !other.write, make: !other.make })
+    }
+
+    pub(crate) fn letters(self) -> String {
         let letters = [(self.read, 'r'), (self.write, 'w'), (self.make, 'm')];
         letters.into_iter().filter(|(given, _)| *given).map(|(_, letter)| letter).collect()
     }
@@ -71,7 +94,16 @@ pub struct DeviceRule {
 }
 
 impl DeviceRule {
-    const fn covers_everything(&self) -> bool {
+    /// The kinds v1 has to be told one by one.
+    pub(crate) const fn kinds(&self) -> &'static [DeviceKind] {
+        match self.kind {
+            DeviceKind::All => &[DeviceKind::Block, DeviceKind::Char],
+            DeviceKind::Block => &[DeviceKind::Block],
+            DeviceKind::Char => &[DeviceKind::Char],
+        }
+    }
+
+    pub(crate) const fn covers_everything(&self) -> bool {
         let access = self.access.read && self.access.write && self.access.make;
         matches!(self.kind, DeviceKind::All) && access && self.major.is_none() && self.minor.is_none()
     }
@@ -91,13 +123,8 @@ pub(crate) fn v1_lines(rules: &[DeviceRule]) -> Vec<(&'static str, String)> {
             continue;
         }
         let number = |number: Option<u32>| number.map_or("*".to_owned(), |number| number.to_string());
-        let kinds: &[char] = match rule.kind {
-            DeviceKind::All => &['b', 'c'],
-            DeviceKind::Block => &['b'],
-            DeviceKind::Char => &['c'],
-        };
         let (major, minor, access) = (number(rule.major), number(rule.minor), rule.access.letters());
-        lines.extend(kinds.iter().map(|kind| (file, format!("{kind} {major}:{minor} {access}"))));
+        lines.extend(rule.kinds().iter().map(|kind| (file, format!("{} {major}:{minor} {access}", kind.letter()))));
     }
     lines
 }

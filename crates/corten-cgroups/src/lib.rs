@@ -10,6 +10,7 @@ mod create;
 mod delete;
 mod detail;
 mod devices;
+mod exceptions;
 mod freeze;
 mod host;
 mod kill;
@@ -103,6 +104,14 @@ pub enum CgroupError {
         limit: String,
         /// The controller.
         controller: String,
+    },
+    /// A rule about devices that cgroup v1 would ignore.
+    #[error("linux.resources.devices: cgroup v1 cannot make an exception {rule:?} within {wider:?}")]
+    DeviceHole {
+        /// The rule.
+        rule: String,
+        /// The one before that it would take a part of.
+        wider: String,
     },
     /// A key of `unified` that is no name of a file.
     #[error("linux.resources.unified[{name}]: must be the name of a file")]

@@ -15,6 +15,7 @@ use corten_sys::{files, syscall::HERE};
 
 use crate::CgroupError;
 use crate::devices::{self, DeviceRule};
+use crate::exceptions;
 use crate::named::{self, Named};
 use crate::place::Cgroup;
 
@@ -208,6 +209,9 @@ impl Cgroup {
                 .map_err(|source| CgroupError::DeviceFilter { path: path.to_owned(), source });
         }
         let directory = self.v1("devices").ok_or_else(no_controller)?;
+        if let Some((rule, wider)) = exceptions::ignored(rules) {
+            return Err(CgroupError::DeviceHole { rule, wider });
+        }
         let lines = devices::v1_lines(rules);
         // Lines of one file that follow each other are written to it while it is open.
         for same in lines.chunk_by(|(a, _), (b, _)| a == b) {

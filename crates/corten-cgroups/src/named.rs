@@ -170,7 +170,10 @@ mod tests {
         let named = Named {
             block: vec![
                 limit(BlockLimitKind::Weight, 500),
+                limit(BlockLimitKind::LeafWeight, 600),
                 limit(BlockLimitKind::ReadBytes, 1000),
+                limit(BlockLimitKind::WriteBytes, 2000),
+                limit(BlockLimitKind::Reads, 6),
                 limit(BlockLimitKind::WriteOperations, 7),
             ],
             huge_pages: vec![("2MB".to_owned(), 4 << 20)],
@@ -180,7 +183,10 @@ mod tests {
         };
         let files = [
             ("blkio", "blkio.bfq.weight_device"),
+            ("blkio", "blkio.leaf_weight_device"),
             ("blkio", "blkio.throttle.read_bps_device"),
+            ("blkio", "blkio.throttle.write_bps_device"),
+            ("blkio", "blkio.throttle.read_iops_device"),
             ("blkio", "blkio.throttle.write_iops_device"),
             ("hugetlb", "hugetlb.2MB.limit_in_bytes"),
             ("rdma", "rdma.max"),
@@ -188,8 +194,18 @@ mod tests {
             ("net_prio", "net_prio.ifpriomap"),
         ];
         let written = write_to(&files, named).expect("every file is there");
-        let expected =
-            ["8:16 500", "8:16 1000", "8:16 7", "4194304", "mlx5_0 hca_handle=3 hca_object=9", "1048577", "eth0 5"];
+        let expected = [
+            "8:16 500",
+            "8:16 600",
+            "8:16 1000",
+            "8:16 2000",
+            "8:16 6",
+            "8:16 7",
+            "4194304",
+            "mlx5_0 hca_handle=3 hca_object=9",
+            "1048577",
+            "eth0 5",
+        ];
         for ((_, file), value) in files.iter().zip(expected) {
             assert_eq!(written[*file], value, "{file}");
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-const MOUNT_OPTIONS: [&str; 56] = [
+const MOUNT_OPTIONS: [&str; 62] = [
     "async",
     "atime",
     "bind",
@@ -39,14 +39,20 @@ const MOUNT_OPTIONS: [&str; 56] = [
     "rnodev",
     "rnodiratime",
     "rnoexec",
+    "rnorelatime",
+    "rnostrictatime",
     "rnosuid",
+    "rnosymfollow",
     "ro",
     "rprivate",
+    "rrelatime",
     "rro",
     "rrw",
     "rshared",
     "rslave",
+    "rstrictatime",
     "rsuid",
+    "rsymfollow",
     "runbindable",
     "rw",
     "shared",

@@ -200,19 +200,52 @@ fn rates_of_a_block_device_are_set() {
         Some((major.parse::<i64>().ok()?, minor.parse::<i64>().ok()?))
     });
     let Some((major, minor)) = disk else { return };
+    // The field, its file of v1, its word in io.max of v2, and the rate.
+    const RATES: [(&str, &str, &str, u64); 4] = [
+        ("throttleReadBpsDevice", "read_bps", "rbps", 1_048_576),
+        ("throttleWriteBpsDevice", "write_bps", "wbps", 2_097_152),
+        ("throttleReadIOPSDevice", "read_iops", "riops", 3000),
+        ("throttleWriteIOPSDevice", "write_iops", "wiops", 4000),
+    ];
     let _ = host.sleeping("web", |config| {
-        let rate = serde_json::json!([{"major": major, "minor": minor, "rate": 1_048_576}]);
-        config["linux"]["resources"]["blockIO"] = serde_json::json!({"throttleReadBpsDevice": rate});
+        for (field, _, _, rate) in RATES {
+            let rate = serde_json::json!([{"major": major, "minor": minor, "rate": rate}]);
+            config["linux"]["resources"]["blockIO"][field] = rate;
+        }
     });
     let record = std::fs::read_to_string(host.state().join("web/state.json")).expect("the record");
     let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
     let paths = &record["cgroup_paths"];
-    let file = match paths["blkio"].as_str() {
-        Some(path) => format!("{path}/blkio.throttle.read_bps_device"),
-        None => format!("{}/io.max", paths[""].as_str().expect("v2 has one path")),
-    };
-    let set = std::fs::read_to_string(file).expect("the limit can be read");
-    assert!(set.contains(&format!("{major}:{minor}")) && set.contains("1048576"), "{set}");
+    for (_, v1, v2, rate) in RATES {
+        let (file, expected) = match paths["blkio"].as_str() {
+            Some(path) => (format!("{path}/blkio.throttle.{v1}_device"), format!("{major}:{minor} {rate}")),
+            None => (format!("{}/io.max", paths[""].as_str().expect("v2 has one path")), format!("{v2}={rate}")),
+        };
+        let set = std::fs::read_to_string(file).expect("the limit can be read");
+        assert!(set.contains(&format!("{major}:{minor}")) && set.contains(&expected), "{expected} in {set}");
+    }
     let _ = host.run(&["delete", "--force", "web"]).ok();
+    host.assert_clean();
+}
+
+/// v1 ignores a rule that takes back part of a wider one: the device would stay open, so it is said.
+#[test]
+fn a_device_that_v1_would_leave_open_is_refused() {
+    let host = Host::new();
+    let script = "mknod /tmp/x c 250 9; mknod /tmp/y c 250 8; cat /tmp/x /tmp/y";
+    let ran = host.run_script("web", script, |config| {
+        config["linux"]["resources"]["devices"] =
+            json!([{"allow": true, "type": "c"}, {"allow": false, "type": "c", "major": 250, "minor": 8}]);
+    });
+    if fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok() {
+        assert!(
+            ran.stderr.contains("x: No such device") && ran.stderr.contains("y: Operation not permitted"),
+            "{ran:?}"
+        );
+    } else {
+        let said =
+            "linux.resources.devices: cgroup v1 cannot make an exception \\\"c 250:8 rwm\\\" within \\\"c *:* rwm\\\"";
+        assert!(ran.code == 1 && ran.stderr.contains(said), "{ran:?}");
+    }
     host.assert_clean();
 }

@@ -131,6 +131,29 @@ fn an_idmapped_mount_shows_other_owners() {
     host.assert_clean();
 }
 
+/// `idmap` maps one mount, `ridmap` those below it, too.
+#[test]
+fn an_idmap_reaches_the_mounts_below_only_when_asked() {
+    let host = Host::new();
+    let below = host.root.make("data/below");
+    for (option, expected) in [("idmap", "5000\n0\n"), ("ridmap", "5000\n5000\n")] {
+        let bundle = host.bundle(option, &["stat", "-c", "%u", "/a/file", "/a/below/file"], |config| {
+            let mapping = json!([{"containerID": 0, "hostID": 5000, "size": 10}]);
+            let mount = json!({"destination": "/a", "type": "bind", "source": text(&host.root.join("data")),
+                "options": ["rbind", option], "uidMappings": mapping, "gidMappings": mapping});
+            push(config, "/mounts", mount);
+        });
+        fs::write(host.root.join("data/file"), "").expect("the root is writable");
+        let script = "mount -t tmpfs below \"$0\" && touch \"$0/file\" || exit 9; exec \"$@\"";
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(&below);
+        command.arg(integration_tests::programs::path("corten-runtime")).arg("--root").arg(host.state());
+        let ran = integration_tests::Ran::of(command.args(["run", "--bundle", text(&bundle), option]));
+        assert_eq!(ran.ok().stdout, expected, "{option}");
+    }
+    host.assert_clean();
+}
+
 #[test]
 fn attributes_reach_the_mounts_below_only_when_asked() {
     let host = Host::new();

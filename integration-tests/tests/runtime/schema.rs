@@ -20,12 +20,14 @@ enum Shown {
     Prints(&'static str, &'static str),
     /// The file of the container's own cgroup, of v1 as controller/file or else of v2, holds this.
     Limit(&'static str, &'static str, &'static str),
+    /// The file of v1 as controller/file holds this among others; v2 has none and refuses it by this name.
+    OfV1(&'static str, &'static str, &'static str),
     /// The container is not made, and this is said.
     Refused(&'static str),
     /// Another test shows it: `module::name`, or with the path of a file.
     Elsewhere(&'static str),
 }
-use Shown::{Elsewhere, Limit, Prints, Refused};
+use Shown::{Elsewhere, Limit, OfV1, Prints, Refused};
 
 /// The field, how it is set, and what that shows.
 type Row = (&'static str, fn(&mut Value), Shown);
@@ -55,7 +57,21 @@ macro_rules! add {
     };
 }
 
+/// Opens /tmp/x and /tmp/y for reading, and says why not.
+macro_rules! open_both {
+    () => {
+        "for f in x y; do cat /tmp/$f 2>&1 | sed 's/.*: //'; done"
+    };
+}
+const ALLOWED_THEN_DENIED: &str = "No such device or address\nOperation not permitted";
+
 fn nothing(_: &mut Value) {}
+
+fn mapped(config: &mut Value) {
+    push(config, "/linux/namespaces", json!({"type": "user"}));
+    config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 4000, "size": 70_000}]);
+    config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 5000, "size": 70_000}]);
+}
 
 const ROWS: &[Row] = &[
     ("ociVersion", set!("ociVersion", "2.0.0"), Refused("ociVersion 2.0.0")),
@@ -80,7 +96,12 @@ const ROWS: &[Row] = &[
         set!("process/capabilities/bounding", ["CAP_KILL"]),
         Prints("grep CapBnd /proc/self/status", "CapBnd:\t0000000000000020"),
     ),
-    ("process.capabilities.effective", set!("process/capabilities/effective", []), Prints("true", "")),
+    // Not seen from inside: execve(2) makes root's effective set anew, and clears another user's.
+    (
+        "process.capabilities.effective",
+        set!("process/capabilities", {"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "effective": ["CAP_NOT_ONE"]}),
+        Prints("grep CapEff /proc/self/status", "CapEff:\t0000000000000020"),
+    ),
     (
         "process.capabilities.inheritable",
         set!("process/capabilities/inheritable", ["CAP_KILL"]),
@@ -216,13 +237,9 @@ const ROWS: &[Row] = &[
         set!("linux/uidMappings", [{"containerID": 0, "hostID": 1, "size": 1}]),
         Refused("linux.uidMappings"),
     ),
-    ("linux.uidMappings[].hostID", nothing, Elsewhere("namespaces::root_of_a_user_namespace_is_nobody_outside")),
-    ("linux.uidMappings[].size", nothing, Elsewhere("namespaces::root_of_a_user_namespace_is_nobody_outside")),
-    (
-        "linux.gidMappings",
-        set!("linux/gidMappings", [{"containerID": 0, "hostID": 1, "size": 1}]),
-        Refused("linux.uidMappings"),
-    ),
+    ("linux.uidMappings[].hostID", mapped, Prints("tr -s ' ' < /proc/self/uid_map", "0 4000 70000")),
+    ("linux.uidMappings[].size", mapped, Prints("tr -s ' ' < /proc/self/uid_map", "0 4000 70000")),
+    ("linux.gidMappings", mapped, Prints("tr -s ' ' < /proc/self/gid_map", "0 5000 70000")),
     ("linux.sysctl", set!("linux/sysctl", {"kernel.msgmax": "9001"}), Prints("cat /proc/sys/kernel/msgmax", "9001")),
     ("linux.cgroupsPath", nothing, Elsewhere("cgroups::a_path_cannot_leave_the_hierarchy")),
     (
@@ -270,30 +287,31 @@ const ROWS: &[Row] = &[
     ),
     ("linux.timeOffsets{}.secs", set!("linux/timeOffsets", {"boottime": {"secs": 1}}), Refused("linux.timeOffsets")),
     ("linux.timeOffsets{}.nanosecs", nothing, Elsewhere("namespaces::clocks_of_a_time_namespace_are_offset")),
+    // A device nobody is behind: what may be opened is not found, the other is not permitted.
     (
         "linux.resources.devices[].allow",
-        set!("linux/resources/devices", [{"allow": true, "access": "rwm"}]),
-        Prints("mknod /tmp/x c 1 11 && echo made", "made"),
+        set!("linux/resources/devices", [{"allow": true, "type": "c", "major": 250, "minor": 9}, {"allow": true, "type": "c", "major": 250, "minor": 8}, {"allow": false, "type": "c", "major": 250, "minor": 8}]),
+        Prints(concat!("mknod /tmp/x c 250 9; mknod /tmp/y c 250 8; ", open_both!()), ALLOWED_THEN_DENIED),
     ),
     (
         "linux.resources.devices[].type",
-        set!("linux/resources/devices", [{"type": "x"}]),
-        Refused("linux.resources.devices"),
+        set!("linux/resources/devices", [{"allow": true, "type": "b", "major": 250, "minor": 9}]),
+        Prints(concat!("mknod /tmp/x b 250 9; mknod /tmp/y c 250 9; ", open_both!()), ALLOWED_THEN_DENIED),
     ),
     (
         "linux.resources.devices[].major",
-        set!("linux/resources/devices", [{"type": "c", "major": -7}]),
-        Refused("linux.resources.devices"),
+        set!("linux/resources/devices", [{"allow": true, "type": "c", "major": 250}]),
+        Prints(concat!("mknod /tmp/x c 250 9; mknod /tmp/y c 251 9; ", open_both!()), ALLOWED_THEN_DENIED),
     ),
     (
         "linux.resources.devices[].minor",
-        set!("linux/resources/devices", [{"type": "c", "minor": -7}]),
-        Refused("linux.resources.devices"),
+        set!("linux/resources/devices", [{"allow": true, "type": "c", "major": 250, "minor": 9}]),
+        Prints(concat!("mknod /tmp/x c 250 9; mknod /tmp/y c 250 10; ", open_both!()), ALLOWED_THEN_DENIED),
     ),
     (
         "linux.resources.devices[].access",
-        set!("linux/resources/devices", [{"access": "x"}]),
-        Refused("linux.resources.devices"),
+        set!("linux/resources/devices", [{"allow": true, "type": "c", "major": 250, "minor": 9, "access": "r"}, {"allow": true, "type": "c", "major": 250, "minor": 10, "access": "w"}]),
+        Prints(concat!("mknod /tmp/x c 250 9; mknod /tmp/y c 250 10; ", open_both!()), ALLOWED_THEN_DENIED),
     ),
     (
         "linux.resources.memory.limit",
@@ -308,7 +326,7 @@ const ROWS: &[Row] = &[
     (
         "linux.resources.memory.swap",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/limits.rs::every_file_of_v1_is_written"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     (
         "linux.resources.memory.kernel",
@@ -317,18 +335,18 @@ const ROWS: &[Row] = &[
     ),
     (
         "linux.resources.memory.kernelTCP",
-        nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
+        set!("linux/resources/memory/kernelTCP", 8_388_608),
+        OfV1("memory/memory.kmem.tcp.limit_in_bytes", "8388608", "linux.resources.memory.kernelTCP"),
     ),
     (
         "linux.resources.memory.swappiness",
-        nothing,
-        Elsewhere("crates/corten-cgroups/src/limits.rs::every_file_of_v1_is_written"),
+        set!("linux/resources/memory/swappiness", 17),
+        OfV1("memory/memory.swappiness", "17", "linux.resources.memory.swappiness"),
     ),
     (
         "linux.resources.memory.disableOOMKiller",
-        nothing,
-        Elsewhere("crates/corten-cgroups/src/limits.rs::every_file_of_v1_is_written"),
+        set!("linux/resources/memory/disableOOMKiller", true),
+        OfV1("memory/memory.oom_control", "oom_kill_disable 1", "linux.resources.memory.disableOOMKiller"),
     ),
     (
         "linux.resources.memory.useHierarchy",
@@ -352,8 +370,8 @@ const ROWS: &[Row] = &[
     ),
     (
         "linux.resources.cpu.burst",
-        nothing,
-        Elsewhere("crates/corten-cgroups/src/limits.rs::every_file_of_v1_is_written"),
+        set!("linux/resources/cpu", {"quota": 50_000, "burst": 5000}),
+        Limit("cpu/cpu.cfs_burst_us", "cpu.max.burst", "5000"),
     ),
     (
         "linux.resources.cpu.period",
@@ -363,12 +381,12 @@ const ROWS: &[Row] = &[
     (
         "linux.resources.cpu.realtimeRuntime",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/limits.rs::every_file_of_v1_is_written"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     (
         "linux.resources.cpu.realtimePeriod",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/limits.rs::every_file_of_v1_is_written"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     (
         "linux.resources.cpu.cpus",
@@ -389,34 +407,22 @@ const ROWS: &[Row] = &[
     (
         "linux.resources.blockIO.weight",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/limits.rs::every_file_of_v1_is_written"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     (
         "linux.resources.blockIO.leafWeight",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     (
         "linux.resources.blockIO.weightDevice",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     ("linux.resources.blockIO.throttleReadBpsDevice", nothing, Elsewhere("cgroups::rates_of_a_block_device_are_set")),
-    (
-        "linux.resources.blockIO.throttleWriteBpsDevice",
-        nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
-    ),
-    (
-        "linux.resources.blockIO.throttleReadIOPSDevice",
-        nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
-    ),
-    (
-        "linux.resources.blockIO.throttleWriteIOPSDevice",
-        nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
-    ),
+    ("linux.resources.blockIO.throttleWriteBpsDevice", nothing, Elsewhere("cgroups::rates_of_a_block_device_are_set")),
+    ("linux.resources.blockIO.throttleReadIOPSDevice", nothing, Elsewhere("cgroups::rates_of_a_block_device_are_set")),
+    ("linux.resources.blockIO.throttleWriteIOPSDevice", nothing, Elsewhere("cgroups::rates_of_a_block_device_are_set")),
     (
         "linux.resources.hugepageLimits[].pageSize",
         set!("linux/resources/hugepageLimits", [{"pageSize": "x", "limit": 1}]),
@@ -425,19 +431,23 @@ const ROWS: &[Row] = &[
     (
         "linux.resources.hugepageLimits[].limit",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     (
         "linux.resources.network.classID",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
     (
         "linux.resources.network.priorities",
         nothing,
-        Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1"),
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
     ),
-    ("linux.resources.rdma", nothing, Elsewhere("crates/corten-cgroups/src/named.rs::each_limit_has_its_file_on_v1")),
+    (
+        "linux.resources.rdma",
+        nothing,
+        Elsewhere("crates/corten-runtime/src/plan/cgroup.rs::every_field_of_resources_is_the_limit_of_its_name"),
+    ),
     ("linux.resources.unified", set!("linux/resources/unified", {"a/b": "1"}), Refused("linux.resources.unified")),
     ("solaris", set!("solaris", {"milestone": "a"}), Refused("solaris")),
     ("windows", set!("windows", {"servicing": true}), Refused("windows")),
@@ -457,6 +467,16 @@ fn every_field_of_the_specification_has_a_row() {
         "without a row: {missing:?}; not in the specification: {unknown:?}"
     );
     assert_eq!(rows.len(), ROWS.len(), "a field has two rows");
+}
+
+#[test]
+fn every_field_that_is_shown_elsewhere_is_named_there() {
+    let shown = |row: &Row| match row.2 {
+        Elsewhere(scenario) => is_shown(row.0, scenario).err().map(|problem| format!("{}: {problem}", row.0)),
+        _ => None,
+    };
+    let problems: Vec<String> = ROWS.iter().filter_map(shown).collect();
+    assert!(problems.is_empty(), "{problems:#?}");
 }
 
 #[test]
@@ -482,25 +502,46 @@ fn every_field_has_its_effect_or_is_refused_by_name() {
                 assert_eq!(found, if is_v2 { of_v2 } else { of_v1 }, "{field}");
                 let _ = host.run(&["delete", "--force", &id]).ok();
             }
-            Elsewhere(scenario) => assert!(is_there(scenario), "{field}: no test {scenario}"),
+            OfV1(_, _, said) if is_v2 => {
+                let ran = run("true");
+                assert!(ran.code != 0 && ran.stderr.contains(said), "{field}: {ran:?}");
+            }
+            OfV1(file, expected, _) => {
+                let _ = host.sleeping(&id, change);
+                let found = limit(&host, &id, file);
+                assert!(found.lines().any(|line| line == *expected), "{field}: {expected} in {found}");
+                let _ = host.run(&["delete", "--force", &id]).ok();
+            }
+            Elsewhere(_) => {}
         }
     }
     host.assert_clean();
 }
 
-/// Whether there is a test of that name: `module::name` here, or in the file of a crate.
-fn is_there(scenario: &str) -> bool {
+/// Why the test does not show the field: `module::name` here, or in the file of a crate, must exist and name the field.
+fn is_shown(field: &str, scenario: &str) -> Result<(), String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     // Where only the program was copied to there is nothing to look at.
     if !here.is_dir() {
-        return true;
+        return Ok(());
     }
     let (file, name) = scenario.split_once("::").expect("a file and a test");
     let path = match file.contains('/') {
         true => here.join("..").join(file),
         false => here.join("tests/runtime").join(format!("{file}.rs")),
     };
-    fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {name}(")))
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let (_, test) = text.split_once(&format!("fn {name}()")).ok_or(format!("{} has no test {name}", path.display()))?;
+    // A function ends where its brace stands as far left as it does.
+    let end = [test.find("\n}\n"), test.find("\n    }\n")];
+    let indented = text.contains(&format!("    fn {name}()"));
+    let body = &test[..end[usize::from(indented)].unwrap_or(test.len())];
+    let word = field.rsplit('.').next().unwrap_or(field);
+    let is_word = |(at, _): (usize, &str)| {
+        let neighbours = (body[..at].chars().next_back(), body[at + word.len()..].chars().next());
+        [neighbours.0, neighbours.1].into_iter().flatten().all(|next| !next.is_alphanumeric())
+    };
+    if body.match_indices(word).any(is_word) { Ok(()) } else { Err(format!("{name} does not name {word}")) }
 }
 
 fn limit(host: &Host, id: &str, file: &str) -> String {

@@ -255,3 +255,54 @@ fn a_flag_reaches_the_kernel_and_a_profile_that_says_nothing_is_none() {
     }
     host.assert_clean();
 }
+
+/// The numbers of the flags (include/uapi/linux/seccomp.h).
+const FLAGS: [(&str, u32); 4] = [
+    // One thread has nothing to synchronise: the flag is taken and nothing is done about it, as runc does.
+    ("SECCOMP_FILTER_FLAG_TSYNC", 0),
+    ("SECCOMP_FILTER_FLAG_LOG", 2),
+    ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 4),
+    ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 32),
+];
+
+#[test]
+fn every_flag_reaches_the_kernel() {
+    let host = Host::new();
+    let features: Value = serde_json::from_str(&host.run(&["features"]).ok().stdout).expect("JSON");
+    let mut known: Vec<&str> =
+        features["linux"]["seccomp"]["knownFlags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    known.sort_unstable();
+    let mut tested = FLAGS.map(|(flag, _)| flag);
+    tested.sort_unstable();
+    assert_eq!(known, tested);
+
+    for (flag, bit) in FLAGS {
+        let name = format!("web-{bit}");
+        let asks = flag.ends_with("WAIT_KILLABLE_RECV");
+        let socket = host.root.join("agent");
+        let heard = asks.then(|| agent(&socket));
+        let mut profile = mkdir(if asks { "SCMP_ACT_NOTIFY" } else { "SCMP_ACT_ERRNO" }, None);
+        if asks {
+            profile["listenerPath"] = json!(text(&socket));
+        }
+        profile["flags"] = json!([flag]);
+        let bundle = host.bundle(&name, &["mkdir", "/tmp/x"], |config| config["linux"]["seccomp"] = profile);
+        let mut command = std::process::Command::new(integration_tests::programs::original("strace"));
+        let trace = host.root.join(&name);
+        command.args(["-f", "-X", "raw", "-e", "trace=seccomp", "-o", text(&trace), "--"]);
+        command.arg(integration_tests::programs::path("corten-runtime")).arg("--root").arg(host.state());
+        let ran = integration_tests::Ran::of(command.args(["run", "--bundle", text(&bundle), &name]));
+        assert_ne!(ran.code, 0, "{flag}: the call is not allowed: {ran:?}");
+        if let Some(heard) = heard {
+            let _state = heard.join().expect("the agent heard");
+        }
+        let trace = std::fs::read_to_string(trace).expect("strace wrote it");
+        // seccomp(SECCOMP_SET_MODE_FILTER, flags, …)
+        let set = trace.lines().find_map(|line| line.split_once("seccomp(0x1, ")).map(|(_, rest)| rest.to_owned());
+        let set = set.unwrap_or_else(|| panic!("{flag}: no filter was set: {trace}"));
+        let flags = set.split(',').next().and_then(|flags| flags.strip_prefix("0x")).unwrap_or("0");
+        let flags = u32::from_str_radix(flags, 16).expect("a number");
+        assert_eq!(flags & bit, bit, "{flag}: {set}");
+    }
+    host.assert_clean();
+}

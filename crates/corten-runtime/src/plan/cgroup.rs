@@ -158,4 +158,64 @@ mod tests {
         assert_eq!((rules[1].major, rules[1].minor), (Some(10), None));
         assert_eq!(rules.len(), 12);
     }
+
+    /// Each field of the specification is another number, so that none can stand in another's place.
+    #[test]
+    fn every_field_of_resources_is_the_limit_of_its_name() {
+        let json = r#"{
+            "memory": {"limit": 1, "reservation": 2, "swap": 3, "kernelTCP": 4, "swappiness": 5, "disableOOMKiller": true},
+            "cpu": {"shares": 6, "quota": 7, "burst": 8, "period": 9, "realtimeRuntime": 10, "realtimePeriod": 11,
+                "cpus": "12", "mems": "13", "idle": 14},
+            "pids": {"limit": 15},
+            "blockIO": {"weight": 16, "leafWeight": 17,
+                "weightDevice": [{"major": 18, "minor": 19, "weight": 20, "leafWeight": 21}],
+                "throttleReadBpsDevice": [{"major": 22, "minor": 23, "rate": 24}],
+                "throttleWriteBpsDevice": [{"major": 25, "minor": 26, "rate": 27}],
+                "throttleReadIOPSDevice": [{"major": 28, "minor": 29, "rate": 30}],
+                "throttleWriteIOPSDevice": [{"major": 31, "minor": 32, "rate": 33}]},
+            "hugepageLimits": [{"pageSize": "34MB", "limit": 35}],
+            "network": {"classID": 36, "priorities": [{"name": "eth37", "priority": 38}]},
+            "rdma": {"mlx39": {"hcaHandles": 40, "hcaObjects": 41}},
+            "unified": {"memory.high": "42"}
+        }"#;
+        let resources: Resources = serde_json::from_str(json).expect("parses");
+        let limit = |device, kind, value| BlockLimit { index: 0, device, kind, value };
+        let expected = Limits {
+            memory_bytes: Some(1),
+            memory_reservation_bytes: Some(2),
+            memory_and_swap_bytes: Some(3),
+            kernel_tcp_bytes: Some(4),
+            swappiness: Some(5),
+            disable_oom_killer: Some(true),
+            cpu_shares: Some(6),
+            cpu_quota_us: Some(7),
+            cpu_burst_us: Some(8),
+            cpu_period_us: Some(9),
+            cpu_realtime_runtime_us: Some(10),
+            cpu_realtime_period_us: Some(11),
+            cpuset_cpus: Some("12".to_owned()),
+            cpuset_mems: Some("13".to_owned()),
+            cpu_idle: Some(14),
+            pids: Some(15),
+            blkio_weight: Some(16),
+            blkio_leaf_weight: Some(17),
+            named: Named {
+                block: vec![
+                    limit((18, 19), BlockLimitKind::Weight, 20),
+                    limit((18, 19), BlockLimitKind::LeafWeight, 21),
+                    limit((22, 23), BlockLimitKind::ReadBytes, 24),
+                    limit((25, 26), BlockLimitKind::WriteBytes, 27),
+                    limit((28, 29), BlockLimitKind::Reads, 30),
+                    limit((31, 32), BlockLimitKind::WriteOperations, 33),
+                ],
+                huge_pages: vec![("34MB".to_owned(), 35)],
+                rdma: vec![RdmaLimit { device: "mlx39".to_owned(), handles: Some(40), objects: Some(41) }],
+                network_class: Some(36),
+                network_priorities: vec![("eth37".to_owned(), 38)],
+            },
+            devices: None,
+            unified: [("memory.high".to_owned(), "42".to_owned())].into(),
+        };
+        assert_eq!(Limits { devices: None, ..limits(&resources).expect("plans") }, expected);
+    }
 }

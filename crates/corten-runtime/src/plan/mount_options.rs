@@ -23,7 +23,7 @@ pub(super) struct Options {
 }
 
 /// Options that change an attribute: name, bits, whether they are set or cleared.
-const ATTRIBUTES: [(&str, u64, bool); 10] = [
+const ATTRIBUTES: [(&str, u64, bool); 12] = [
     ("ro", attr::RDONLY, true),
     ("rw", attr::RDONLY, false),
     ("nosuid", attr::NOSUID, true),
@@ -34,6 +34,8 @@ const ATTRIBUTES: [(&str, u64, bool); 10] = [
     ("exec", attr::NOEXEC, false),
     ("nosymfollow", attr::NOSYMFOLLOW, true),
     ("symfollow", attr::NOSYMFOLLOW, false),
+    ("nodiratime", attr::NODIRATIME, true),
+    ("diratime", attr::NODIRATIME, false),
 ];
 
 /// Options about access times: name, the new value of the field, or `None` for the kernel's choice.
@@ -47,10 +49,13 @@ const TIMES: [(&str, u64); 6] = [
 ];
 
 /// Flags of the filesystem itself, which fsconfig(2) takes by name.
-const SUPERBLOCK: [&str; 6] = ["sync", "dirsync", "lazytime", "mand", "async", "nomand"];
+const SUPERBLOCK: [&str; 4] = ["sync", "dirsync", "lazytime", "mand"];
+
+/// Those that take such a flag away. A bind has none to begin with.
+const NO_SUPERBLOCK: [&str; 3] = ["async", "nolazytime", "nomand"];
 
 /// Options without an effect of their own.
-const NEUTRAL: [&str; 6] = ["defaults", "silent", "loud", "nolazytime", "noiversion", "bind"];
+const NEUTRAL: [&str; 5] = ["defaults", "silent", "loud", "noiversion", "bind"];
 
 /// Options that are not built yet.
 const NOT_YET: [&str; 2] = ["iversion", "remount"];
@@ -74,11 +79,14 @@ pub(super) fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
         if changes_attributes || option.is_empty() || NEUTRAL.contains(&option.as_str()) {
             continue;
         }
+        if is_bind && NO_SUPERBLOCK.contains(&option.as_str()) {
+            continue;
+        }
         if is_bind {
             // The kernel takes data and flags of a filesystem only when it makes one, and would not say so.
             return Err(invalid(key, format!("option {option:?} cannot be set on a bind mount")));
         }
-        if SUPERBLOCK.contains(&option.as_str()) {
+        if SUPERBLOCK.contains(&option.as_str()) || NO_SUPERBLOCK.contains(&option.as_str()) {
             options.data.push((c_string(key, option.as_str())?, None));
         } else if option == "newinstance" && mount.fstype == "devpts" {
             // Every mount is one since Linux 4.7.
@@ -122,12 +130,7 @@ fn apply(change: &mut Change, option: &str) -> bool {
         change.clear |= attr::ATIME_MASK;
         return true;
     }
-    match option {
-        "nodiratime" => change.set |= attr::NODIRATIME,
-        "diratime" => change.clear |= attr::NODIRATIME,
-        _ => return false,
-    }
-    true
+    false
 }
 
 fn propagation(option: &str) -> Option<(Propagation, Extent)> {
