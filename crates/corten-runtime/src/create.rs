@@ -15,6 +15,7 @@ use crate::caller::Caller;
 use crate::clock;
 use crate::home;
 use crate::hooks::{self, HookError};
+use crate::host_root;
 use crate::init::spawn::{Options, ParentHooks};
 use crate::init::{Asker, Init, InitError, send_listener, spawn};
 use crate::kept_filter;
@@ -190,6 +191,7 @@ pub(crate) fn make(
 
     let options = Options {
         no_pivot: arguments.no_pivot,
+        mount_point: if plan.namespaces.has_own_mounts() { None } else { Some(host_root::make(&directory)?) },
         keyring: (!arguments.no_new_keyring).then(|| CString::new(format!("_ses.{}", arguments.id)).ok()).flatten(),
         console,
         fifo: if attachment == Attachment::WaitForStart { Some(make_fifo(&directory)?) } else { None },

@@ -92,6 +92,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
         init: &init_fd,
         init_pid: record.init_process_pid,
         namespaces: namespaces(record),
+        root: root_of(record).map_err(ExecError::Wait)?,
         cgroup: &cgroup,
         follows_init: arguments.cgroups.is_empty(),
         console,
@@ -218,6 +219,14 @@ fn console_for(arguments: &Exec, plan: &ProcessPlan) -> Result<(Option<OwnedFd>,
         }
         (None, false, _) => Ok((None, None)),
     }
+}
+
+/// Of a container in the host's mount namespace: entering its namespaces does not lead there.
+fn root_of(record: &Record) -> io::Result<Option<OwnedFd>> {
+    if record.namespace_paths.contains_key("NEWNS") {
+        return Ok(None);
+    }
+    std::fs::File::open(format!("/proc/{}/root", record.init_process_pid)).map(|root| Some(root.into()))
 }
 
 /// The kinds the record names: those the container does not share with the host.

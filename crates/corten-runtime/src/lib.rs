@@ -40,7 +40,7 @@
 //! # }
 //! ```
 //!
-//! One thread and one clone: the program starts no thread, ever, and between clone and exec the child allocates
+//! One thread and one clone, but where a helper joins namespaces beside a user namespace: the program starts no thread, ever, and between clone and exec the child allocates
 //! nothing.
 
 mod administrator;
@@ -56,6 +56,7 @@ pub mod features;
 mod foreground;
 mod home;
 pub mod hooks;
+mod host_root;
 pub mod init;
 mod kept_filter;
 pub mod kill;

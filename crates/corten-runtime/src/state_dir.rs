@@ -15,6 +15,7 @@ use corten_runtime_api::texts;
 use corten_sys::atomic_file::{self, Durability};
 use serde::{Deserialize, Serialize};
 
+use crate::host_root;
 use crate::spec::Hooks;
 
 /// The number of the record's format; a record of a newer one is refused.
@@ -267,6 +268,7 @@ pub(crate) fn path_of(root: &Path, id: &str) -> Result<PathBuf, StateError> {
 
 fn remove(path: &Path) -> Result<(), StateError> {
     let fail = |source| StateError::Remove { path: path.to_owned(), source };
+    host_root::take_down(path).map_err(fail)?;
     let doomed = doomed(path);
     match fs::rename(path, &doomed) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

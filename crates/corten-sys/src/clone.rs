@@ -99,13 +99,23 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// # Panics
 /// Never: the check below is on the number of threads, and is an error.
 pub fn clone(new: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
+    let flags = new.0;
+    fork(CloneArgs { flags, exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() }, cgroup)
+}
+
+/// As [`clone`], but the new process is the child of the caller's parent, which is told of its end as of the caller's
+/// (`CLONE_PARENT`).
+///
+/// # Errors
+/// As [`clone`]; `EINVAL` for the first process of a pid namespace.
+pub fn clone_sibling(new: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
+    fork(CloneArgs { flags: new.0 | libc::CLONE_PARENT as u64, ..CloneArgs::default() }, cgroup)
+}
+
+fn fork(mut arguments: CloneArgs, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     let mut pidfd: libc::c_int = -1;
-    let mut arguments = CloneArgs {
-        flags: new.0 | libc::CLONE_PIDFD as u64,
-        pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
-        ..CloneArgs::default()
-    };
+    arguments.flags |= libc::CLONE_PIDFD as u64;
+    arguments.pidfd = (&raw mut pidfd) as u64;
     if let Some(directory) = cgroup {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = directory.as_raw_fd() as u64;

@@ -155,6 +155,37 @@ fn an_idmap_reaches_the_mounts_below_only_when_asked() {
 }
 
 #[test]
+fn what_an_earlier_mount_shows_can_be_shown_again_with_other_owners() {
+    let host = Host::new();
+    let data = host.root.make("data");
+    fs::write(data.join("file"), "").expect("the root is writable");
+    let run = |name: &str, change: fn(&mut serde_json::Value), options: serde_json::Value, map: serde_json::Value| {
+        let source = host.root.join(format!("bundles/{name}/rootfs/home"));
+        host.run_script(name, "stat -c %u:%g /root/file", |config| {
+            change(config);
+            let first = json!({"destination": "/home", "type": "bind", "source": text(&data), "options": ["bind"]});
+            push(config, "/mounts", first);
+            let mut again =
+                json!({"destination": "/root", "type": "bind", "source": text(&source), "options": options});
+            if map.is_array() {
+                again["uidMappings"] = map.clone();
+                again["gidMappings"] = map.clone();
+            }
+            push(config, "/mounts", again);
+        })
+    };
+    let map = json!([{"containerID": 0, "hostID": 5000, "size": 10}]);
+    assert_eq!(run("web", |_| {}, json!(["bind"]), map).ok().out(), "5000:5000");
+    let users = |config: &mut serde_json::Value| {
+        push(config, "/linux/namespaces", json!({"type": "user"}));
+        config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+        config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+    };
+    assert_eq!(run("users", users, json!(["bind", "idmap"]), json!(null)).ok().out(), "0:0");
+    host.assert_clean();
+}
+
+#[test]
 fn attributes_reach_the_mounts_below_only_when_asked() {
     let host = Host::new();
     let data = host.root.make("data/below");

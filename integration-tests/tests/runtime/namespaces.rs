@@ -203,3 +203,117 @@ fn a_joined_time_namespace_does_not_hide_the_process() {
     }
     host.assert_clean();
 }
+
+/// Every namespace of the process `pid` but the mount namespace, by path.
+fn join_all(config: &mut Value, pid: &str) {
+    let joined =
+        [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid"), ("user", "user"), ("time", "time")];
+    let joined = joined.map(|(kind, file)| json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")}));
+    config["linux"]["namespaces"] = json!(joined);
+    push(config, "/linux/namespaces", json!({"type": "mount"}));
+    config["hostname"] = json!("");
+}
+
+#[test]
+fn a_container_joins_every_namespace_of_one_with_users_and_clocks_of_its_own() {
+    let host = Host::new();
+    let _ = host.sleeping("first", |config| {
+        in_user_namespace(config);
+        push(config, "/linux/namespaces", json!({"type": "time"}));
+        config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 100_000, "nanosecs": 0}});
+    });
+    let pid = host.state_of("first")["pid"].to_string();
+    let link = |name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).expect("it runs").display().to_string();
+    let names = ["net", "ipc", "uts", "pid", "user", "time"];
+    let expected: String = names.iter().map(|name| link(name) + "\n").collect();
+    // In the foreground: what it leaves is removed by a runtime that kept the host's rights.
+    let script = "for n in net ipc uts pid user time; do readlink /proc/self/ns/$n; done; tr -s ' ' < /proc/self/uid_map; \
+                  grep -c 100000 /proc/self/timens_offsets";
+    let ran = host.run_script("second", script, |config| join_all(config, &pid));
+    assert_eq!(ran.ok().stdout, expected + " 0 100000 65536\n1\n");
+    let _ = host.sleeping("third", |config| join_all(config, &pid));
+    assert_eq!(host.status("third"), "running");
+    let ran = host.run(&["exec", "third", "readlink", "/proc/self/ns/time"]).ok();
+    assert_eq!(ran.out(), link("time"));
+    for name in ["third", "first"] {
+        let _ = host.run(&["delete", "-f", name]).ok();
+    }
+    host.assert_clean();
+}
+
+#[test]
+fn users_of_its_own_and_the_network_of_another_go_together() {
+    let host = Host::new();
+    let _ = host.sleeping("first", |_| {});
+    let pid = host.state_of("first")["pid"].to_string();
+    let ran = host.run_script("second", "readlink /proc/self/ns/net; id -u", |config| {
+        in_user_namespace(config);
+        let mounts = config["mounts"].as_array_mut().expect("an array");
+        // Nobody may mount it without owning the network namespace.
+        mounts.retain(|mount| mount["type"] != "sysfs" && mount["type"] != "cgroup");
+        let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+        namespaces.retain(|namespace| namespace["type"] != "network");
+        namespaces.push(json!({"type": "network", "path": format!("/proc/{pid}/ns/net")}));
+    });
+    let net = fs::read_link(format!("/proc/{pid}/ns/net")).expect("it runs");
+    assert_eq!(ran.ok().stdout, format!("{}\n0\n", net.display()));
+    let ran = host.run_script("third", "true", |config| {
+        in_user_namespace(config);
+        push(config, "/linux/namespaces", json!({"type": "time", "path": format!("/proc/{pid}/ns/net")}));
+    });
+    assert!(ran.stderr.contains(&format!("time namespace /proc/{pid}/ns/net: invalid argument")), "{ran:?}");
+    let _ = host.run(&["delete", "-f", "first"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn hooks_of_the_host_stay_in_its_namespaces_when_the_container_joins_others() {
+    let host = Host::new();
+    let _ = host.sleeping("first", in_user_namespace);
+    let pid = host.state_of("first")["pid"].to_string();
+    let notes = host.root.join("notes");
+    let hook = format!("readlink /proc/self/ns/pid /proc/self/ns/user >> {}", notes.display());
+    for (name, kinds) in [("pid", &["pid"][..]), ("both", &["pid", "user"])] {
+        let ran = host.run_script(name, "true", |config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+            namespaces.retain(|namespace| namespace["type"] != "pid");
+            for kind in kinds {
+                namespaces.push(json!({"type": kind, "path": format!("/proc/{pid}/ns/{kind}")}));
+            }
+            let hook = json!([{"path": "/bin/sh", "args": ["sh", "-c", hook], "env": ["PATH=/bin:/usr/bin"]}]);
+            config["hooks"] = json!({"createRuntime": hook, "poststop": hook});
+        });
+        let _ = ran.ok();
+    }
+    let own = |name: &str| fs::read_link(format!("/proc/self/ns/{name}")).expect("proc(5)").display().to_string();
+    let expected = format!("{}\n{}\n", own("pid"), own("user")).repeat(4);
+    assert_eq!(fs::read_to_string(notes).expect("the hooks ran"), expected);
+    let _ = host.run(&["delete", "-f", "first"]).ok();
+    host.assert_clean();
+}
+
+#[test]
+fn a_container_in_the_hosts_mount_namespace_has_its_own_root_and_leaves_no_mount() {
+    let host = Host::new();
+    let in_host = |config: &mut Value| {
+        namespaces(config, &["pid", "network", "ipc", "uts"]);
+        set(config, "/root", json!({"path": "rootfs", "readonly": true}));
+    };
+    let script = "readlink /proc/self/ns/mnt; cat /proc/1/comm; touch /x; test -e /boot || echo elsewhere";
+    let ran = host.run_script("web", script, in_host);
+    let own = fs::read_link("/proc/self/ns/mnt").expect("proc(5)");
+    assert_eq!(ran.stdout, format!("{}\nsh\nelsewhere\n", own.display()), "{ran:?}");
+    assert!(ran.stderr.contains("/x: Read-only file system"), "{ran:?}");
+    host.assert_clean();
+    let bundle = host.sleeping("other", in_host);
+    fs::write(bundle.join("rootfs/mark"), "here").expect("the bundle is ours");
+    let ran = host.run(&["exec", "other", "sh", "-c", "cat /mark; cd ../..; ls -d boot"]);
+    assert!(ran.stdout == "here" && ran.stderr.contains("boot: No such file"), "an exec is in its root: {ran:?}");
+    let _ = host.run(&["delete", "-f", "other"]).ok();
+    assert!(bundle.join("rootfs/bin").exists(), "nothing is removed through a mount");
+    host.assert_clean();
+    let missing = host.bundle("missing", &["/nope"], in_host);
+    assert_eq!(host.run(&["run", "--bundle", crate::text(&missing), "missing"]).code, 1);
+    assert!(missing.join("rootfs/bin").exists());
+    host.assert_clean();
+}

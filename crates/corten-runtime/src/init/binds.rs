@@ -39,13 +39,15 @@ fn source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
     opened.map(Some).map_err(|why| InitError::Bind { path: text(), target: target(), why })
 }
 
-/// Opens a source in the container's tree; nothing in it leads outside.
+/// Opens a source in the container's tree; nothing in it leads outside. `map_owners` has the parent do so, which has the
+/// right to.
 pub(super) fn inside(
     root: BorrowedFd<'_>,
     path: &InRootfs,
     step: &MountStep,
     extent: Extent,
     propagation: Option<Propagation>,
+    map_owners: impl FnOnce(&OwnedFd),
 ) -> io::Result<BindSource> {
     let handle = if step.source_nofollow {
         openat2::open(root, path, files::O_PATH | files::O_NOFOLLOW, 0, Resolve::IN_ROOT)?
@@ -53,6 +55,9 @@ pub(super) fn inside(
         rootfs::open_handle(root, path)?
     };
     let tree = mount::clone_tree(handle.as_fd(), c"", extent)?;
+    if step.id_map.is_some() {
+        map_owners(&tree);
+    }
     with_attributes(tree, step, extent, false, propagation)
 }
 

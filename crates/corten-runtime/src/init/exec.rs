@@ -11,7 +11,7 @@ use corten_cgroups::Cgroup;
 use corten_sys::clone::{self, Cloned, Namespaces};
 use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
-use corten_sys::{bump, credentials, descriptors, files, prctl};
+use corten_sys::{bump, credentials, descriptors, files, mount, prctl};
 
 use super::console::{self, ConsolePaths};
 use super::filter;
@@ -31,6 +31,8 @@ pub struct ExecKit<'a> {
     pub init_pid: i32,
     /// The namespaces it does not share with the host.
     pub namespaces: Namespaces,
+    /// Its root, when it shares the host's mount namespace.
+    pub root: Option<OwnedFd>,
     /// Its cgroups.
     pub cgroup: &'a Cgroup,
     /// Whether the first process's own cgroup will do when the container's cannot hold processes.
@@ -162,6 +164,10 @@ fn enter(child: &Child<'_>) -> Result<(), Fault> {
     let rest = kit.namespaces.without(Namespaces::PID);
     if !rest.is_empty() {
         clone::enter(kit.init.as_fd(), rest).at(Stage::JoinNamespace)?;
+    }
+    if let Some(root) = &kit.root {
+        let changed = files::change_directory(root.as_fd()).and_then(|()| mount::chroot_here());
+        changed.and_then(|()| files::change_directory_to(c"/")).at(Stage::Pivot)?;
     }
     if kit.namespaces.contains(Namespaces::USER) {
         let root = credentials::set_group(0).and_then(|()| credentials::set_user(0));

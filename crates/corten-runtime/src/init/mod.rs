@@ -9,6 +9,7 @@ mod console;
 mod dev;
 mod exec;
 mod filter;
+mod helper;
 mod hooks;
 mod idmap;
 mod listener;

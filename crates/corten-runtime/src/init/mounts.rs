@@ -2,7 +2,7 @@
 //! joined by descriptor.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use corten_sys::descriptors::leave_to_exec;
 use corten_sys::files;
@@ -11,12 +11,14 @@ use corten_sys::openat2::{self, Resolve};
 use corten_sys::{copy_tree, rootfs};
 
 use super::binds::{self, BindSource};
-use super::report::{At, Fault, Operation, Stage};
+use super::report::{At, Fault, Operation, Report, Stage, ask};
 use crate::plan::{Last, MountStep, Source, Step};
 
-/// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept.
+/// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept; `parent` is the socket
+/// to it.
 pub(super) fn all(
     root: BorrowedFd<'_>,
+    parent: BorrowedFd<'_>,
     steps: &[Step],
     binds: &mut [Option<BindSource>],
     made: &mut [Option<OwnedFd>],
@@ -35,7 +37,10 @@ pub(super) fn all(
             Step::Mount(step) => {
                 let bind = match &step.source {
                     Source::Inside { path, extent } => {
-                        let bind = binds::inside(root, path, step, *extent, bind_propagation);
+                        let bind = binds::inside(root, path, step, *extent, bind_propagation, |tree| {
+                            let number = tree.as_raw_fd();
+                            ask(parent, &Report::IdMap { number, step: u32::try_from(index).unwrap_or(u32::MAX) });
+                        });
                         Some(bind.at_index(Stage::Mount, Operation::Source, index)?)
                     }
                     _ => binds.get_mut(index).and_then(Option::take),

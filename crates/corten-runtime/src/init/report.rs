@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use corten_sys::files;
+use corten_sys::{descriptors, files};
 
 /// What the child was doing: a list of the plan, or a single step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub enum Stage {
     Confine,
     /// Sharing time: policy, block devices, execution domain, CPUs.
     Schedule,
+    /// Making the time namespace.
+    TimeNamespace,
 }
 
 /// What about it failed.
@@ -103,7 +105,7 @@ pub enum Operation {
     Copy,
 }
 
-const STAGES: [Stage; 34] = [
+const STAGES: [Stage; 35] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -138,6 +140,7 @@ const STAGES: [Stage; 34] = [
     Stage::Execute,
     Stage::Confine,
     Stage::Schedule,
+    Stage::TimeNamespace,
 ];
 
 const OPERATIONS: [Operation; 9] = [
@@ -228,6 +231,15 @@ pub enum Report {
     /// It will run hooks itself and needs the container's state as text: first as it is before the root is changed,
     /// then as it is after start was asked for.
     StateForHooks,
+    /// It has made a time namespace, whose offsets are to be written before it enters.
+    TimeOffsets,
+    /// A tree of its own mounts needs the owners of its step.
+    IdMap {
+        /// Its descriptor there.
+        number: i32,
+        /// The step's place in the plan.
+        step: u32,
+    },
     /// It has installed a filter whose listener is this descriptor of its own.
     Listener(i32),
     /// It waits to be told to go on.
@@ -253,6 +265,12 @@ pub fn send(socket: BorrowedFd<'_>, report: &Report) -> io::Result<()> {
             packet[4..8].copy_from_slice(&number.to_le_bytes());
             6
         }
+        Report::TimeOffsets => 7,
+        Report::IdMap { number, step } => {
+            packet[4..8].copy_from_slice(&number.to_le_bytes());
+            packet[8..12].copy_from_slice(&step.to_le_bytes());
+            8
+        }
         Report::Failed(fault) => {
             packet[1] = fault.stage as u8;
             packet[2] = fault.operation as u8;
@@ -265,6 +283,18 @@ pub fn send(socket: BorrowedFd<'_>, report: &Report) -> io::Result<()> {
     };
     files::write(socket, &packet)
 }
+
+/// Sends a report and waits for the parent's answer. When the parent is gone nobody knows of this process: it ends.
+pub(super) fn ask(socket: BorrowedFd<'_>, report: &Report) {
+    let mut byte = [0u8];
+    let is_answered = send(socket, report).is_ok() && matches!(files::read(socket, &mut byte), Ok(1));
+    if !is_answered {
+        descriptors::exit_now(SETUP_FAILED)
+    }
+}
+
+/// The status of a first process that could not become its program (runc's).
+pub(super) const SETUP_FAILED: i32 = 255;
 
 /// Receives a report; `None` when the child's end is closed.
 ///
@@ -279,12 +309,16 @@ pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Report>> {
     if length == 0 {
         return Ok(None);
     }
+    let number = i32::from_le_bytes([packet[4], packet[5], packet[6], packet[7]]);
+    let step = u32::from_le_bytes([packet[8], packet[9], packet[10], packet[11]]);
     let report = match (length, packet[0]) {
         (PACKET_BYTES, 1) => Some(Report::MapIds),
         (PACKET_BYTES, 2) => Some(Report::HostHooks),
         (PACKET_BYTES, 3) => Some(Report::StateForHooks),
         (PACKET_BYTES, 4) => Some(Report::Ready),
-        (PACKET_BYTES, 6) => Some(Report::Listener(i32::from_le_bytes([packet[4], packet[5], packet[6], packet[7]]))),
+        (PACKET_BYTES, 6) => Some(Report::Listener(number)),
+        (PACKET_BYTES, 7) => Some(Report::TimeOffsets),
+        (PACKET_BYTES, 8) => Some(Report::IdMap { number, step }),
         (PACKET_BYTES, 5) => fault(&packet).map(Report::Failed),
         _ => None,
     };

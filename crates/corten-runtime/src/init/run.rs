@@ -12,13 +12,10 @@ use corten_sys::schedule::{self, CpuSet};
 use corten_sys::syscall::HERE;
 use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs, wait};
 
-use super::report::{At, Fault, Operation, Report, Stage, send};
+use super::report::{At, Fault, Operation, Report, SETUP_FAILED, Stage, ask, send};
 use super::spawn::{Kit, Root};
 use super::{console, dev, filter, hooks, mounts, paths, process};
 use crate::plan::Plan;
-
-/// The status of a first process that could not become its program (runc's).
-const SETUP_FAILED: i32 = 255;
 
 /// Becomes the container's program; never returns.
 pub(super) fn run(plan: &Plan, mut kit: Kit) -> ! {
@@ -82,7 +79,7 @@ fn join_cgroups(kit: &mut Kit) -> Result<(), Fault> {
 fn namespaces(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     let namespaces = &plan.namespaces;
     if namespaces.is_user_new() {
-        ask(kit, &Report::MapIds)?;
+        ask(kit.socket.as_fd(), &Report::MapIds);
     }
     if namespaces.all().contains(Namespaces::USER) {
         become_root().at(Stage::BecomeRoot)?;
@@ -91,6 +88,9 @@ fn namespaces(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         let Some(fd) = joined else { continue };
         let kind = namespaces.joined[index].kind;
         clone::enter(fd.as_fd(), kind).at_index(Stage::JoinNamespace, Operation::It, index)?;
+    }
+    if namespaces.new.contains(Namespaces::TIME) {
+        enter_new_time(kit.socket.as_fd()).at(Stage::TimeNamespace)?;
     }
     if namespaces.new.contains(Namespaces::CGROUP) {
         // Only now: the namespace's root is where its maker stands.
@@ -103,11 +103,21 @@ fn namespaces(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
             result => result.map(drop).at(Stage::Keyring)?,
         }
     }
-    mount::set_propagation(c"/", Propagation::Slave, Extent::Recursive).at(Stage::Isolate)?;
+    if !kit.shares_mounts {
+        mount::set_propagation(c"/", Propagation::Slave, Extent::Recursive).at(Stage::Isolate)?;
+    }
     if namespaces.new.contains(Namespaces::NETWORK) {
         loopback::up().at(Stage::Loopback)?;
     }
     Ok(())
+}
+
+/// unshare(2) makes it for children only, so that its offsets can be written before anybody is in it.
+fn enter_new_time(socket: BorrowedFd<'_>) -> io::Result<()> {
+    clone::unshare(Namespaces::TIME)?;
+    ask(socket, &Report::TimeOffsets);
+    let file = files::open(HERE, c"/proc/self/ns/time_for_children", files::O_RDONLY, 0)?;
+    clone::enter(file.as_fd(), Namespaces::TIME)
 }
 
 fn become_root() -> io::Result<()> {
@@ -152,7 +162,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     attach_root(kit, shows_hooks).at(Stage::Root)?;
     let (root, rest) = kit.root_and_rest();
     let tree = root.tree.as_fd();
-    mounts::all(tree, &plan.steps, rest.binds, rest.made, plan.bind_propagation)?;
+    mounts::all(tree, root.parent.as_fd(), &plan.steps, rest.binds, rest.made, plan.bind_propagation)?;
     if let Some(devices) = &plan.devices {
         let fresh = plan.fresh_dev.and_then(|step| rest.made.get(step)?.as_ref());
         dev::all(tree, root.dev, devices, rest.device_binds, fresh)?;
@@ -162,7 +172,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         let _ = rootfs::make_directories(tree, &plan.working_directory, 0o755);
     }
     if kit.has_host_hooks {
-        ask(kit, &Report::HostHooks)?;
+        ask(kit.socket.as_fd(), &Report::HostHooks);
     }
     ask_for_states(kit)?;
     let tree = kit.tree.as_fd();
@@ -170,7 +180,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         files::change_directory(tree).at(Stage::Root)?;
         hooks::run(&plan.create_container, Operation::Create, &kit.hook_states[0], kit.own.ignored_signals)?;
     }
-    if shows_hooks {
+    if shows_hooks && !kit.shares_mounts {
         mount::attach_at(tree, c"/").at(Stage::Root)?;
     }
     let terminal = match (&kit.console, plan.process.terminal) {
@@ -194,7 +204,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         mount::set_attributes(tree, read_only, Extent::Single).at(Stage::RootAttributes)?;
     }
     process::confine(&plan.process)?;
-    change_root(tree, kit.no_pivot).at(Stage::Pivot)?;
+    change_root(tree, kit).at(Stage::Pivot)?;
     if let Some((propagation, is_recursive)) = plan.root_propagation {
         let extent = if is_recursive { Extent::Recursive } else { Extent::Single };
         mount::set_propagation(c"/", propagation, extent).at(Stage::RootAttributes)?;
@@ -204,22 +214,28 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
 
 /// Attaches the root on top of the host's, which needs no right to search the directories that lead to the bundle; for
 /// hooks first at its own path, where they look for it: those that enter the mount namespace and those that run in it.
+/// In the host's own mount namespace it is attached where nobody else mounts anything.
 fn attach_root(kit: &Kit, shows_hooks: bool) -> io::Result<()> {
     let tree = kit.tree.as_fd();
-    match mount::attach_at(tree, if shows_hooks { &kit.root_path } else { c"/" }) {
+    match mount::attach_at(tree, if shows_hooks || kit.shares_mounts { &kit.root_path } else { c"/" }) {
         // A user namespace that cannot see the bundle: a hook can find the root by the process only.
-        Err(error) if shows_hooks && error.kind() == io::ErrorKind::PermissionDenied => mount::attach_at(tree, c"/"),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied && shows_hooks && !kit.shares_mounts => {
+            mount::attach_at(tree, c"/")
+        }
         result => result,
     }
 }
 
-/// `pivot_root(".", ".")` leaves the old root on top of the new one, from where it is taken off.
-fn change_root(tree: BorrowedFd<'_>, no_pivot: bool) -> io::Result<()> {
+/// `pivot_root(".", ".")` leaves the old root on top of the new one, from where it is taken off. The host's own root
+/// stays what it is: a container in the host's mount namespace has another one by chroot alone.
+fn change_root(tree: BorrowedFd<'_>, kit: &Kit) -> io::Result<()> {
     files::change_directory(tree)?;
-    if no_pivot {
-        // The host's procfs and sysfs would stay below and let a user namespace mount its own (runc's reason).
-        for path in [c"/proc", c"/sys"] {
-            let _ = mount::detach(path); // not mounted, or locked in a user namespace
+    if kit.shares_mounts || kit.no_pivot {
+        if !kit.shares_mounts {
+            // The host's procfs and sysfs would stay below and let a user namespace mount its own (runc's reason).
+            for path in [c"/proc", c"/sys"] {
+                let _ = mount::detach(path); // not mounted, or locked in a user namespace
+            }
         }
         mount::chroot_here()?;
         return files::change_directory_to(c"/");
@@ -242,7 +258,7 @@ fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
         wait::end_by_signals().at(Stage::Session)?;
     }
     filter::install_last(&plan.process, kit.socket.as_fd())?;
-    ask(kit, &Report::Ready)?;
+    ask(kit.socket.as_fd(), &Report::Ready);
     Ok(program)
 }
 
@@ -252,14 +268,6 @@ fn wait_for_start(kit: &mut Kit) -> Result<(), Fault> {
     let Some(fifo) = &kit.fifo else { return Ok(()) };
     let mut byte = [0u8];
     files::read(fifo.as_fd(), &mut byte).map(drop).at(Stage::Wait)
-}
-
-/// Sends a report and waits for the parent's answer. When the parent is gone nobody knows of this process: it ends.
-fn ask(kit: &Kit, report: &Report) -> Result<(), Fault> {
-    let mut byte = [0u8];
-    let answered =
-        send(kit.socket.as_fd(), report).is_ok() && matches!(files::read(kit.socket.as_fd(), &mut byte), Ok(1));
-    if answered { Ok(()) } else { descriptors::exit_now(SETUP_FAILED) }
 }
 
 /// The parent knows the state, and may be gone when the second one is needed.
@@ -303,7 +311,7 @@ pub(super) struct Rest<'k> {
 
 impl Kit {
     fn root_and_rest(&mut self) -> (Root<'_>, Rest<'_>) {
-        let root = Root { tree: &self.tree, dev: &self.dev };
+        let root = Root { tree: &self.tree, dev: &self.dev, parent: &self.socket };
         let rest = Rest { binds: &mut self.binds, made: &mut self.made, device_binds: &mut self.device_binds };
         (root, rest)
     }

@@ -118,6 +118,7 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
         Stage::BecomeRoot => "become root of the user namespace",
         Stage::JoinNamespace => "join the container's namespaces",
         Stage::CgroupNamespace => "make the cgroup namespace",
+        Stage::TimeNamespace => "make the time namespace",
         Stage::Keyring => "join a session keyring",
         Stage::Isolate => "cut the mounts off the host's",
         Stage::Loopback => "bring the loopback device up",

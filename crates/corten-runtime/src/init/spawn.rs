@@ -21,7 +21,8 @@ use super::console::ConsolePaths;
 use super::report::{self, Report, Stage};
 use super::run;
 use super::sentence::{about_init, about_limit, errno_text};
-use crate::plan::{Plan, ProcessPlan};
+use super::{helper, idmap};
+use crate::plan::{Joined, Plan, ProcessPlan, Step};
 
 /// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
 /// clients match on, and so are not the source that the edge would print once more.
@@ -88,7 +89,11 @@ pub enum InitError {
     Hook(#[from] crate::hooks::HookError),
 }
 
-fn spawn_error(what: &'static str) -> impl Fn(io::Error) -> InitError {
+pub(super) fn namespace_error(joined: &Joined, why: io::Error) -> InitError {
+    InitError::Namespace { name: joined.name, path: joined.path.to_string_lossy().into_owned(), why }
+}
+
+pub(super) fn spawn_error(what: &'static str) -> impl Fn(io::Error) -> InitError {
     move |why| InitError::Spawn { what, why }
 }
 
@@ -97,6 +102,8 @@ fn spawn_error(what: &'static str) -> impl Fn(io::Error) -> InitError {
 pub struct Options {
     /// Change the root without pivot_root.
     pub no_pivot: bool,
+    /// Where the root is attached in the host's own mount namespace, for a container that has none.
+    pub mount_point: Option<PathBuf>,
     /// The name of the session keyring to join.
     pub keyring: Option<CString>,
     /// Where the terminal's master end is sent.
@@ -116,8 +123,9 @@ pub struct Kit {
     pub(super) join_files: Vec<OwnedFd>,
     pub(super) join_namespaces: Vec<Option<OwnedFd>>,
     pub(super) tree: OwnedFd,
-    /// Where the root filesystem is on the host.
+    /// Where the root filesystem is on the host, or is attached in it.
     pub(super) root_path: CString,
+    pub(super) shares_mounts: bool,
     pub(super) dev: InRootfs,
     pub(super) binds: Vec<Option<BindSource>>,
     pub(super) device_binds: Vec<Option<OwnedFd>>,
@@ -150,6 +158,7 @@ impl Kit {
 
 /// The root tree in the child.
 pub(super) struct Root<'k> {
+    pub parent: &'k OwnedFd,
     pub tree: &'k OwnedFd,
     pub dev: &'k InRootfs,
 }
@@ -325,18 +334,14 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
     let namespaces = open_namespaces(plan)?;
     let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
     let kit = prepare(plan, cgroup, options, namespaces, child_socket)?;
-    let kit = enter_before_clone(plan, kit)?;
-    let cloned = clone_child(plan, unified.as_ref())?;
-    let (pid, pidfd) = match cloned {
-        Cloned::Child => {
-            // The parent's end must be nobody else's: its closing tells the child that the parent is gone.
-            drop(socket);
-            run::run(plan, kit)
-        }
-        Cloned::Parent { pid, pidfd } => (pid, pidfd),
+    let unified = unified.as_ref().map(AsFd::as_fd);
+    let (kit, socket, pid, pidfd) = if helper::is_needed(plan) {
+        helper::clone_joined(plan, kit, socket, unified)?
+    } else {
+        clone_child(plan, kit, socket, unified)?
     };
     kit.close();
-    let init = Init::new(pid, pidfd, socket);
+    let init = Init { pid, pidfd: Some(pidfd), socket: Some(socket) };
     let mut states = ["creating", "created"].into_iter();
     loop {
         match init.next(|fault| about_init(plan, fault))? {
@@ -346,7 +351,9 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
                 init.answer_with(&hooks.state(pid, states.next().unwrap_or("created"))?)?;
                 continue;
             }
+            Report::TimeOffsets => offset_time(plan, pid)?,
             Report::Listener(number) => hooks.listener(pid, &init.descriptor(number)?)?,
+            Report::IdMap { number, step } => map_owners(plan, step, &init.descriptor(number)?)?,
             Report::Ready => return Ok(init),
             Report::Failed(_) => {}
         }
@@ -354,11 +361,39 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
     }
 }
 
-fn clone_child(plan: &Plan, unified: Option<&OwnedFd>) -> Result<Cloned, InitError> {
-    // The cgroup namespace is made once the child is in its cgroup, the time namespace by unshare: clone3 has no flag
-    // for its offsets.
-    let new = plan.namespaces.new.without(Namespaces::CGROUP).without(Namespaces::TIME);
-    clone::clone(new, unified.map(AsFd::as_fd)).map_err(spawn_error("clone a process into new namespaces"))
+/// Makes the child; what the parent still needs comes back with it. A pid namespace is entered for the child alone, and
+/// not for hooks of the host.
+fn clone_child(
+    plan: &Plan,
+    mut kit: Kit,
+    socket: OwnedFd,
+    unified: Option<BorrowedFd<'_>>,
+) -> Result<(Kit, OwnedFd, i32, PidFd), InitError> {
+    let mut own = None;
+    for (joined, file) in plan.namespaces.joined.iter().zip(&mut kit.join_namespaces) {
+        let Some(fd) = file.take_if(|_| joined.kind == Namespaces::PID) else { continue };
+        let open = files::open(HERE, c"/proc/self/ns/pid", files::O_RDONLY, 0);
+        own = Some(open.map_err(spawn_error("open the runtime's own pid namespace"))?);
+        clone::enter(fd.as_fd(), Namespaces::PID).map_err(|why| namespace_error(joined, why))?;
+    }
+    let cloned = clone::clone(clone_kinds(plan), unified);
+    if let (Some(own), Ok(Cloned::Parent { .. }) | Err(_)) = (&own, &cloned) {
+        clone::enter(own.as_fd(), Namespaces::PID).map_err(spawn_error("return to the runtime's pid namespace"))?;
+    }
+    match cloned.map_err(spawn_error("clone a process into new namespaces"))? {
+        Cloned::Child => {
+            // The parent's end must be nobody else's: its closing tells the child that the parent is gone.
+            drop(socket);
+            run::run(plan, kit)
+        }
+        Cloned::Parent { pid, pidfd } => Ok((kit, socket, pid, PidFd::from_owned(pidfd))),
+    }
+}
+
+/// The cgroup namespace is made once the child is in its cgroup, the time namespace by unshare: clone3 has no flag for
+/// its offsets.
+pub(super) fn clone_kinds(plan: &Plan) -> Namespaces {
+    plan.namespaces.new.without(Namespaces::CGROUP).without(Namespaces::TIME)
 }
 
 fn open_namespaces(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
@@ -368,8 +403,7 @@ fn open_namespaces(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
             let is_own = joined.kind == Namespaces::TIME && is_own_time(file.as_fd())?;
             Ok((!is_own).then_some(file))
         });
-        let path = || joined.path.to_string_lossy().into_owned();
-        file.map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })
+        file.map_err(|why| namespace_error(joined, why))
     });
     open.collect()
 }
@@ -391,7 +425,9 @@ fn prepare(
         join_files: cgroup.join_files().map_err(InitError::Cgroup)?,
         join_namespaces,
         tree: root_tree(plan)?,
-        root_path: c_path(&plan.rootfs).map_err(spawn_error("name the root filesystem"))?,
+        root_path: c_path(options.mount_point.as_deref().unwrap_or(&plan.rootfs))
+            .map_err(spawn_error("name the root filesystem"))?,
+        shares_mounts: options.mount_point.is_some(),
         dev: InRootfs::new("/dev").map_err(spawn_error("name /dev"))?,
         binds: binds::sources(plan)?,
         device_binds: device_sources(plan)?,
@@ -437,42 +473,19 @@ fn device_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
     bind.collect()
 }
 
-/// User and pid namespaces are entered by the parent: they give the rights for the clone, or hold for children. A time
-/// namespace would change what the parent reads of the child, its time of start.
-fn enter_before_clone(plan: &Plan, mut kit: Kit) -> Result<Kit, InitError> {
-    if plan.namespaces.new.contains(Namespaces::TIME) {
-        clone::unshare(Namespaces::TIME).map_err(spawn_error("make a time namespace"))?;
-        if let Some(offsets) = &plan.namespaces.time_offsets {
-            let file = fs::OpenOptions::new().write(true).open("/proc/self/timens_offsets");
-            let write = file.and_then(|file| files::write(file.as_fd(), offsets.as_bytes()));
-            write.map_err(spawn_error("write timens_offsets"))?;
-        }
-    }
-    let joined_user = plan.namespaces.joined.iter().any(|joined| joined.kind == Namespaces::USER);
-    let early = Namespaces::PID;
-    // With the host's rights first: those of a user namespace reach only what it owns. The child, in it already, could
-    // no longer enter what the host's owns.
-    let before =
-        if joined_user { early.with(Namespaces::NETWORK).with(Namespaces::IPC).with(Namespaces::UTS) } else { early };
-    join(plan, &mut kit, before, joined_user)?;
-    join(plan, &mut kit, Namespaces::USER, false)?;
-    join(plan, &mut kit, early, false)?;
-    Ok(kit)
+/// With the host's rights: the child, in a user namespace, may not write the file even for itself.
+fn offset_time(plan: &Plan, pid: i32) -> Result<(), InitError> {
+    let Some(offsets) = &plan.namespaces.time_offsets else { return Ok(()) };
+    let file = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/timens_offsets"));
+    let write = file.and_then(|file| files::write(file.as_fd(), offsets.as_bytes()));
+    write.map_err(spawn_error("write timens_offsets"))
 }
 
-/// Enters those of `kinds` that were not entered yet; one without the right to is left when it `may_wait`.
-fn join(plan: &Plan, kit: &mut Kit, kinds: Namespaces, may_wait: bool) -> Result<(), InitError> {
-    for (joined, file) in plan.namespaces.joined.iter().zip(&mut kit.join_namespaces) {
-        let Some(fd) = file.take_if(|_| kinds.contains(joined.kind)) else { continue };
-        match clone::enter(fd.as_fd(), joined.kind) {
-            Err(error) if may_wait && error.kind() == io::ErrorKind::PermissionDenied => *file = Some(fd),
-            result => {
-                let path = || joined.path.to_string_lossy().into_owned();
-                result.map_err(|why| InitError::Namespace { name: joined.name, path: path(), why })?;
-            }
-        }
-    }
-    Ok(())
+/// With the host's rights, too: the filesystem may be the host's.
+fn map_owners(plan: &Plan, step: u32, tree: &OwnedFd) -> Result<(), InitError> {
+    let Some(Step::Mount(step)) = plan.steps.get(step as usize) else { return Ok(()) };
+    let mapped = step.id_map.as_ref().map_or(Ok(()), |map| idmap::apply(tree, map));
+    mapped.map_err(|why| InitError::Bind { path: step.source_text(), target: step.described.1.clone(), why })
 }
 
 fn map_ids(plan: &Plan, pid: i32) -> Result<(), InitError> {

@@ -188,9 +188,6 @@ pub(super) fn plan(
         } else {
             let id_map = idmap::plan(&key, mount, &options, namespaces, linux)?;
             let step = step(&key, mount, options, places)?;
-            if id_map.is_some() && matches!(step.source, Source::Inside { .. }) {
-                return Err(invalid(key, "id mappings of a source in the root filesystem: not supported yet"));
-            }
             steps.push(Step::Mount(Box::new(MountStep { id_map, ..step })));
         }
     }

@@ -72,6 +72,12 @@ impl NamespacePlan {
         self.has_own(Namespaces::CGROUP)
     }
 
+    /// Whether the container's mounts are not the host's.
+    #[must_use]
+    pub fn has_own_mounts(&self) -> bool {
+        self.has_own(Namespaces::MOUNT)
+    }
+
     /// Whether the container's process ids are not the host's.
     #[must_use]
     pub fn has_own_pid(&self) -> bool {
@@ -129,9 +135,6 @@ pub(super) fn plan(linux: &Linux) -> Result<NamespacePlan, SpecError> {
         }
     }
     plan.joined.sort_by_key(|joined| KINDS.iter().position(|(name, ..)| *name == joined.name));
-    if !plan.has_own(Namespaces::MOUNT) {
-        return Err(invalid("linux.namespaces", "a container without a mount namespace: not supported yet"));
-    }
     plan.time_offsets = time_offsets(linux, &plan)?;
     plan_mappings(linux, &mut plan)?;
     Ok(plan)
@@ -229,7 +232,6 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         for (json, text) in [
-            (r#"{"namespaces":[]}"#, "linux.namespaces: a container without a mount namespace: not supported yet"),
             (r#"{"namespaces":[{"type":"x"}]}"#, "linux.namespaces[0]: namespace \"x\" does not exist"),
             (
                 r#"{"namespaces":[{"type":"pid"},{"type":"pid"}]}"#,
