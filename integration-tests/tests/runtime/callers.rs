@@ -1,13 +1,19 @@
-//! Command lines, variables and descriptors as podman's conmon and containerd's shim were seen to give them, replayed.
+//! Command lines, variables and descriptors as podman's conmon, containerd's shim and buildah were seen to give them,
+//! replayed; and what such callers do beside a container: they end, and they watch its memory.
 
 use std::{
     fs,
-    os::unix::net::UnixListener,
+    io::{Read, Write},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::net::UnixListener,
+    },
     path::PathBuf,
     process::{Command, Stdio},
 };
 
-use integration_tests::{DEADLINE, Ran, wait_for};
+use corten_sys::{descriptors::wait_readable, eventfd::EventFd};
+use integration_tests::{DEADLINE, Ran, programs, wait_for};
 use serde_json::{Value, json};
 
 use crate::{Host, text};
@@ -175,4 +181,117 @@ fn a_failed_create_is_one_object_in_the_log() {
             host.assert_clean();
         }
     }
+}
+
+/// buildah 1.28: the container's streams are pipes of its own, SIGCHLD is blocked and SIGQUIT ignored, and it asks for
+/// the state until the step has ended, then deletes without force.
+#[test]
+fn buildah_runs_a_step_of_a_build() {
+    let host = Host::new();
+    let script = "read line; echo got $line; echo warned >&2; ls /proc/self/fd; grep -E 'Sig(Blk|Ign)' /proc/self/status; exit 7";
+    let bundle = host.bundle("web", &["sh", "-c", script], |_| {});
+    let pid_file = bundle.join("pid");
+    let call = |words: &[&str]| {
+        let mut shell = Command::new("bash");
+        let line =
+            "exec env --block-signal=CHLD --ignore-signal=QUIT \"$@\" 3</dev/zero 4</dev/zero 5</dev/zero 8>/dev/full";
+        shell.args(["-c", line, "bash"]).arg(programs::path("corten-runtime")).arg("--root").arg(host.state());
+        shell.args(words).current_dir(&bundle).env("CONTAINER_NAME", "solar-barrel").env("TMPDIR", "/var/tmp");
+        shell
+    };
+    let mut create = call(&["create", "--bundle", text(&bundle), "--pid-file", text(&pid_file), "buildah-buildah355"]);
+    let create = create.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut create = create.expect("it starts");
+    let mut stdin = create.stdin.take().expect("piped");
+    assert!(create.wait().expect("the child is ours").success());
+    assert!(fs::read_to_string(&pid_file).is_ok_and(|pid| pid.parse::<u32>().is_ok()));
+    let _ = Ran::of(call(&["start", "buildah-buildah355"]).stdin(Stdio::null())).ok();
+    stdin.write_all(b"this\n").expect("the container reads");
+    let (mut said, mut warned) = (String::new(), String::new());
+    create.stdout.take().expect("piped").read_to_string(&mut said).expect("until it ends");
+    create.stderr.take().expect("piped").read_to_string(&mut warned).expect("until it ends");
+    // The signals are the container's own, as with runc.
+    let clean = "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n";
+    assert_eq!((said.as_str(), warned.as_str()), (format!("got this\n0\n1\n2\n3\n{clean}").as_str(), "warned\n"));
+    wait_for("the step to have ended", DEADLINE, || {
+        let state = Ran::of(call(&["state", "buildah-buildah355"]).stdin(Stdio::null())).ok().stdout;
+        serde_json::from_str::<Value>(&state).is_ok_and(|state| state["status"] == "stopped")
+    });
+    let _ = Ran::of(call(&["delete", "buildah-buildah355"]).stdin(Stdio::null())).ok();
+    host.assert_clean();
+}
+
+/// Who makes a container adopts its process and ends: a conmon that is killed, a shim's thread. The process was told to
+/// end with its creator as long as nobody knew of it, and no longer.
+#[test]
+fn a_container_outlives_who_made_it() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["sleep", "1000"], |_| {});
+    let adopting = |words: &[&str]| {
+        let mut caller = Command::new(programs::original("tini"));
+        caller.args(["-s", "--"]).arg(programs::path("corten-runtime")).arg("--root").arg(host.state()).args(words);
+        let status = caller.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.expect("it starts").success(), "{words:?}");
+    };
+    adopting(&["create", "--bundle", text(&bundle), "web"]);
+    assert_eq!(host.status("web"), "created");
+    adopting(&["start", "web"]);
+    assert_eq!(host.status("web"), "running");
+    adopting(&["exec", "--detach", "web", "sleep", "1000"]);
+    let both = host.run(&["ps", "--format", "json", "web"]).ok().stdout;
+    assert_eq!(serde_json::from_str::<Vec<u32>>(&both).expect("an array").len(), 2, "{both}");
+    let other = host.bundle("other", &["sleep", "1000"], |_| {});
+    adopting(&["run", "--detach", "--bundle", text(&other), "other"]);
+    assert_eq!(host.status("other"), "running");
+    for name in ["web", "other"] {
+        let _ = host.run(&["delete", "--force", name]).ok();
+    }
+    host.assert_clean();
+}
+
+/// conmon and containerd's shim find the cgroup by the process and ask the kernel themselves (cgroup-v1/memory.rst, "OOM
+/// Control").
+#[test]
+fn a_caller_is_told_by_the_kernel_that_memory_ran_out() {
+    let host = Host::new();
+    let script = "read line; dd if=/dev/zero of=/dev/null bs=64M count=1";
+    let bundle = host.bundle("web", &["sh", "-c", script], |config| {
+        config["linux"]["resources"]["memory"] = json!({"limit": 16_777_216, "swap": 16_777_216});
+    });
+    let mut create = host.command(&["create", "--bundle", text(&bundle), "web"]);
+    let mut create =
+        create.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let mut stdin = create.stdin.take().expect("piped");
+    assert!(create.wait().expect("the child is ours").success());
+    let pid = host.state_of("web")["pid"].to_string();
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it waits");
+    let of_memory = groups.lines().find_map(|line| line.split_once(":memory:").map(|(_, path)| path));
+    let (directory, events) = match of_memory {
+        Some(path) => (format!("/sys/fs/cgroup/memory{path}"), "memory.oom_control"),
+        None => {
+            let path = groups.lines().find_map(|line| line.strip_prefix("0::")).expect("cgroup v2");
+            (format!("/sys/fs/cgroup{path}"), "memory.events")
+        }
+    };
+    let kills = || {
+        let text = fs::read_to_string(format!("{directory}/{events}")).unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|count| count.parse::<u32>().ok())
+    };
+    assert_eq!(kills(), Some(0));
+    let counter = EventFd::new().expect("an eventfd");
+    let control = fs::File::open(format!("{directory}/{events}")).expect("it is there");
+    if of_memory.is_some() {
+        let line = format!("{} {}", counter.as_fd().as_raw_fd(), control.as_raw_fd());
+        fs::write(format!("{directory}/cgroup.event_control"), line).expect("the kernel takes it");
+    }
+    let _ = host.run(&["start", "web"]).ok();
+    stdin.write_all(b"go\n").expect("the container reads");
+    wait_for("the kernel to end a process for its memory", DEADLINE, || kills().is_none_or(|kills| kills > 0));
+    if of_memory.is_some() {
+        let told = wait_readable([counter.as_fd()], Some(20_000)).expect("poll");
+        assert!(told == [true] && counter.take().expect("a count") > 0, "the counter was raised");
+    }
+    host.wait_for_status("web", "stopped");
+    let _ = host.run(&["delete", "web"]).ok();
+    host.assert_clean();
 }

@@ -233,7 +233,8 @@ fn capabilities(given: Option<&Capabilities>, added: &[String], warnings: &mut V
     }
     // The kernel raises an ambient capability only when it is permitted and inheritable; runc leaves the others out.
     let raised = sets.ambient & sets.permitted & sets.inheritable;
-    for capability in caps::all().into_iter().filter(|capability| capability.bitmask() & sets.ambient & !raised != 0) {
+    let left_out = |capability: &caps::Capability| capability.bitmask() & sets.ambient & !raised != 0;
+    for capability in given.ambient.iter().filter_map(|name| name.parse().ok()).filter(left_out) {
         warnings.push(format!("can't raise ambient capability {capability}: it is not permitted and inheritable"));
     }
     sets.ambient = raised;
@@ -293,6 +294,16 @@ mod tests {
             "effective":["CAP_CHOWN"],"permitted":["CAP_CHOWN"],"ambient":["CAP_CHOWN"]}}"#;
         let sets = planned(json).expect("plans").capabilities;
         assert_eq!((sets.bounding, sets.effective, sets.ambient), (1 << 5, 1, 0));
+    }
+
+    #[test]
+    fn ambient_capabilities_that_cannot_be_are_named_in_their_order() {
+        let json = r#"{"args":["a"],"cwd":"/","capabilities":{"permitted":["CAP_SETUID"],"inheritable":["CAP_SETUID"],
+            "ambient":["CAP_SETUID","CAP_KILL","CAP_CHOWN"]}}"#;
+        let plan = planned(json).expect("plans");
+        assert_eq!(plan.capabilities.ambient, 1 << 7);
+        let named: Vec<_> = plan.warnings.iter().filter_map(|warning| warning.split([' ', ':']).nth(4)).collect();
+        assert_eq!(named, ["CAP_KILL", "CAP_CHOWN"]);
     }
 
     #[test]
