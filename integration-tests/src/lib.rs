@@ -20,6 +20,7 @@ mod mounts;
 mod processes;
 pub mod programs;
 mod ran;
+pub mod seccomp_profile;
 mod signals;
 mod stack;
 mod supervisor;

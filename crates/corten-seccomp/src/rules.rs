@@ -13,7 +13,7 @@
 use crate::action::Action;
 use crate::arch::{Arch, X32_BIT};
 use crate::compare::Condition;
-use crate::multiplex;
+use crate::multiplex::{self, Carrier};
 use crate::profile::{Profile, ProfileError, Rule};
 use crate::table::{self, Call};
 
@@ -34,8 +34,10 @@ pub type Branches = Vec<Branch>;
 pub struct Calls {
     /// Which.
     pub arch: Arch,
-    /// Rules by number, sorted by it.
-    pub numbers: Vec<(u32, Branches)>,
+    /// What always happens to a number, sorted by it: nearly all of a profile.
+    pub always: Vec<(u32, Action)>,
+    /// Numbers whose arguments decide, sorted; none of them is among the others.
+    pub conditional: Vec<(u32, Branches)>,
     /// The largest number the profile names; larger ones fail with ENOSYS.
     pub newest: Option<u32>,
 }
@@ -78,9 +80,10 @@ impl Rules {
                 arches.push(arch);
             }
         }
-        let mut named = Vec::new();
+        let mut named = Vec::with_capacity(profile.syscalls.len());
         for (index, rule) in profile.syscalls.iter().enumerate() {
-            named.push((rule, meaning(index, rule)?));
+            let branches = meaning(index, rule)?;
+            named.push((rule.names.iter().filter_map(|name| table::find(name)).collect(), branches));
         }
         let stubbed = !default.is_permissive();
         let calls = arches.into_iter().map(|arch| Calls::new(arch, &named, default, stubbed));
@@ -130,66 +133,62 @@ fn meaning(index: usize, rule: &Rule) -> Result<Vec<Branch>, ProfileError> {
 }
 
 impl Calls {
-    fn new(arch: Arch, named: &[(&Rule, Vec<Branch>)], default: Action, stubbed: bool) -> Self {
+    fn new(arch: Arch, named: &[(Vec<Call>, Vec<Branch>)], default: Action, stubbed: bool) -> Self {
+        let mut always = Vec::with_capacity(named.iter().map(|(calls, _)| calls.len()).sum());
         let mut found: Vec<(u32, Branch)> = Vec::new();
         let mut newest = None;
-        for (rule, branches) in named {
-            let calls = rule.names.iter().filter_map(|name| table::find(name));
+        for (calls, branches) in named {
             for call in calls {
-                newest = newest.max(newest_number(arch, call));
+                let carrier = (arch == Arch::X86).then(|| multiplex::carrier(call.name())).flatten();
+                let number = call.number(arch);
+                // libseccomp gives the calls that 32-bit x86 carries no number here, so they make nothing known.
+                newest = newest.max(number.filter(|_| carrier.is_none()));
                 for branch in branches.iter().filter(|branch| branch.action != default) {
-                    add(&mut found, arch, call, branch);
+                    found.extend(carrier.as_ref().map(|carrier| carried(carrier, branch)));
+                    let Some(number) = carrier.as_ref().map_or(number, |carrier| carrier.direct) else { continue };
+                    if branch.conditions.is_empty() {
+                        always.push((number, branch.action));
+                    } else {
+                        found.push((number, branch.clone()));
+                    }
                 }
             }
         }
         // Stable: of one number's rules the first stays the first.
+        always.sort_by_key(|(number, _)| *number);
+        always.dedup_by_key(|(number, _)| *number);
+        let decided = |number: &u32| always.binary_search_by_key(number, |(known, _)| *known).is_ok();
+        found.retain(|(number, _)| !decided(number));
         found.sort_by_key(|(number, _)| *number);
-        let mut numbers: Vec<(u32, Branches)> = Vec::with_capacity(found.len());
+        let mut conditional: Vec<(u32, Branches)> = Vec::new();
         for (number, branch) in found {
-            match numbers.last_mut() {
-                Some((last, branches)) if *last == number => join(branches, branch),
-                _ => numbers.push((number, vec![branch])),
+            match conditional.last_mut() {
+                Some((last, branches)) if *last == number => branches.push(branch),
+                _ => conditional.push((number, vec![branch])),
             }
         }
-        Self { arch, numbers, newest: newest.filter(|newest| stubbed && *newest > 0) }
+        Self { arch, always, conditional, newest: newest.filter(|newest| stubbed && *newest > 0) }
     }
 
     fn verdict(&self, call: &Data, number: u32, default: Action) -> Action {
         if self.newest.is_some_and(|newest| number > newest) {
             return Action::ENOSYS;
         }
-        let Ok(at) = self.numbers.binary_search_by_key(&number, |(number, _)| *number) else { return default };
+        if let Ok(at) = self.always.binary_search_by_key(&number, |(number, _)| *number) {
+            return self.always[at].1;
+        }
+        let Ok(at) = self.conditional.binary_search_by_key(&number, |(number, _)| *number) else { return default };
         let holds =
             |branch: &&Branch| branch.conditions.iter().all(|condition| condition.holds(self.arch, &call.arguments));
-        self.numbers[at].1.iter().find(holds).map_or(default, |branch| branch.action)
+        self.conditional[at].1.iter().find(holds).map_or(default, |branch| branch.action)
     }
 }
 
-/// A branch without conditions stands alone.
-fn join(branches: &mut Branches, branch: Branch) {
-    if branches.first().is_some_and(|first| first.conditions.is_empty()) {
-        return;
-    }
-    if branch.conditions.is_empty() {
-        branches.clear();
-    }
-    branches.push(branch);
-}
-
-/// libseccomp gives the calls that 32-bit x86 carries no number here, so they make nothing known.
-fn newest_number(arch: Arch, call: Call) -> Option<u32> {
-    if arch == Arch::X86 && multiplex::carrier(call.name()).is_some() { None } else { call.number(arch) }
-}
-
-fn add(found: &mut Vec<(u32, Branch)>, arch: Arch, call: Call, branch: &Branch) {
-    let Some(carrier) = (arch == Arch::X86).then(|| multiplex::carrier(call.name())).flatten() else {
-        found.extend(call.number(arch).map(|number| (number, branch.clone())));
-        return;
-    };
-    // The selector takes the place of the first argument; the others lie in memory, where a filter cannot look, and
-    // what was asked of them is asked of the carrier's own arguments, as libseccomp does.
+/// The number of the carrier, and the rule about it. The selector takes the place of the first argument; the others lie in
+/// memory, where a filter cannot look, and what was asked of them is asked of the carrier's own arguments, as libseccomp
+/// does.
+fn carried(carrier: &Carrier, branch: &Branch) -> (u32, Branch) {
     let mut conditions = vec![Condition::equals(0, u64::from(carrier.selector))];
     conditions.extend(branch.conditions.iter().filter(|condition| condition.index != 0));
-    found.push((carrier.number, Branch { conditions, action: branch.action }));
-    found.extend(carrier.direct.map(|number| (number, branch.clone())));
+    (carrier.number, Branch { conditions, action: branch.action })
 }

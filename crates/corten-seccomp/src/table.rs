@@ -14,8 +14,8 @@ const TEXT: &str = include_str!("syscalls.txt");
 const LINES: usize = count_lines(TEXT.as_bytes());
 const COLUMNS: usize = 5;
 
-/// Where each line begins.
-static STARTS: [u16; LINES + 1] = starts(TEXT.as_bytes());
+/// Where each name begins and ends.
+static NAMES: [(u16, u16); LINES] = names(TEXT.as_bytes());
 static NUMBERS: [[u32; COLUMNS]; LINES] = numbers(TEXT.as_bytes());
 
 /// In [`NUMBERS`], for a call that the architecture does not have.
@@ -49,8 +49,8 @@ impl Call {
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        let line = &TEXT[usize::from(STARTS[self.0])..usize::from(STARTS[self.0 + 1])];
-        line.split(' ').next().unwrap_or_default()
+        let (start, end) = NAMES[self.0];
+        &TEXT[usize::from(start)..usize::from(end)]
     }
 
     /// Its number, on x32 without the bit; `None` where the architecture has no such call.
@@ -69,18 +69,22 @@ const fn count_lines(text: &[u8]) -> usize {
     count
 }
 
-const fn starts(text: &[u8]) -> [u16; LINES + 1] {
+const fn names(text: &[u8]) -> [(u16, u16); LINES] {
     assert!(text.len() <= u16::MAX as usize);
-    let mut starts = [0; LINES + 1];
-    let (mut at, mut line) = (0, 0);
-    while at < text.len() {
-        if text[at] == b'\n' {
-            line += 1;
-            starts[line] = at as u16 + 1;
+    let mut names = [(0, 0); LINES];
+    let (mut line, mut start) = (0, 0);
+    while line < LINES {
+        let mut end = start;
+        while text[end] != b' ' {
+            end += 1;
         }
-        at += 1;
+        names[line] = (start as u16, end as u16);
+        while text[end] != b'\n' {
+            end += 1;
+        }
+        (line, start) = (line + 1, end + 1);
     }
-    starts
+    names
 }
 
 const fn numbers(text: &[u8]) -> [[u32; COLUMNS]; LINES] {

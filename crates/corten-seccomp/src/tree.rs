@@ -40,7 +40,9 @@ pub fn program(rules: &Rules) -> Vec<Instruction> {
         }
         done.push(audit);
         let mut section = vec![Instruction::plain(LOAD, NUMBER)];
-        search(&mut section, &ranges(rules, audit), rules.default);
+        let mut backward = Backward::default();
+        let start = backward.search(&ranges(rules, audit), rules.default);
+        section.append(&mut backward.forward(start));
         // Past the section when it is another architecture.
         program.push(Instruction { code: JUMP_EQUAL, jump_true: 1, jump_false: 0, operand: audit });
         program.push(Instruction::plain(JUMP, section.len() as u32));
@@ -82,14 +84,20 @@ fn numbers<'r>(ranges: &mut Vec<Range<'r>>, base: u32, calls: Option<&'r Calls>,
     let Some(calls) = calls else { return push(ranges, base, Leaf::Always(without)) };
     push(ranges, base, Leaf::Always(default));
     let known = |number: u32| calls.newest.is_none_or(|newest| number <= newest);
-    for (number, branches) in calls.numbers.iter().filter(|(number, _)| known(*number)) {
-        let leaf = match branches.as_slice() {
-            [branch] if branch.conditions.is_empty() => Leaf::Always(branch.action),
-            several => Leaf::Branches(calls.arch, several),
-        };
-        push(ranges, base + number, leaf);
-        push(ranges, base + number + 1, Leaf::Always(default));
+    let mut conditional = calls.conditional.iter().peekable();
+    let mut add = |number: u32, leaf| {
+        if known(number) {
+            push(ranges, base + number, leaf);
+            push(ranges, base + number + 1, Leaf::Always(default));
+        }
+    };
+    for (number, action) in &calls.always {
+        while let Some((before, branches)) = conditional.next_if(|(before, _)| before < number) {
+            add(*before, Leaf::Branches(calls.arch, branches));
+        }
+        add(*number, Leaf::Always(*action));
     }
+    conditional.for_each(|(number, branches)| add(*number, Leaf::Branches(calls.arch, branches)));
     if let Some(newest) = calls.newest {
         push(ranges, base + newest + 1, Leaf::Always(Action::ENOSYS));
     }
@@ -105,35 +113,96 @@ fn push<'r>(ranges: &mut Vec<Range<'r>>, start: u32, leaf: Leaf<'r>) {
     }
 }
 
-/// Writes the search among `ranges`; what it finds returns.
-fn search(code: &mut Vec<Instruction>, ranges: &[Range<'_>], default: Action) {
-    let middle = ranges.len() / 2;
-    if middle == 0 {
-        if let Some((_, leaf)) = ranges.first() {
-            verdict(code, leaf, default);
-        }
-        return;
-    }
-    let at = code.len();
-    code.push(Instruction::plain(JUMP_GREATER_OR_EQUAL, ranges[middle].0));
-    search(code, &ranges[..middle], default);
-    let distance = code.len() - at - 1;
-    match u8::try_from(distance) {
-        Ok(near) => code[at].jump_true = near,
-        Err(_) => {
-            // Jumps with a condition reach 255 instructions.
-            code[at].jump_false = 1;
-            code.insert(at + 1, Instruction::plain(JUMP, distance as u32));
-        }
-    }
-    search(code, &ranges[middle..], default);
+/// Where a comparison leads.
+#[derive(Clone, Copy)]
+enum Target {
+    /// To the end of the call's way, which many comparisons share.
+    Return(Action),
+    /// To the instruction with so many behind it.
+    At(usize),
 }
 
-fn verdict(code: &mut Vec<Instruction>, leaf: &Leaf<'_>, default: Action) {
-    let (arch, branches) = match leaf {
-        Leaf::Always(action) => return code.push(Instruction::plain(RETURN, action.0)),
-        Leaf::Branches(arch, branches) => (*arch, *branches),
-    };
+/// A program that is written from its end, because jumps lead forward only: what a jump leads to is there before it.
+#[derive(Default)]
+struct Backward {
+    /// The last instruction first.
+    code: Vec<Instruction>,
+    /// The newest return of each action.
+    returns: Vec<(Action, usize)>,
+}
+
+impl Backward {
+    /// Writes the search among `ranges`.
+    fn search(&mut self, ranges: &[Range<'_>], default: Action) -> Target {
+        let middle = ranges.len() / 2;
+        if middle == 0 {
+            return match ranges.first() {
+                Some((_, Leaf::Always(action))) => Target::Return(*action),
+                Some((_, Leaf::Branches(arch, branches))) => self.branches(*arch, branches, default),
+                None => Target::Return(default),
+            };
+        }
+        let above = self.search(&ranges[middle..], default);
+        let below = self.search(&ranges[..middle], default);
+        // Making one reachable can move the other out of reach, by one or two instructions.
+        let (above, below) = (self.reachable(above, 2), self.reachable(below, 1));
+        let distance = |target: usize| (self.code.len() - target - 1) as u8;
+        let (jump_true, jump_false) = (distance(above), distance(below));
+        self.push(Instruction { code: JUMP_GREATER_OR_EQUAL, jump_true, jump_false, operand: ranges[middle].0 })
+    }
+
+    /// The place of `target`, or of a new instruction that leads there, within a jump of 255 instructions when at most
+    /// `more` come between.
+    fn reachable(&mut self, target: Target, more: usize) -> usize {
+        let is_near = |place: &usize, code: &Vec<Instruction>| code.len() + more - place - 1 <= usize::from(u8::MAX);
+        match target {
+            Target::Return(action) => {
+                let known = self.returns.iter().find(|(known, _)| *known == action).map(|(_, place)| *place);
+                known.filter(|place| is_near(place, &self.code)).unwrap_or_else(|| self.end(action))
+            }
+            Target::At(place) if is_near(&place, &self.code) => place,
+            Target::At(place) => {
+                self.code.push(Instruction::plain(JUMP, (self.code.len() - place - 1) as u32));
+                self.code.len() - 1
+            }
+        }
+    }
+
+    fn end(&mut self, action: Action) -> usize {
+        self.code.push(Instruction::plain(RETURN, action.0));
+        let place = self.code.len() - 1;
+        self.returns.retain(|(known, _)| *known != action);
+        self.returns.push((action, place));
+        place
+    }
+
+    fn push(&mut self, instruction: Instruction) -> Target {
+        self.code.push(instruction);
+        Target::At(self.code.len() - 1)
+    }
+
+    fn branches(&mut self, arch: Arch, branches: &[Branch], default: Action) -> Target {
+        let mut code = Vec::new();
+        verdict(&mut code, arch, branches, default);
+        self.code.extend(code.into_iter().rev());
+        Target::At(self.code.len() - 1)
+    }
+
+    /// The program from its first instruction, which `start` leads to.
+    fn forward(mut self, start: Target) -> Vec<Instruction> {
+        match start {
+            Target::Return(action) => {
+                self.end(action);
+            }
+            // What was written last is the first comparison.
+            Target::At(_) => {}
+        }
+        self.code.reverse();
+        self.code
+    }
+}
+
+fn verdict(code: &mut Vec<Instruction>, arch: Arch, branches: &[Branch], default: Action) {
     for branch in branches {
         let mut test = Test::default();
         branch.conditions.iter().for_each(|condition| test.condition(arch, condition));

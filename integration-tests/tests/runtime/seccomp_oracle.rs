@@ -13,7 +13,7 @@ use corten_seccomp::profile::Argument;
 use corten_seccomp::program::Instruction;
 use corten_seccomp::rules::Data;
 use corten_seccomp::{Arch, Profile, table};
-use integration_tests::{DEADLINE, Ran, programs, wait_for_some};
+use integration_tests::{DEADLINE, Ran, programs, seccomp_profile, wait_for_some};
 use serde_json::{Value, json};
 
 use crate::{Host, text};
@@ -235,42 +235,7 @@ fn every_action_as_the_default_and_as_a_rule() {
     check("default-enosys", &profile);
 }
 
-/// The engine's table of docker's default profile.
-const DEFAULT: &str = include_str!("../../../crates/corten-engine/src/spec/seccomp-default.txt");
-
-/// docker's default profile for a container without more capabilities than its fourteen.
-fn dockers_default() -> Value {
-    // Those newer than the oldest libseccomp this is compared with would move where ENOSYS begins.
-    let is_known = |name: &&str| {
-        let number = table::find(name).and_then(|call| call.number(Arch::X86_64));
-        !["uretprobe", "uprobe"].contains(name) && number.is_none_or(|number| number < 457)
-    };
-    let mut names: Vec<&str> = Vec::new();
-    let mut is_given = false;
-    for line in DEFAULT.lines() {
-        match line.strip_prefix("  ") {
-            Some(calls) if is_given => names.extend(calls.split(' ').filter(is_known)),
-            Some(_) => {}
-            None => {
-                let words: Vec<&str> = line.trim_end_matches(':').split(' ').collect();
-                is_given = matches!(words[0], "always" | "kernel")
-                    || words[0] == "arch" && words.contains(&"amd64")
-                    || words.contains(&"CAP_SYS_CHROOT");
-            }
-        }
-    }
-    let mut rules = vec![json!({"names": names, "action": "SCMP_ACT_ALLOW"})];
-    let mut when = |name: &str, op: &str, value: u64| {
-        rules.push(rule(&[name], "SCMP_ACT_ALLOW", json!([arg(0, &format!("SCMP_CMP_{op}"), value, 0)])));
-    };
-    [("LT", 38), ("EQ", 39), ("GT", 40)].into_iter().for_each(|(op, family)| when("socket", op, family));
-    [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff].into_iter().for_each(|value| when("personality", "EQ", value));
-    when("clone", "MASKED_EQ", 0x7e02_0000);
-    rules.push(json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}));
-    json!({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "architectures": X86, "syscalls": rules})
-}
-
 #[test]
 fn dockers_default_profile() {
-    check("docker", &dockers_default());
+    check("docker", &seccomp_profile::dockers_default());
 }
