@@ -24,6 +24,8 @@ struct Block {
     next: usize,
     end: usize,
     last: usize,
+    /// From here on nothing was ever handed out, and everything is zero as mmap(2) left it.
+    untouched: usize,
 }
 
 /// The allocator; for programs with exactly one thread.
@@ -37,7 +39,7 @@ impl Bump {
     /// An allocator that owns no memory yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self(UnsafeCell::new(Block { next: 0, end: 0, last: 0 }))
+        Self(UnsafeCell::new(Block { next: 0, end: 0, last: 0, untouched: 0 }))
     }
 }
 
@@ -56,6 +58,7 @@ impl Block {
         match start.checked_add(size) {
             Some(end) if end <= self.end && self.next != 0 => {
                 (self.last, self.next) = (start, end);
+                self.untouched = self.untouched.max(end);
                 start as *mut u8
             }
             _ => self.take_from_new_block(size, align),
@@ -73,6 +76,7 @@ impl Block {
         }
         let start = (block as usize).next_multiple_of(align);
         (self.last, self.next, self.end) = (start, start + size, block as usize + length);
+        self.untouched = self.next;
         start as *mut u8
     }
 
@@ -84,6 +88,7 @@ impl Block {
         match pointer.checked_add(new) {
             Some(end) if end <= self.end => {
                 self.next = end;
+                self.untouched = self.untouched.max(end);
                 true
             }
             _ => false,
@@ -111,11 +116,15 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn dealloc(&self, _pointer: *mut u8, _layout: Layout) {}
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the same contract. Memory fresh from mmap is zero, but a shrunk allocation's tail may be reused.
-        let pointer = unsafe { self.alloc(layout) };
+        // SAFETY: one thread, and no reference into the cell outlives a call.
+        let block = unsafe { &mut *self.0.get() };
+        let (untouched, end) = (block.untouched, block.end);
+        let pointer = block.take(layout.size(), layout.align());
+        // What a shrunk allocation gave back is used again; in a new block all is zero.
+        let used = if block.end == end { untouched.saturating_sub(pointer as usize).min(layout.size()) } else { 0 };
         if !pointer.is_null() {
-            // SAFETY: `alloc` returned that many writable bytes.
-            unsafe { pointer.write_bytes(0, layout.size()) };
+            // SAFETY: `take` returned that many writable bytes.
+            unsafe { pointer.write_bytes(0, used) };
         }
         pointer
     }
@@ -132,5 +141,29 @@ unsafe impl GlobalAlloc for Bump {
             unsafe { moved.copy_from_nonoverlapping(pointer, layout.size().min(new_size)) };
         }
         moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeroed_memory_is_zero_also_where_something_was() {
+        let bump = Bump::new();
+        let layout = |size| Layout::from_size_align(size, 8).expect("a layout");
+        // SAFETY: sizes are not zero, what is resized was handed out here, and every write stays within it.
+        let used = unsafe { bump.alloc(layout(4096)) };
+        // SAFETY: as above.
+        unsafe { used.write_bytes(0xff, 4096) };
+        // SAFETY: as above.
+        unsafe { bump.realloc(used, layout(4096), 16) };
+        for size in [64, 8192, 2 * BLOCK_BYTES] {
+            // SAFETY: as above.
+            let zeroed = unsafe { bump.alloc_zeroed(layout(size)) };
+            // SAFETY: as above.
+            let bytes = unsafe { std::slice::from_raw_parts(zeroed, size) };
+            assert!(bytes.iter().all(|byte| *byte == 0), "{size}");
+        }
     }
 }
