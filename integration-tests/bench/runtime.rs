@@ -169,8 +169,10 @@ impl Runtime {
 
     /// A container whose process sleeps, with the runtime that waits for it.
     fn sleeping(&self, root: &TempRoot) -> Child {
-        let name = format!("sleeping-{}", self.id);
-        let bundle = busybox::bundle(root, &name, &["sleep", "1000"], |_| {});
+        let bundle = root.path().join(format!("bundles/sleeping-{}", self.id));
+        if !bundle.exists() {
+            busybox::bundle(root, &format!("sleeping-{}", self.id), &["sleep", "1000"], |_| {});
+        }
         let child = self.command("run", &bundle, &self.id).spawn().expect("it can be started");
         self.wait_until("running");
         child
