@@ -18,7 +18,7 @@ need="cc:gcc make:make"
 case $purpose in
   demo) need="$need busybox:busybox-static script:bsdutils mount:mount" ;;
   test) need="$need busybox:busybox-static script:bsdutils mount:mount runc:runc crun:crun containerd:containerd ctr:containerd
-    dockerd:docker.io docker:docker.io tini:tini strace:strace socat:socat jq:jq ip:iproute2 mke2fs:e2fsprogs readelf:binutils" ;;
+    dockerd:docker.io docker:docker.io tini:tini strace:strace socat:socat jq:jq ip:iproute2 newuidmap:uidmap mke2fs:e2fsprogs readelf:binutils" ;;
   vm) need="$need busybox:busybox-static mmdebstrap:mmdebstrap mke2fs:e2fsprogs" ;;
 esac
 

@@ -93,11 +93,13 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Whether rules about devices can be set: a hierarchy of v1, or the right to load programs for v2.
+    /// Whether rules about devices can be set: for both versions a matter of the host's root, also in a hierarchy that
+    /// was delegated.
     #[must_use]
     pub fn can_limit_devices(&self) -> bool {
-        let may_load = credentials::effective_user() == 0 && !users::are_mapped();
-        self.v1("devices").is_some() || (self.is_v2() && self.unified().is_some() && may_load)
+        let is_host_root = || credentials::effective_user() == 0 && !users::are_mapped();
+        let has_place = self.v1("devices").is_some() || (self.is_v2() && self.unified().is_some());
+        has_place && is_host_root()
     }
 
     /// Opens `tasks` of each v1 hierarchy: a process with one thread joins by writing `0` to each. The permission

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use corten_cgroups::{Cgroup, CgroupError, Created, Host};
 use corten_runtime_api::arguments::Create;
 use corten_runtime_api::{console, pid_file, texts};
-use corten_sys::{apparmor, descriptors, files, status::OwnStatus, syscall::HERE};
+use corten_sys::{apparmor, credentials, descriptors, files, status::OwnStatus, syscall::HERE};
 
 use crate::caller::Caller;
 use crate::clock;
@@ -146,17 +146,18 @@ pub(crate) fn make(
     hand_over(&mut spec, caller, &state_dir::path_of(root, &arguments.id)?);
     let host = Host::detect()?;
     let mut cgroup = host.place(Some(&spec.linux.cgroups_path), &arguments.id);
-    let mut plan = Plan::from_spec(&spec, &bundle, &cgroup)?;
+    let make_plan = |cgroup: &Cgroup| -> Result<Plan, SpecError> {
+        let mut plan = Plan::from_spec(&spec, &bundle, cgroup)?;
+        plan.process.preserve_fds = inherited;
+        if attachment == Attachment::Foreground {
+            plan.process.streams = StandardStreams::PipesOnly;
+        }
+        Ok(plan)
+    };
+    let mut plan = make_plan(&cgroup)?;
     plan.process.warnings.iter().for_each(|warning| report::warn(warning));
-    plan.process.preserve_fds = inherited;
-    if attachment == Attachment::Foreground {
-        plan.process.streams = StandardStreams::PipesOnly;
-    }
     plan.process.check_security(apparmor::is_enabled)?;
-    let own = OwnStatus::read();
-    if !plan.namespaces.has_own_users() {
-        plan.process.check_capabilities(&own)?;
-    }
+    let own = own_status(&plan)?;
     let console = console_for(arguments, &plan, attachment, own_end)?;
 
     let directory = StateDir::claim(root, &arguments.id)?;
@@ -174,6 +175,11 @@ pub(crate) fn make(
         Err(error) if error.is_forbidden() && !is_placed && caller.tolerates_missing_cgroups() => {
             cgroup.leave_out_forbidden()?;
             record.cgroup_paths = cgroup.paths();
+            // Mounts of cgroups show those there are.
+            plan = make_plan(&cgroup)?;
+            if cgroup.directories().is_empty() && !plan.namespaces.has_own_pid() {
+                report::warn(NOTHING_HOLDS_IT);
+            }
         }
         Err(error) => return Err(error.into()),
     }
@@ -206,6 +212,23 @@ pub(crate) fn make(
     announce(arguments, &init)?;
     Ok(Made { directory, record, init, plan, cgroup })
 }
+
+/// What this process may give away; refuses what it cannot.
+fn own_status(plan: &Plan) -> Result<OwnStatus, CreateError> {
+    let own = OwnStatus::read();
+    if plan.namespaces.has_own_users() {
+        return Ok(own.in_user_namespace());
+    }
+    if own.permitted & caps::Capability::CAP_SYS_ADMIN.bitmask() == 0 && credentials::effective_user() != 0 {
+        return Err(SpecError::Text(texts::ROOTLESS_WITHOUT_USERS).into());
+    }
+    plan.process.check_capabilities(&own)?;
+    Ok(own)
+}
+
+/// Without either its processes cannot be told from others, and may outlive it.
+const NOTHING_HOLDS_IT: &str = "a rootless container with neither a cgroup nor a pid namespace of its own: \
+                                processes it leaves behind cannot be found";
 
 /// What is done for the process while it waits.
 struct Parent<'a> {

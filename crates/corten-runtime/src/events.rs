@@ -29,6 +29,9 @@ pub enum EventsError {
     /// It has ended.
     #[error("container with id {0} is not running")]
     NotRunning(String),
+    /// It was made by a user who may make no cgroup.
+    #[error("container {0} has no cgroup: nothing counts what it uses")]
+    NoCgroup(String),
     /// Nobody reads the events, or the kernel does not tell them.
     #[error("write events")]
     Write(#[source] io::Error),
@@ -42,6 +45,9 @@ pub fn events(root: &Path, arguments: &Events) -> Result<(), EventsError> {
     let container = Container::load(root, &arguments.id)?;
     let Some(init) = container.init() else { return Err(EventsError::NotRunning(arguments.id.clone())) };
     let cgroup = container.record.cgroup();
+    if cgroup.directories().is_empty() {
+        return Err(EventsError::NoCgroup(arguments.id.clone()));
+    }
     if arguments.stats {
         return print("stats", &arguments.id, Some(used(&cgroup)?));
     }

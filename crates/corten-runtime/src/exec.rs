@@ -78,8 +78,10 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     plan.limited_by_parent = record.has_own_users;
     plan.personality = record.personality;
     plan.check_security(apparmor::is_enabled)?;
-    let own = OwnStatus::read();
-    if !record.has_own_users {
+    let mut own = OwnStatus::read();
+    if record.has_own_users {
+        own = own.in_user_namespace();
+    } else {
         plan.check_capabilities(&own)?;
     }
     if !arguments.detach {
@@ -98,6 +100,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
         console,
         keyring: CString::new(format!("_ses.{}", record.id)).ok(),
         own,
+        is_in_users: false,
     };
     let listener = |pid, descriptor: &OwnedFd| send_listener_of(&plan, record, pid, descriptor);
     let process = spawn_exec(&plan, kit, &listener)?;

@@ -50,7 +50,9 @@ pub fn kill(root: &Path, arguments: &Kill) -> Result<(), KillError> {
     let container = Container::load(root, &arguments.id)?;
     let cgroup = container.record.cgroup();
     let is_kill = signal == Some(Signal::KILL);
-    if is_kill && !container.record.has_own_pids {
+    // Without a cgroup its other processes cannot be found: the first one is all there is to signal.
+    let is_grouped = !cgroup.directories().is_empty();
+    if is_kill && !container.record.has_own_pids && is_grouped {
         // Without a pid namespace the end of the first process does not end the others.
         let had_processes = !cgroup.processes()?.is_empty();
         cgroup.kill_all()?;

@@ -1,6 +1,7 @@
 //! `ps`: the processes of a container.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,7 @@ use corten_cgroups::CgroupError;
 use corten_runtime_api::arguments::{ListFormat, Ps};
 
 use crate::container::Container;
-use crate::state_dir::StateError;
+use crate::state_dir::{Record, StateError};
 
 /// Why processes could not be listed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,14 @@ pub enum PsError {
     /// Its cgroup could not be read.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    /// Nothing tells its processes from others.
+    #[error(
+        "container {0} has neither a cgroup nor a pid namespace of its own: its processes cannot be told from others"
+    )]
+    Nowhere(String),
+    /// The host's processes could not be read.
+    #[error("read /proc")]
+    Proc(#[source] io::Error),
     /// ps(1) could not be run.
     #[error("run ps")]
     Run(#[source] io::Error),
@@ -37,7 +46,11 @@ pub enum PsError {
 /// [`PsError`].
 pub fn ps(root: &Path, arguments: &Ps) -> Result<String, PsError> {
     let container = Container::load(root, &arguments.id)?;
-    let mut pids = container.record.cgroup().processes()?;
+    let cgroup = container.record.cgroup();
+    let mut pids = match container.init() {
+        Some(_) if cgroup.directories().is_empty() => in_pid_namespace(&container.record)?,
+        _ => cgroup.processes()?,
+    };
     pids.sort_unstable();
     if arguments.format == ListFormat::Json {
         let list: Vec<String> = pids.iter().map(i32::to_string).collect();
@@ -50,6 +63,19 @@ pub fn ps(root: &Path, arguments: &Ps) -> Result<String, PsError> {
         return Err(PsError::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
     lines_of(&String::from_utf8_lossy(&output.stdout), &pids).ok_or(PsError::NoPidColumn)
+}
+
+/// Of a container without a cgroup: the processes in its pid namespace.
+fn in_pid_namespace(record: &Record) -> Result<Vec<i32>, PsError> {
+    if !record.has_own_pids {
+        return Err(PsError::Nowhere(record.id.clone()));
+    }
+    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/pid"));
+    let own = namespace(record.init_process_pid).map_err(PsError::Proc)?;
+    let entries = fs::read_dir("/proc").map_err(PsError::Proc)?.flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    // A process of somebody else cannot be asked, and is not in it.
+    Ok(pids.filter(|pid| namespace(*pid).is_ok_and(|found| found == own)).collect())
 }
 
 /// The heading and the lines whose column PID is one of `pids`.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use corten_runtime_api::arguments::Spec;
-use corten_sys::credentials::effective_user;
+use corten_sys::credentials::{effective_group, effective_user};
 
 /// Why the file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -45,26 +45,27 @@ pub fn spec(arguments: &Spec) -> Result<(), TemplateError> {
 /// For a user without privilege: a user namespace with one id, the host's network and its /sys, no limits.
 fn rootless(template: &str) -> String {
     let Ok(mut spec) = serde_json::from_str::<serde_json::Value>(template) else { return template.to_owned() };
-    let uid = effective_user();
+    let (uid, gid) = (effective_user(), effective_group());
     let linux = &mut spec["linux"];
     if let Some(namespaces) = linux["namespaces"].as_array_mut() {
         namespaces.retain(|namespace| namespace["type"] != "network");
         namespaces.push(serde_json::json!({"type": "user"}));
     }
     linux["uidMappings"] = serde_json::json!([{"containerID": 0, "hostID": uid, "size": 1}]);
-    linux["gidMappings"] = serde_json::json!([{"containerID": 0, "hostID": uid, "size": 1}]);
+    linux["gidMappings"] = serde_json::json!([{"containerID": 0, "hostID": gid, "size": 1}]);
     if let Some(linux) = linux.as_object_mut() {
         linux.remove("resources");
     }
     if let Some(mounts) = spec["mounts"].as_array_mut() {
-        mounts.retain(|mount| mount["type"] != "cgroup");
         for mount in mounts {
             if mount["type"] == "sysfs" {
                 *mount = serde_json::json!({"destination": "/sys", "type": "none", "source": "/sys",
                     "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]});
             }
             if let Some(options) = mount["options"].as_array_mut() {
-                options.retain(|option| option.as_str().is_none_or(|text| !text.starts_with("gid=")));
+                options.retain(|option| {
+                    option.as_str().is_none_or(|text| !text.starts_with("gid=") && !text.starts_with("uid="))
+                });
             }
         }
     }

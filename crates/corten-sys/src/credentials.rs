@@ -110,6 +110,13 @@ pub fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The effective group id of this process.
+#[must_use]
+pub fn effective_group() -> u32 {
+    // SAFETY: getegid cannot fail and takes nothing.
+    unsafe { libc::getegid() }
+}
+
 /// Sets the file mode creation mask and returns the old one.
 pub fn set_umask(mask: u32) -> u32 {
     // SAFETY: umask cannot fail and takes an integer.

@@ -32,6 +32,12 @@ impl PidFd {
         Self(fd)
     }
 
+    /// The descriptor itself.
+    #[must_use]
+    pub fn into_owned(self) -> OwnedFd {
+        self.0
+    }
+
     /// Sends `signal`.
     ///
     /// # Errors

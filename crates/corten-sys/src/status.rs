@@ -20,6 +20,13 @@ impl OwnStatus {
     pub const UNKNOWN: Self =
         Self { ignored_signals: u64::MAX, bounding: u64::MAX, permitted: u64::MAX, ambient: u64::MAX };
 
+    /// As it is after entering a user namespace, where every process has every capability at first, also what this one
+    /// lacks (user_namespaces(7)).
+    #[must_use]
+    pub fn in_user_namespace(self) -> Self {
+        Self { bounding: u64::MAX, permitted: u64::MAX, ambient: 0, ..self }
+    }
+
     /// Reads the file, with three system calls; [`Self::UNKNOWN`] where there is none.
     #[must_use]
     pub fn read() -> Self {
@@ -53,6 +60,12 @@ mod tests {
             OwnStatus { ignored_signals: 1 << 12, bounding: 1, permitted: 0xa804_25fb, ambient: 2 }
         );
         assert_eq!(parse(b""), OwnStatus::UNKNOWN);
+    }
+
+    #[test]
+    fn a_user_namespace_gives_every_capability_and_keeps_signals() {
+        let own = OwnStatus { ignored_signals: 4, bounding: 1, permitted: 1, ambient: 1 }.in_user_namespace();
+        assert_eq!(own, OwnStatus { ignored_signals: 4, bounding: u64::MAX, permitted: u64::MAX, ambient: 0 });
     }
 
     #[test]

@@ -21,7 +21,9 @@ mod rootless;
 mod schema;
 mod seccomp;
 mod seccomp_oracle;
+mod unprivileged;
 mod usage;
+mod user;
 mod weight;
 
 use std::{

@@ -1,6 +1,7 @@
 //! Sources of bind mounts: those of the host are opened by the parent, those in the container's own tree by the child,
 //! once what comes before them is mounted.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -30,13 +31,33 @@ pub(super) fn sources(plan: &Plan) -> Result<Vec<Option<BindSource>>, InitError>
 fn source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
     let Step::Mount(step) = step else { return Ok(None) };
     let Source::Bind { source: path, extent, is_directory } = &step.source else { return Ok(None) };
-    let clone = if step.source_nofollow { mount::clone_tree_nofollow } else { mount::clone_tree };
-    let opened = clone(HERE, path, *extent)
-        .and_then(|tree| step.id_map.as_ref().map_or(Ok(()), |map| idmap::apply(&tree, map)).map(|()| tree))
+    let opened = open_mapped(step, path, *extent)
         .and_then(|tree| with_attributes(tree, step, *extent, *is_directory, plan.bind_propagation));
     let text = || path.to_string_lossy().into_owned();
     let target = || step.described.1.clone();
     opened.map(Some).map_err(|why| InitError::Bind { path: text(), target: target(), why })
+}
+
+fn open_mapped(step: &MountStep, path: &CStr, extent: Extent) -> io::Result<OwnedFd> {
+    let tree = clone(step, path, extent)?;
+    step.id_map.as_ref().map_or(Ok(()), |map| idmap::apply(&tree, map))?;
+    Ok(tree)
+}
+
+fn clone(step: &MountStep, path: &CStr, extent: Extent) -> io::Result<OwnedFd> {
+    let clone = if step.source_nofollow { mount::clone_tree_nofollow } else { mount::clone_tree };
+    clone(HERE, path, extent)
+}
+
+/// Opens a source of the host in the child, with the child's rights.
+pub(super) fn open(
+    step: &MountStep,
+    path: &CStr,
+    extent: Extent,
+    is_directory: bool,
+    propagation: Option<Propagation>,
+) -> io::Result<BindSource> {
+    with_attributes(clone(step, path, extent)?, step, extent, is_directory, propagation)
 }
 
 /// Opens a source in the container's tree; nothing in it leads outside. `map_owners` has the parent do so, which has the

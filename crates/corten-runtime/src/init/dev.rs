@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_sys::files;
-use corten_sys::mount;
+use corten_sys::mount::{self, Extent};
 use corten_sys::openat2::InRootfs;
 use corten_sys::rootfs;
+use corten_sys::syscall::HERE;
 
 use super::report::{At, Fault, Operation, Stage};
 use crate::plan::{Device, DevicePlan, LINKS};
@@ -39,10 +40,29 @@ pub(super) fn all(
         };
         match trees.get_mut(index).and_then(Option::take) {
             Some(tree) => bind(directory, node, &tree).at_index(Stage::Device, Operation::Attach, index)?,
-            None => make(directory, node).at_index(Stage::Device, Operation::Create, index)?,
+            None => make_or_bind(directory, node).at_index(Stage::Device, Operation::Create, index)?,
         }
     }
     links(dev_directory, fresh.is_some()).at(Stage::DeviceLinks)
+}
+
+/// Root of a user namespace may not make nodes, even in a container without one of its own: it binds the host's.
+fn make_or_bind(directory: BorrowedFd<'_>, node: &Device) -> io::Result<()> {
+    const EPERM: i32 = 1;
+    match make(directory, node) {
+        Err(error) if error.raw_os_error() == Some(EPERM) => match same_on_host(node) {
+            Some(tree) => bind(directory, node, &tree),
+            None => Err(error),
+        },
+        result => result,
+    }
+}
+
+/// The host's node at the same path, when it is the same device.
+fn same_on_host(node: &Device) -> Option<OwnedFd> {
+    let tree = mount::clone_tree(HERE, &node.host, Extent::Single).ok()?;
+    let stat = files::stat(tree.as_fd(), c"").ok()?;
+    (stat.is(node.mode & files::S_IFMT) && stat.rdev == node.number).then_some(tree)
 }
 
 fn make(directory: BorrowedFd<'_>, node: &Device) -> io::Result<()> {

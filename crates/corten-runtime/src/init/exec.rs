@@ -15,11 +15,13 @@ use corten_sys::{bump, credentials, descriptors, files, mount, prctl};
 
 use super::console::{self, ConsolePaths};
 use super::filter;
+use super::helper::{self, Attempt, Refusal};
 use super::process;
 use super::report::{At, Fault, Operation, Report, Stage, send};
 use super::run::die_with_creator;
-use super::sentence::about_process;
+use super::sentence::{about_oom_score, about_process, errno_text};
 use super::spawn::{Init, InitError};
+use super::unified::Unified;
 use crate::plan::ProcessPlan;
 
 /// What the child uses beside the plan.
@@ -43,6 +45,8 @@ pub struct ExecKit<'a> {
     pub keyring: Option<CString>,
     /// What this process ignores and may give away.
     pub own: OwnStatus,
+    /// Whether the child was cloned in the container's user namespace.
+    pub is_in_users: bool,
 }
 
 struct Child<'a> {
@@ -65,25 +69,29 @@ pub fn spawn_exec(
     let fail = |what| move |why| InitError::Spawn { what, why };
     let (socket, child_socket) = descriptors::packet_pair().map_err(fail("make a socket pair"))?;
     let mut unified = kit.cgroup.unified_directory().map_err(InitError::Cgroup)?;
-    let child = Child {
+    let is_alone = kit.cgroup.is_v2();
+
+    let mut child = Child {
         socket: child_socket,
         join_files: kit.cgroup.join_files().map_err(InitError::Cgroup)?,
         console_paths: ConsolePaths::new().map_err(fail("name the terminal"))?,
         kit,
     };
-    if child.kit.namespaces.contains(Namespaces::PID) {
-        // For children only: the parent stays where it is.
-        clone::enter(child.kit.init.as_fd(), Namespaces::PID).map_err(fail("enter the container's pid namespace"))?;
-    }
-    let cloned = match clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd)) {
-        // The container made cgroups of its own below and moved its processes there (runc #2356).
-        Err(error) if child.kit.follows_init && child.kit.cgroup.is_v2() && is_moved(&error) => {
-            unified = own_cgroup(child.kit.init_pid, child.kit.cgroup).map_err(fail("find the cgroup of init"))?;
-            clone::clone(Namespaces::NONE, unified.as_ref().map(AsFd::as_fd))
-        }
-        result => result,
+    let cloned =
+        match clone_child(plan, &mut child.kit, Unified { directory: unified.as_ref().map(AsFd::as_fd), is_alone }) {
+            // The container made cgroups of its own below and moved its processes there (runc #2356).
+            Err((Attempt::Clone, error)) if child.kit.follows_init && child.kit.cgroup.is_v2() && is_moved(&error) => {
+                unified = own_cgroup(child.kit.init_pid, child.kit.cgroup).map_err(fail("find the cgroup of init"))?;
+                clone_child(plan, &mut child.kit, Unified { directory: unified.as_ref().map(AsFd::as_fd), is_alone })
+            }
+            result => result,
+        };
+    let refused = |(attempt, why)| match attempt {
+        Attempt::Clone => InitError::Spawn { what: "clone a process", why },
+        Attempt::OomScore => InitError::Child(about_oom_score(plan, &errno_text(&why))),
+        _ => InitError::Spawn { what: "enter the container's pid namespace", why },
     };
-    match cloned.map_err(fail("clone a process"))? {
+    match cloned.map_err(refused)? {
         Cloned::Child => {
             drop(socket);
             run(plan, child)
@@ -101,6 +109,28 @@ pub fn spawn_exec(
             }
         }
     }
+}
+
+/// Clones the child into the container's pid namespace, for which the parent enters it: for its children only. In the
+/// user namespace of a container whose owner has no privilege, that namespace must be entered first, by a helper.
+fn clone_child(plan: &ProcessPlan, kit: &mut ExecKit<'_>, unified: Unified<'_>) -> Result<Cloned, Refusal> {
+    const EPERM: i32 = 1;
+    let cloned = |why| (Attempt::Clone, why);
+    if kit.namespaces.contains(Namespaces::PID) {
+        match clone::enter(kit.init.as_fd(), Namespaces::PID) {
+            Err(error) if error.raw_os_error() == Some(EPERM) && kit.namespaces.contains(Namespaces::USER) => {
+                return helper::by_helper(unified, || {
+                    process::oom_score(plan).map_err(|error| (Attempt::OomScore, error))?;
+                    let both = Namespaces::USER.with(Namespaces::PID);
+                    clone::enter(kit.init.as_fd(), both).map_err(|error| (Attempt::Join(0), error))?;
+                    kit.is_in_users = true;
+                    helper::clone_hidden(Namespaces::NONE)
+                });
+            }
+            result => result.map_err(|error| (Attempt::Join(0), error))?,
+        }
+    }
+    unified.clone(Namespaces::NONE).map_err(cloned)
 }
 
 fn is_moved(error: &io::Error) -> bool {
@@ -128,6 +158,9 @@ enum Never {}
 
 fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     die_with_creator(child.socket.as_fd()).at(Stage::Session)?;
+    if !child.kit.is_in_users {
+        process::oom_score(plan).at(Stage::OomScore)?;
+    }
     // Before the container's processes can see this one (CVE-2016-9962).
     prctl::forbid_dump().at(Stage::Session)?;
     console::session()?;
@@ -161,7 +194,8 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
 
 fn enter(child: &Child<'_>) -> Result<(), Fault> {
     let kit = &child.kit;
-    let rest = kit.namespaces.without(Namespaces::PID);
+    let entered = if kit.is_in_users { Namespaces::PID.with(Namespaces::USER) } else { Namespaces::PID };
+    let rest = kit.namespaces.without(entered);
     if !rest.is_empty() {
         clone::enter(kit.init.as_fd(), rest).at(Stage::JoinNamespace)?;
     }

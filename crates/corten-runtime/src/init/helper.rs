@@ -5,15 +5,31 @@
 //! child is the runtime's all the same (`CLONE_PARENT`).
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use corten_sys::clone::{self, Cloned, Namespaces};
 use corten_sys::pidfd::PidFd;
-use corten_sys::{descriptors, files, prctl};
+use corten_sys::{bump, descriptors, files, prctl};
 
-use super::run;
-use super::spawn::{InitError, Kit, clone_kinds, namespace_error, spawn_error};
+use super::sentence::{about_oom_score, errno_text};
+use super::spawn::{InitError, Kit, clone_kinds, namespace_error};
+use super::unified::Unified;
+use super::{limits, process, run};
 use crate::plan::Plan;
+
+/// What a helper tried in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// Making the child, or itself.
+    Clone,
+    /// Setting how readily the process is killed for memory.
+    OomScore,
+    /// Joining the namespace at this place of the plan's list.
+    Join(usize),
+}
+
+/// What was tried, and what the kernel said.
+pub(super) type Refusal = (Attempt, io::Error);
 
 /// Whether the child has to be made in this way.
 pub(super) fn is_needed(plan: &Plan) -> bool {
@@ -32,99 +48,117 @@ const BEFORE: Namespaces = Namespaces::PID
 /// Makes the child; what the parent still needs comes back with it. `socket` is the parent's end.
 pub(super) fn clone_joined(
     plan: &Plan,
-    kit: Kit,
+    mut kit: Kit,
     socket: OwnedFd,
-    unified: Option<BorrowedFd<'_>>,
+    unified: Unified<'_>,
 ) -> Result<(Kit, OwnedFd, i32, PidFd), InitError> {
-    let (reader, writer) = descriptors::packet_pair().map_err(spawn_error("make a socket pair"))?;
-    let helper = match clone::clone(Namespaces::NONE, None).map_err(spawn_error("clone a helper"))? {
-        Cloned::Child => {
-            // The child must see the parent's end close when the parent is gone.
-            drop((socket, reader));
-            help(plan, kit, unified, writer)
+    let cloned = by_helper(unified, || {
+        if !plan.namespaces.is_user_new() {
+            process::oom_score(&plan.process).map_err(|error| (Attempt::OomScore, error))?;
         }
-        Cloned::Parent { pidfd, .. } => PidFd::from_owned(pidfd),
+        // Without the host's rights what is left is tried again with those of the user namespace.
+        join(plan, &mut kit, BEFORE, true)?;
+        join(plan, &mut kit, Namespaces::USER, false)?;
+        join(plan, &mut kit, BEFORE, false)?;
+        clone_hidden(clone_kinds(plan))
+    });
+    let refused = |(attempt, why)| match attempt {
+        Attempt::Join(index) => plan.namespaces.joined.get(index).map_or_else(
+            || InitError::Died("the process that joins its namespaces ended".to_owned()),
+            |joined| namespace_error(joined, why),
+        ),
+        Attempt::OomScore => InitError::Child(about_oom_score(&plan.process, &errno_text(&why))),
+        Attempt::Clone => limits::refused(plan.namespaces.new, why),
     };
-    drop(writer);
-    let mut packet = [0u8; 12];
-    let length = files::read(reader.as_fd(), &mut packet).map_err(spawn_error("hear from the helper"))?;
-    let _ = helper.wait(); // it says nothing by its status
-    match Outcome::of(&packet[..length]) {
-        Some(Outcome::Made(pid)) => {
-            let handle = PidFd::open(pid.unsigned_abs()).map_err(spawn_error("find the process"))?;
-            Ok((kit, socket, pid, handle))
+    match cloned.map_err(refused)? {
+        Cloned::Child => {
+            drop(socket);
+            run::run(plan, kit)
         }
-        Some(Outcome::NotJoined(index, errno)) => {
-            let why = io::Error::from_raw_os_error(errno);
-            Err(plan.namespaces.joined.get(index).map_or_else(
-                || spawn_error("clone a process into new namespaces")(io::Error::from_raw_os_error(errno)),
-                |joined| namespace_error(joined, why),
-            ))
-        }
-        None => Err(InitError::Died("the process that joins its namespaces ended".to_owned())),
+        Cloned::Parent { pid, pidfd } => Ok((kit, socket, pid, PidFd::from_owned(pidfd))),
     }
 }
 
-/// The helper's life.
-fn help(plan: &Plan, mut kit: Kit, unified: Option<BorrowedFd<'_>>, writer: OwnedFd) -> ! {
-    const CLONE: usize = usize::MAX;
-    let prepared = prctl::die_with_parent(true).and_then(|()| prctl::forbid_dump()).map_err(|error| (CLONE, error));
-    // Without the host's rights what is left is tried again with those of the user namespace.
-    let joined = prepared
-        .and_then(|()| join(plan, &mut kit, BEFORE, true))
-        .and_then(|()| join(plan, &mut kit, Namespaces::USER, false))
-        .and_then(|()| join(plan, &mut kit, BEFORE, false));
-    let cloned = joined.and_then(|()| clone::clone_sibling(clone_kinds(plan), unified).map_err(|error| (CLONE, error)));
-    let outcome = match cloned {
-        Ok(Cloned::Child) => {
-            drop(writer);
-            run::run(plan, kit)
-        }
-        Ok(Cloned::Parent { pid, .. }) => Outcome::Made(pid),
-        Err((index, error)) => Outcome::NotJoined(index, error.raw_os_error().unwrap_or(0)),
-    };
-    let _ = files::write(writer.as_fd(), &outcome.packet()); // a parent that is gone kills the child by its end
-    descriptors::exit_now(0)
-}
-
 /// Enters those of `kinds` that were not entered yet; one without the right to is left when it `may_wait`.
-fn join(plan: &Plan, kit: &mut Kit, kinds: Namespaces, may_wait: bool) -> Result<(), (usize, io::Error)> {
+fn join(plan: &Plan, kit: &mut Kit, kinds: Namespaces, may_wait: bool) -> Result<(), Refusal> {
     for (index, (joined, file)) in plan.namespaces.joined.iter().zip(&mut kit.join_namespaces).enumerate() {
         let Some(fd) = file.take_if(|_| kinds.contains(joined.kind)) else { continue };
         match clone::enter(fd.as_fd(), joined.kind) {
             Err(error) if may_wait && error.kind() == io::ErrorKind::PermissionDenied => *file = Some(fd),
-            result => result.map_err(|error| (index, error))?,
+            result => result.map_err(|error| (Attempt::Join(index), error))?,
         }
     }
     Ok(())
 }
 
-/// How it went, in one packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// The child's process id.
-    Made(i32),
-    /// The place in the list of joined namespaces, or none of it when the clone failed; and the error.
-    NotJoined(usize, i32),
+/// Has a helper, in the container's v2 cgroup, do `enter`, which clones the child as the helper's sibling: a child of
+/// this process.
+///
+/// # Errors
+/// Those of making the helper; then what `enter` said.
+pub(super) fn by_helper(
+    unified: Unified<'_>,
+    enter: impl FnOnce() -> Result<Cloned, Refusal>,
+) -> Result<Cloned, Refusal> {
+    let own = |error| (Attempt::Clone, error);
+    let (reader, writer) = descriptors::packet_pair().map_err(own)?;
+    match unified.clone(Namespaces::NONE).map_err(own)? {
+        Cloned::Child => {
+            bump::forbid();
+            let entered = prctl::die_with_parent(true).map_err(own).and_then(|()| enter());
+            let packet = match entered {
+                Ok(Cloned::Child) => return Ok(Cloned::Child),
+                Ok(Cloned::Parent { pid, .. }) => [pid, 0, 0],
+                Err((attempt, error)) => [0, number_of(attempt), error.raw_os_error().unwrap_or(0)],
+            };
+            let mut bytes = [0u8; 12];
+            for (to, number) in bytes.chunks_exact_mut(4).zip(packet) {
+                to.copy_from_slice(&number.to_ne_bytes());
+            }
+            let _ = files::write(writer.as_fd(), &bytes); // a parent that is gone kills the child by its end
+            descriptors::exit_now(0)
+        }
+        Cloned::Parent { pidfd, .. } => {
+            drop(writer);
+            let mut packet = [0u8; 12];
+            let length = files::read(reader.as_fd(), &mut packet);
+            let _ = PidFd::from_owned(pidfd).wait(); // it says nothing by its status
+            if length.map_err(own)? != packet.len() {
+                return Err(own(io::Error::from(io::ErrorKind::UnexpectedEof)));
+            }
+            let number = |at: usize| packet[at..at + 4].try_into().map(i32::from_ne_bytes).unwrap_or_default();
+            let (pid, attempt, errno) = (number(0), number(4), number(8));
+            if pid == 0 {
+                return Err((attempt_of(attempt), io::Error::from_raw_os_error(errno)));
+            }
+            // It is our child, so its number is nobody else's before we have waited for it.
+            let pidfd = PidFd::open(pid.unsigned_abs()).map_err(own)?.into_owned();
+            Ok(Cloned::Parent { pid, pidfd })
+        }
+    }
 }
 
-impl Outcome {
-    fn packet(self) -> [u8; 12] {
-        let (pid, index, errno) = match self {
-            Self::Made(pid) => (pid, 0, 0),
-            Self::NotJoined(index, errno) => (0, u32::try_from(index).unwrap_or(u32::MAX), errno),
-        };
-        let mut packet = [0; 12];
-        packet[..4].copy_from_slice(&pid.to_le_bytes());
-        packet[4..8].copy_from_slice(&index.to_le_bytes());
-        packet[8..].copy_from_slice(&errno.to_le_bytes());
-        packet
-    }
+/// Clones a sibling that no process of the container's user can trace, from its first moment on: it is in their user
+/// namespace already (CVE-2016-9962).
+pub(super) fn clone_hidden(new: Namespaces) -> Result<Cloned, Refusal> {
+    let cloned = prctl::forbid_dump().and_then(|()| clone::clone_sibling(new, None));
+    cloned.map_err(|error| (Attempt::Clone, error))
+}
 
-    fn of(packet: &[u8]) -> Option<Self> {
-        let number = |at: usize| packet.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(i32::from_le_bytes);
-        let (pid, index, errno) = (number(0)?, number(4)?, number(8)?);
-        Some(if pid > 0 { Self::Made(pid) } else { Self::NotJoined(index.cast_unsigned() as usize, errno) })
+/// A place in the list is its own number; the others are below.
+fn number_of(attempt: Attempt) -> i32 {
+    match attempt {
+        Attempt::Clone => -1,
+        Attempt::OomScore => -2,
+        Attempt::Join(index) => i32::try_from(index).unwrap_or(-1),
+    }
+}
+
+fn attempt_of(number: i32) -> Attempt {
+    match (number, usize::try_from(number)) {
+        (_, Ok(index)) => Attempt::Join(index),
+        (-2, _) => Attempt::OomScore,
+        _ => Attempt::Clone,
     }
 }
 
@@ -133,14 +167,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_crosses_the_socket_whole() {
-        for outcome in [Outcome::Made(77), Outcome::NotJoined(3, 1)] {
-            assert_eq!(Outcome::of(&outcome.packet()), Some(outcome));
+    fn an_attempt_crosses_the_socket_whole() {
+        for attempt in [Attempt::Clone, Attempt::OomScore, Attempt::Join(0), Attempt::Join(7)] {
+            assert_eq!(attempt_of(number_of(attempt)), attempt);
         }
-        assert_eq!(
-            Outcome::of(&Outcome::NotJoined(usize::MAX, 1).packet()),
-            Some(Outcome::NotJoined(u32::MAX as usize, 1))
-        );
-        assert_eq!(Outcome::of(&[]), None);
     }
 }

@@ -11,7 +11,9 @@ mod exec;
 mod filter;
 mod helper;
 mod hooks;
+mod id_maps;
 mod idmap;
+mod limits;
 mod listener;
 mod mounts;
 mod paths;
@@ -19,7 +21,9 @@ mod process;
 pub mod report;
 mod run;
 mod sentence;
+mod sources;
 pub mod spawn;
+mod unified;
 
 pub(crate) use sentence::{about_init, about_process};
 

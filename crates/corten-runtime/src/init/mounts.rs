@@ -8,6 +8,7 @@ use corten_sys::descriptors::leave_to_exec;
 use corten_sys::files;
 use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
+use corten_sys::syscall::HERE;
 use corten_sys::{copy_tree, rootfs};
 
 use super::binds::{self, BindSource};
@@ -174,7 +175,13 @@ fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index
         let error = io::Error::from(io::ErrorKind::InvalidInput);
         return Err(Fault::new(Stage::Mount, Operation::Source, index, &error));
     };
-    let opened = mount::fsopen(fstype).at_index(Stage::Mount, Operation::It, index)?;
+    let opened = match mount::fsopen(fstype) {
+        // The view of a network that this user namespace does not own.
+        Err(error) if error.raw_os_error() == Some(EPERM) && fstype.as_c_str() == c"sysfs" => {
+            return host_sysfs(step).or(Err(error)).at_index(Stage::Mount, Operation::It, index);
+        }
+        opened => opened.at_index(Stage::Mount, Operation::It, index)?,
+    };
     let context = opened.as_fd();
     let said = |operation| move |error: io::Error| explain(context, operation, index, &error);
     if let Some(source) = source {
@@ -196,6 +203,15 @@ fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index
     let tree = mount::create(context, attributes).map_err(said(Operation::Create));
     leave_to_exec(opened);
     tree
+}
+
+/// What is mounted at /sys on the host, read-only all through: there may be cgroups below (CVE-2023-25809).
+fn host_sysfs(step: &MountStep) -> io::Result<OwnedFd> {
+    let tree = mount::clone_tree(HERE, c"/sys", Extent::Recursive)?;
+    let set = step.attributes.set | attr::RDONLY;
+    let change = Change { set, clear: 0, propagation: Some(Propagation::Slave) };
+    mount::set_attributes(tree.as_fd(), change, Extent::Recursive)?;
+    Ok(tree)
 }
 
 /// The error with what the filesystem said about it (fsopen(2): messages are read from the context).

@@ -58,6 +58,13 @@ pub(super) fn become_process<'p>(
     lookup(process)
 }
 
+/// Its own file, before it is closed to others of the same user (`forbid_dump`), and so to a user without privilege.
+pub(super) fn oom_score(process: &ProcessPlan) -> io::Result<()> {
+    let Some(score) = &process.oom_score_adj else { return Ok(()) };
+    let file = files::open(HERE, c"/proc/self/oom_score_adj", files::O_WRONLY, 0)?;
+    files::write(file.as_fd(), score.as_bytes())
+}
+
 /// Names the profile that the next exec enters (AppArmor, proc(5), "attr/exec"): through the host's procfs, which is
 /// still there, because the container's own could show anything.
 pub(super) fn confine(process: &ProcessPlan) -> Result<(), Fault> {

@@ -77,6 +77,8 @@ pub enum Stage {
     Confine,
     /// Sharing time: policy, block devices, execution domain, CPUs.
     Schedule,
+    /// Setting how readily it is killed for memory.
+    OomScore,
     /// Making the time namespace.
     TimeNamespace,
 }
@@ -105,7 +107,7 @@ pub enum Operation {
     Copy,
 }
 
-const STAGES: [Stage; 35] = [
+const STAGES: [Stage; 36] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -140,6 +142,7 @@ const STAGES: [Stage; 35] = [
     Stage::Execute,
     Stage::Confine,
     Stage::Schedule,
+    Stage::OomScore,
     Stage::TimeNamespace,
 ];
 

@@ -14,7 +14,7 @@ use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs,
 
 use super::report::{At, Fault, Operation, Report, SETUP_FAILED, Stage, ask, send};
 use super::spawn::{Kit, Root};
-use super::{console, dev, filter, hooks, mounts, paths, process};
+use super::{console, dev, filter, hooks, mounts, paths, process, sources};
 use crate::plan::Plan;
 
 /// Becomes the container's program; never returns.
@@ -34,7 +34,13 @@ enum Never {}
 
 fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
     die_with_creator(kit.socket.as_fd()).at(Stage::Session)?;
-    prctl::forbid_dump().at(Stage::Session)?;
+    if !plan.namespaces.has_own_users() {
+        process::oom_score(&plan.process).at(Stage::OomScore)?;
+    }
+    // Who writes the id maps of a new user namespace needs files of /proc that this closes to others.
+    if !plan.namespaces.is_user_new() {
+        prctl::forbid_dump().at(Stage::Session)?;
+    }
     // A name that ps can be asked for; the kernel cuts it at 15 bytes.
     prctl::set_name(c"corten:[INIT]").at(Stage::Session)?;
     console::session()?;
@@ -80,6 +86,11 @@ fn namespaces(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     let namespaces = &plan.namespaces;
     if namespaces.is_user_new() {
         ask(kit.socket.as_fd(), &Report::MapIds);
+        if namespaces.new.contains(Namespaces::TIME) {
+            // The parent may be no more than this process's own user, to whom its files of /proc are open until then.
+            enter_new_time(kit.socket.as_fd()).at(Stage::TimeNamespace)?;
+        }
+        prctl::forbid_dump().at(Stage::Session)?;
     }
     if namespaces.all().contains(Namespaces::USER) {
         become_root().at(Stage::BecomeRoot)?;
@@ -89,7 +100,7 @@ fn namespaces(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         let kind = namespaces.joined[index].kind;
         clone::enter(fd.as_fd(), kind).at_index(Stage::JoinNamespace, Operation::It, index)?;
     }
-    if namespaces.new.contains(Namespaces::TIME) {
+    if namespaces.new.contains(Namespaces::TIME) && !namespaces.is_user_new() {
         enter_new_time(kit.socket.as_fd()).at(Stage::TimeNamespace)?;
     }
     if namespaces.new.contains(Namespaces::CGROUP) {
@@ -158,6 +169,7 @@ fn sysctls(plan: &Plan) -> Result<(), Fault> {
 
 /// Attaches the root and everything in it, then makes it the root.
 fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
+    sources::open_in_child(plan, kit)?;
     let shows_hooks = kit.has_host_hooks || !plan.create_container.is_empty();
     attach_root(kit, shows_hooks).at(Stage::Root)?;
     let (root, rest) = kit.root_and_rest();

@@ -108,6 +108,11 @@ pub(super) fn about_limit(limit: Option<&Rlimit>, why: &str) -> String {
     format!("set {}: {why}", limit.unwrap_or_else(|| "rlimits".to_owned()))
 }
 
+/// Below what the runtime has itself it needs CAP_SYS_RESOURCE.
+pub(super) fn about_oom_score(process: &ProcessPlan, why: &str) -> String {
+    format!("set process.oomScoreAdj to {}: {why}", process.oom_score_adj.as_deref().unwrap_or_default())
+}
+
 /// The sentence about any process: the first one's last stages, and an exec.
 pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
     let why = errno_text(&fault.error());
@@ -141,6 +146,7 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
             2 => "set linux.personality",
             _ => "set process.execCPUAffinity",
         },
+        Stage::OomScore => return about_oom_score(process, &why),
         Stage::Confine => "unable to apply apparmor profile",
         Stage::Filter => "error loading seccomp filter",
         Stage::Wait => "wait for start",

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use corten_cgroups::{Cgroup, CgroupError};
 use corten_sys::clone::{self, Cloned, Namespaces};
-use corten_sys::mount::{self, Change, Extent};
 use corten_sys::openat2::InRootfs;
 use corten_sys::pidfd::PidFd;
 use corten_sys::status::OwnStatus;
@@ -16,12 +15,12 @@ use corten_sys::syscall::HERE;
 use corten_sys::{descriptors, files, rlimit};
 use corten_types::Signal;
 
-use super::binds::{self, BindSource};
+use super::binds::BindSource;
 use super::console::ConsolePaths;
 use super::report::{self, Report, Stage};
-use super::run;
-use super::sentence::{about_init, about_limit, errno_text};
-use super::{helper, idmap};
+use super::sentence::{about_init, about_limit, about_oom_score, errno_text};
+use super::unified::Unified;
+use super::{helper, id_maps, idmap, limits, run, sources};
 use crate::plan::{Joined, Plan, ProcessPlan, Step};
 
 /// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
@@ -58,6 +57,14 @@ pub enum InitError {
         path: String,
         /// Why.
         why: io::Error,
+    },
+    /// The kernel makes no such namespaces.
+    #[error("unable to start container process: clone a process into new namespaces: {}{reason}", errno_text(.why))]
+    Namespaces {
+        /// What the kernel said.
+        why: io::Error,
+        /// Which switch forbids it, when one does.
+        reason: String,
     },
     /// The cgroup could not be joined.
     #[error("unable to start container process: error adding pid to the cgroup")]
@@ -123,6 +130,8 @@ pub struct Kit {
     pub(super) join_files: Vec<OwnedFd>,
     pub(super) join_namespaces: Vec<Option<OwnedFd>>,
     pub(super) tree: OwnedFd,
+    /// Whether the root filesystem, bound trees and devices are opened in the child.
+    pub(super) opens_sources: bool,
     /// Where the root filesystem is on the host, or is attached in it.
     pub(super) root_path: CString,
     pub(super) shares_mounts: bool,
@@ -256,8 +265,8 @@ impl Init {
         files::write(socket.as_fd(), bytes).map_err(spawn_error("answer the process"))
     }
 
-    /// Sets what is the parent's to set: the score of the OOM killer, and in a user namespace the limits, which the
-    /// parent may raise and the child there may not.
+    /// Sets what is the parent's to set: in a user namespace the limits, which the parent may raise and the child there
+    /// may not.
     ///
     /// # Errors
     /// [`InitError::Spawn`].
@@ -266,12 +275,6 @@ impl Init {
         for limit in limits {
             let set = rlimit::set(self.pid, limit.number, limit.soft, limit.hard);
             set.map_err(|why| InitError::Child(about_limit(Some(limit), &errno_text(&why))))?;
-        }
-        if let Some(adjustment) = process.oom_score_adj {
-            let path = format!("/proc/{}/oom_score_adj", self.pid);
-            let write = fs::OpenOptions::new().write(true).open(path);
-            let write = write.and_then(|file| files::write(file.as_fd(), adjustment.to_string().as_bytes()));
-            write.map_err(spawn_error("write oom_score_adj"))?;
         }
         Ok(())
     }
@@ -334,7 +337,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
     let namespaces = open_namespaces(plan)?;
     let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
     let kit = prepare(plan, cgroup, options, namespaces, child_socket)?;
-    let unified = unified.as_ref().map(AsFd::as_fd);
+    let unified = Unified { directory: unified.as_ref().map(AsFd::as_fd), is_alone: cgroup.is_v2() };
     let (kit, socket, pid, pidfd) = if helper::is_needed(plan) {
         helper::clone_joined(plan, kit, socket, unified)?
     } else {
@@ -345,7 +348,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
     let mut states = ["creating", "created"].into_iter();
     loop {
         match init.next(|fault| about_init(plan, fault))? {
-            Report::MapIds => map_ids(plan, pid)?,
+            Report::MapIds => prepare_users(plan, pid)?,
             Report::HostHooks => hooks.run(pid)?,
             Report::StateForHooks => {
                 init.answer_with(&hooks.state(pid, states.next().unwrap_or("created"))?)?;
@@ -367,7 +370,7 @@ fn clone_child(
     plan: &Plan,
     mut kit: Kit,
     socket: OwnedFd,
-    unified: Option<BorrowedFd<'_>>,
+    unified: Unified<'_>,
 ) -> Result<(Kit, OwnedFd, i32, PidFd), InitError> {
     let mut own = None;
     for (joined, file) in plan.namespaces.joined.iter().zip(&mut kit.join_namespaces) {
@@ -376,11 +379,11 @@ fn clone_child(
         own = Some(open.map_err(spawn_error("open the runtime's own pid namespace"))?);
         clone::enter(fd.as_fd(), Namespaces::PID).map_err(|why| namespace_error(joined, why))?;
     }
-    let cloned = clone::clone(clone_kinds(plan), unified);
+    let cloned = unified.clone(clone_kinds(plan));
     if let (Some(own), Ok(Cloned::Parent { .. }) | Err(_)) = (&own, &cloned) {
         clone::enter(own.as_fd(), Namespaces::PID).map_err(spawn_error("return to the runtime's pid namespace"))?;
     }
-    match cloned.map_err(spawn_error("clone a process into new namespaces"))? {
+    match cloned.map_err(|why| limits::refused(plan.namespaces.new, why))? {
         Cloned::Child => {
             // The parent's end must be nobody else's: its closing tells the child that the parent is gone.
             drop(socket);
@@ -420,17 +423,24 @@ fn prepare(
     join_namespaces: Vec<Option<OwnedFd>>,
     socket: OwnedFd,
 ) -> Result<Kit, InitError> {
+    let root = c_path(&plan.rootfs).map_err(spawn_error("name the root filesystem"))?;
+    let join_files = cgroup.join_files().map_err(InitError::Cgroup)?;
+    let sources = sources::open(plan, &root)?;
+    let root_path = match options.mount_point.as_deref() {
+        Some(mount_point) => c_path(mount_point).map_err(spawn_error("name the root filesystem"))?,
+        None => root,
+    };
     Ok(Kit {
         socket,
-        join_files: cgroup.join_files().map_err(InitError::Cgroup)?,
+        join_files,
         join_namespaces,
-        tree: root_tree(plan)?,
-        root_path: c_path(options.mount_point.as_deref().unwrap_or(&plan.rootfs))
-            .map_err(spawn_error("name the root filesystem"))?,
+        tree: sources.tree,
+        opens_sources: sources.is_left_to_child,
+        root_path,
         shares_mounts: options.mount_point.is_some(),
         dev: InRootfs::new("/dev").map_err(spawn_error("name /dev"))?,
-        binds: binds::sources(plan)?,
-        device_binds: device_sources(plan)?,
+        binds: sources.binds,
+        device_binds: sources.devices,
         made: plan.steps.iter().map(|_| None).collect(),
         console_paths: ConsolePaths::new().map_err(spawn_error("name the terminal"))?,
         console: options.console,
@@ -444,36 +454,21 @@ fn prepare(
     })
 }
 
-/// A detached copy of the root filesystem's mounts, cut off the host's as the plan says.
-fn root_tree(plan: &Plan) -> Result<OwnedFd, InitError> {
-    let fail = |why| InitError::Root { path: plan.rootfs.clone(), why };
-    let path = c_path(&plan.rootfs).map_err(fail)?;
-    let tree = mount::clone_tree(HERE, &path, Extent::Recursive).map_err(fail)?;
-    if !files::stat(tree.as_fd(), c"").map_err(fail)?.is(files::S_IFDIR) {
-        return Err(fail(io::Error::from(io::ErrorKind::NotADirectory)));
-    }
-    // pivot_root refuses a shared root; what the specification asks for is set at the end.
-    let change = Change { propagation: Some(mount::Propagation::Slave), ..Change::default() };
-    mount::set_attributes(tree.as_fd(), change, Extent::Recursive).map_err(fail)?;
-    Ok(tree)
-}
-
 fn c_path(path: &Path) -> io::Result<CString> {
     use std::os::unix::ffi::OsStrExt;
     CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
 }
 
-fn device_sources(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
-    let Some(devices) = plan.devices.as_ref().filter(|devices| devices.is_bound) else { return Ok(Vec::new()) };
-    let bind = devices.nodes.iter().map(|node| {
-        let path = || node.host.to_string_lossy().into_owned();
-        let tree = mount::clone_tree(HERE, &node.host, Extent::Single);
-        tree.map(Some).map_err(|why| InitError::Bind { path: path(), target: path(), why })
-    });
-    bind.collect()
+/// What the parent does for a new user namespace while the child waits and can still be reached: it has not yet closed
+/// its files of /proc to other processes of its user.
+fn prepare_users(plan: &Plan, pid: i32) -> Result<(), InitError> {
+    if let Some((uid_map, gid_map)) = &plan.namespaces.id_maps {
+        id_maps::write(pid, uid_map, gid_map)?;
+    }
+    set_oom_score(pid, &plan.process)
 }
 
-/// With the host's rights: the child, in a user namespace, may not write the file even for itself.
+/// With the rights of the host's user: the child, in a user namespace, may not write the file even for itself.
 fn offset_time(plan: &Plan, pid: i32) -> Result<(), InitError> {
     let Some(offsets) = &plan.namespaces.time_offsets else { return Ok(()) };
     let file = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/timens_offsets"));
@@ -488,19 +483,9 @@ fn map_owners(plan: &Plan, step: u32, tree: &OwnedFd) -> Result<(), InitError> {
     mapped.map_err(|why| InitError::Bind { path: step.source_text(), target: step.described.1.clone(), why })
 }
 
-fn map_ids(plan: &Plan, pid: i32) -> Result<(), InitError> {
-    let Some((uid_map, gid_map)) = &plan.namespaces.id_maps else { return Ok(()) };
-    let write = |file: &str, text: &str| {
-        let open = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/{file}"));
-        open.and_then(|file| files::write(file.as_fd(), text.as_bytes()))
-    };
-    write("uid_map", uid_map).map_err(spawn_error("write uid_map"))?;
-    match write("gid_map", gid_map) {
-        // Without privilege the group map is taken only once groups can no longer be dropped (user_namespaces(7)).
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            write("setgroups", "deny").map_err(spawn_error("write setgroups"))?;
-            write("gid_map", gid_map).map_err(spawn_error("write gid_map"))
-        }
-        result => result.map_err(spawn_error("write gid_map")),
-    }
+fn set_oom_score(pid: i32, process: &ProcessPlan) -> Result<(), InitError> {
+    let Some(score) = &process.oom_score_adj else { return Ok(()) };
+    let write = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/oom_score_adj"));
+    let write = write.and_then(|file| files::write(file.as_fd(), score.as_bytes()));
+    write.map_err(|why| InitError::Child(about_oom_score(process, &errno_text(&why))))
 }

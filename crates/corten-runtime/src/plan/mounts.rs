@@ -331,6 +331,14 @@ fn cgroup_steps(
 ) -> Result<Vec<Step>, SpecError> {
     let root = clean(&mount.destination);
     let is_new = namespaces.has_own_cgroup();
+    if cgroup.directories().is_empty() && !is_new {
+        // The container has no cgroup to be shown; what is there must not be the host's (CVE-2023-25809).
+        let mut empty = cgroup_step(key, &root, empty_tmpfs(), options, Last::AllBelow)?;
+        if let Step::Mount(step) = &mut empty {
+            step.attributes.set |= attr::RDONLY;
+        }
+        return Ok(vec![empty]);
+    }
     if cgroup.is_v2() {
         let source = if is_new {
             Source::New {
@@ -345,19 +353,7 @@ fn cgroup_steps(
         };
         return Ok(vec![cgroup_step(key, &root, source, options, Last::Nothing)?]);
     }
-    let tmpfs = cgroup_step(
-        key,
-        &root,
-        Source::New {
-            fstype: c"tmpfs".to_owned(),
-            source: Some(c"tmpfs".to_owned()),
-            options: vec![(c"mode".to_owned(), Some(c"755".to_owned()))],
-            takes_mode: false,
-            copies_up: false,
-        },
-        options,
-        Last::AllBelow,
-    )?;
+    let tmpfs = cgroup_step(key, &root, empty_tmpfs(), options, Last::AllBelow)?;
     let mut steps = vec![tmpfs];
     for directory in cgroup.directories().iter().filter(|directory| !directory.is_unified()) {
         let joined = directory.controllers.join(",");
@@ -376,6 +372,16 @@ fn cgroup_steps(
         }
     }
     Ok(steps)
+}
+
+fn empty_tmpfs() -> Source {
+    Source::New {
+        fstype: c"tmpfs".to_owned(),
+        source: Some(c"tmpfs".to_owned()),
+        options: vec![(c"mode".to_owned(), Some(c"755".to_owned()))],
+        takes_mode: false,
+        copies_up: false,
+    }
 }
 
 fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last: Last) -> Result<Step, SpecError> {

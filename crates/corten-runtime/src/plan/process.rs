@@ -53,8 +53,8 @@ pub struct ProcessPlan {
     pub affinity: Affinity,
     /// Execution domain.
     pub personality: Option<u32>,
-    /// How readily it is killed for memory.
-    pub oom_score_adj: Option<i32>,
+    /// How readily it is killed for memory, as it is written to oom_score_adj.
+    pub oom_score_adj: Option<String>,
     /// Whether it gets a terminal.
     pub terminal: bool,
     /// The terminal's rows and columns.
@@ -170,7 +170,7 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         io_priority: process.io_priority.as_ref().map(schedule::io_priority).transpose()?,
         affinity: process.exec_cpu_affinity.as_ref().map(schedule::affinity).transpose()?.unwrap_or_default(),
         personality: None,
-        oom_score_adj: process.oom_score_adj,
+        oom_score_adj: process.oom_score_adj.map(|score| score.to_string()),
         terminal: process.terminal,
         console_size: process.console_size.map(|size| (size.height, size.width)).filter(|size| *size != (0, 0)),
         preserve_fds: 0,
