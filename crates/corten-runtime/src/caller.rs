@@ -8,9 +8,13 @@ use std::path::PathBuf;
 use corten_runtime_api::arguments::Global;
 use corten_sys::{credentials, users};
 
+use crate::log::Log;
+
 /// What the caller hands over.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Caller {
+    /// What it is told beside the result.
+    pub log: Log,
     /// Where systemd waits for a service to be ready (sd_notify(3)); passed through to the container.
     pub notify_socket: Option<PathBuf>,
     /// How many descriptors after 2 are sockets of systemd's for the container (sd_listen_fds(3)).
@@ -23,8 +27,9 @@ pub struct Caller {
 impl Caller {
     /// As the command line and the environment say.
     #[must_use]
-    pub fn from_environment(global: &Global) -> Self {
+    pub fn from_environment(global: &Global, log: Log) -> Self {
         Self {
+            log,
             notify_socket: env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from),
             listen_fds: listen_fds(env::var("LISTEN_PID").ok().as_deref(), env::var("LISTEN_FDS").ok().as_deref()),
             rootless: global.rootless,

@@ -16,9 +16,9 @@ use corten_sys::{credentials, descriptors, executable, users, wait};
 
 use crate::administrator;
 use crate::caller::Caller;
+use crate::log::Log;
 use crate::{
-    create, delete, events, exec, features, kill, list, pause, ps, report, resume, run, spec_template, start, state,
-    update,
+    create, delete, events, exec, features, kill, list, pause, ps, resume, run, spec_template, start, state, update,
 };
 
 /// Where state is kept when nobody says otherwise, as runc.
@@ -46,7 +46,8 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
 
 fn refuse(arguments: &[OsString], failure: &Failure) -> u8 {
     let program = program(arguments);
-    let _ = report::open(&failure.global); // the command line's own error matters more
+    // The command line's own error matters more than a log that cannot be opened.
+    let log = Log::open(&failure.global).unwrap_or_else(|_| Log::on_standard_error());
     match &failure.error {
         UsageError::Exactly { .. } | UsageError::AtLeast { .. } | UsageError::Between { .. } => {
             print("Incorrect Usage.\n\n");
@@ -59,20 +60,23 @@ fn refuse(arguments: &[OsString], failure: &Failure) -> u8 {
         }
         _ => {}
     }
-    report::error(&failure.error.to_string());
+    log.error(&failure.error.to_string());
     if failure.command == Some("exec") { EXEC_FAILED } else { FAILED }
 }
 
 fn invoke(arguments: &[OsString], invocation: &Invocation) -> u8 {
     let Invocation { global, command } = invocation;
-    if let Err(error) = report::open(global) {
-        report::error(&format!("open log: {error}"));
-        return FAILED;
-    }
-    match check(global).map(|root| call(arguments, &root, global, command)) {
-        Ok(status) => status,
+    let log = match Log::open(global) {
+        Ok(log) => log,
+        Err(error) => {
+            Log::on_standard_error().error(&format!("open log: {error}"));
+            return FAILED;
+        }
+    };
+    match check(global) {
+        Ok(root) => call(arguments, &root, global, command, log),
         Err(text) => {
-            report::error(&text);
+            log.error(&text);
             FAILED
         }
     }
@@ -108,37 +112,48 @@ fn is_host_root() -> bool {
     is_root && (!users::are_mapped() || env::var_os("USER").is_some_and(|user| user == "root"))
 }
 
-fn call(line: &[OsString], root: &Path, global: &Global, command: &Command) -> u8 {
+fn call(line: &[OsString], root: &Path, global: &Global, command: &Command, log: Log) -> u8 {
     if matches!(command, Command::Create(_) | Command::Run(_) | Command::Exec(_))
         && let Err(error) = executable::seal_self(line, || administrator::of(root, command))
     {
-        report::error(&format!("protect the runtime's executable: {error}"));
+        log.error(&format!("protect the runtime's executable: {error}"));
         return if matches!(command, Command::Exec(_)) { EXEC_FAILED } else { FAILED };
     }
-    report::debug(&format!("{} with root {}", command.name(), root.display()));
-    let caller = Caller::from_environment(global);
-    match command {
+    log.debug(&format!("{} with root {}", command.name(), root.display()));
+    let caller = Caller::from_environment(global, log);
+    let log = &caller.log;
+    let outcome = match command {
         Command::Create(arguments) => done("runc create failed: ", create::create(root, arguments, &caller)),
         Command::Run(arguments) => status("runc run failed: ", FAILED, run::run(root, arguments, &caller)),
         Command::Start(id) => done("", start::start(root, id, &caller)),
-        Command::Exec(arguments) => status("exec failed: ", EXEC_FAILED, exec::exec(root, arguments)),
+        Command::Exec(arguments) => status("exec failed: ", EXEC_FAILED, exec::exec(root, arguments, log)),
         Command::Events(arguments) => done("", events::events(root, arguments)),
         Command::Kill(arguments) => done("", kill::kill(root, arguments)),
-        Command::Delete(arguments) => done("", delete::delete(root, arguments)),
+        Command::Delete(arguments) => done("", delete::delete(root, arguments, log)),
         Command::State(id) => {
             let json = state::state(root, id).map(|state| serde_json::to_string_pretty(&state).unwrap_or_default());
             printed(json)
         }
-        Command::List(arguments) => printed(list::list(root, global.root.is_none(), arguments)),
+        Command::List(arguments) => printed(list::list(root, global.root.is_none(), arguments, log)),
         Command::Ps(arguments) => printed(ps::ps(root, arguments)),
         Command::Pause(id) => done("", pause::pause(root, id)),
         Command::Resume(id) => done("", resume::resume(root, id)),
         Command::Update(arguments) => done("", update::update(root, arguments)),
         Command::Spec(arguments) => done("", spec_template::spec(arguments)),
-        Command::Features => print(features::features()),
-        Command::Version => print(version(program(line))),
+        Command::Features => Ok(print(features::features())),
+        Command::Version => Ok(print(version(program(line)))),
         Command::Help(topic) => help_about(program(line), topic.as_deref()),
-    }
+    };
+    outcome.unwrap_or_else(|Failed { status, text }| {
+        log.error(&text);
+        status
+    })
+}
+
+/// The end of a command that failed.
+struct Failed {
+    status: u8,
+    text: String,
 }
 
 /// The name this program was called by: who installs it as `runc` reads that name in its texts (go-runc does).
@@ -153,36 +168,22 @@ fn version(program: &str) -> String {
     format!("{program} version {0}\ncommit: v{0}\nspec: 1.3.0\n", env!("CARGO_PKG_VERSION"))
 }
 
-fn help_about(program: &str, topic: Option<&str>) -> u8 {
-    match topic.map(|name| help::command(program, name)) {
-        Some(Some(text)) => print(&text),
-        Some(None) => {
-            report::error(&format!("No help topic for '{}'", topic.unwrap_or_default()));
-            FAILED
-        }
-        None => print(help::program(program, env!("CARGO_PKG_VERSION"))),
-    }
+fn help_about(program: &str, topic: Option<&str>) -> Result<u8, Failed> {
+    let Some(topic) = topic else { return Ok(print(help::program(program, env!("CARGO_PKG_VERSION")))) };
+    let text = help::command(program, topic);
+    text.map(print).ok_or_else(|| Failed { status: FAILED, text: format!("No help topic for '{topic}'") })
 }
 
-fn done<E: Error + 'static>(prefix: &str, result: Result<(), E>) -> u8 {
+fn done<E: Error + 'static>(prefix: &str, result: Result<(), E>) -> Result<u8, Failed> {
     status(prefix, FAILED, result.map(|()| 0))
 }
 
-fn printed<E: Error + 'static>(result: Result<String, E>) -> u8 {
-    match result {
-        Ok(text) => print(&text),
-        Err(error) => status("", FAILED, Err::<u8, _>(error)),
-    }
+fn printed<E: Error + 'static>(result: Result<String, E>) -> Result<u8, Failed> {
+    status("", FAILED, result.map(print))
 }
 
-fn status<E: Error + 'static>(prefix: &str, failed: u8, result: Result<u8, E>) -> u8 {
-    match result {
-        Ok(status) => status,
-        Err(error) => {
-            report::error(&format!("{prefix}{}", corten_types::error::chain(&error)));
-            failed
-        }
-    }
+fn status<E: Error + 'static>(prefix: &str, status: u8, result: Result<u8, E>) -> Result<u8, Failed> {
+    result.map_err(|error| Failed { status, text: format!("{prefix}{}", corten_types::error::chain(&error)) })
 }
 
 fn print(text: impl Display) -> u8 {

@@ -22,7 +22,6 @@ use crate::kept_filter;
 use crate::notify;
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
-use crate::report;
 use crate::spec::{Hooks, Spec, SpecError};
 use crate::state_dir::{self, Phase, Record, RecordConfig, StateDir, StateError};
 
@@ -155,7 +154,7 @@ pub(crate) fn make(
         Ok(plan)
     };
     let mut plan = make_plan(&cgroup)?;
-    plan.process.warnings.iter().for_each(|warning| report::warn(warning));
+    plan.process.warnings.iter().for_each(|warning| caller.log.warn(warning));
     plan.process.check_security(apparmor::is_enabled)?;
     let own = own_status(&plan)?;
     let console = console_for(arguments, &plan, attachment, own_end)?;
@@ -164,7 +163,7 @@ pub(crate) fn make(
     let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
     directory.save(&record)?;
     if let Some(filter) = &plan.process.seccomp {
-        report::debug(&format!("seccomp filter flags: {}", filter.flags));
+        caller.log.debug(&format!("seccomp filter flags: {}", filter.flags));
         kept_filter::save(&directory, filter)?;
     }
     let is_placed = !spec.linux.cgroups_path.is_empty();
@@ -178,7 +177,7 @@ pub(crate) fn make(
             // Mounts of cgroups show those there are.
             plan = make_plan(&cgroup)?;
             if cgroup.directories().is_empty() && !plan.namespaces.has_own_pid() {
-                report::warn(NOTHING_HOLDS_IT);
+                caller.log.warn(NOTHING_HOLDS_IT);
             }
         }
         Err(error) => return Err(error.into()),

@@ -12,7 +12,7 @@ use corten_types::Signal;
 
 use crate::container::{Container, Status};
 use crate::hooks;
-use crate::report::warn;
+use crate::log::Log;
 use crate::state_dir::{self, StateDir, StateError};
 
 /// Why a container could not be removed.
@@ -53,7 +53,7 @@ const KILL_LIMIT_MS: i32 = 10_000;
 /// # Errors
 /// [`DeleteError`]. Every step is tried; the first error is returned, and the record stays so that it can be tried
 /// again.
-pub fn delete(root: &Path, arguments: &Delete) -> Result<(), DeleteError> {
+pub fn delete(root: &Path, arguments: &Delete, log: &Log) -> Result<(), DeleteError> {
     let container = match Container::load(root, &arguments.id) {
         Ok(container) => container,
         Err(StateError::NotFound | StateError::Damaged { .. }) => return without_record(root, arguments),
@@ -68,7 +68,7 @@ pub fn delete(root: &Path, arguments: &Delete) -> Result<(), DeleteError> {
             return Err(DeleteError::NotStopped { id: arguments.id.clone(), status: status.as_str() });
         }
     }
-    destroy(container)
+    destroy(container, log)
 }
 
 /// A directory without a record was claimed by a create that was killed before it made anything else.
@@ -108,7 +108,7 @@ fn end_creator(container: &Container) -> Result<(), DeleteError> {
 }
 
 /// Removes what is left of a container whose process has ended.
-pub(crate) fn destroy(container: Container) -> Result<(), DeleteError> {
+pub(crate) fn destroy(container: Container, log: &Log) -> Result<(), DeleteError> {
     let Container { directory, record } = container;
     let cgroup = record.cgroup();
     // Whoever is left: a process without a pid namespace, or one of a create that was killed.
@@ -116,7 +116,7 @@ pub(crate) fn destroy(container: Container) -> Result<(), DeleteError> {
     let removed = cgroup.delete();
     let state = hooks::State { status: "stopped", pid: 0, record: &record };
     for failure in hooks::run_all(&record.hooks.poststop, "poststop", &state) {
-        warn(&failure.to_string());
+        log.warn(&failure.to_string());
     }
     killed?;
     removed?;

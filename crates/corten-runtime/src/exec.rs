@@ -18,8 +18,8 @@ use crate::home;
 use crate::hooks;
 use crate::init::{Asker, ExecKit, Init, InitError, about_process, send_listener, spawn_exec};
 use crate::kept_filter;
+use crate::log::Log;
 use crate::plan::{self, Extra, KINDS, ProcessPlan, SeccompPlan, StandardStreams};
-use crate::report;
 use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
 use crate::state_dir::{Record, StateError};
 
@@ -69,12 +69,12 @@ pub enum ExecError {
 ///
 /// # Errors
 /// [`ExecError`]; no process is left.
-pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
+pub fn exec(root: &Path, arguments: &Exec, log: &Log) -> Result<u8, ExecError> {
     refuse_flags(arguments)?;
     let container = Container::load(root, &arguments.id)?;
     let init = running_init(&container, arguments)?;
     let record = &container.record;
-    let mut plan = plan(arguments, &container)?;
+    let mut plan = plan(arguments, &container, log)?;
     plan.limited_by_parent = record.has_own_users;
     plan.personality = record.personality;
     plan.check_security(apparmor::is_enabled)?;
@@ -113,7 +113,7 @@ pub fn exec(root: &Path, arguments: &Exec) -> Result<u8, ExecError> {
     if arguments.detach {
         return Ok(0);
     }
-    foreground::wait(&released.pidfd, pid, relay, None).map_err(ExecError::Wait)
+    foreground::wait(&released.pidfd, pid, relay, None, log).map_err(ExecError::Wait)
 }
 
 fn refuse_flags(arguments: &Exec) -> Result<(), ExecError> {
@@ -132,7 +132,7 @@ fn running_init(container: &Container, arguments: &Exec) -> Result<PidFd, ExecEr
     }
 }
 
-fn plan(arguments: &Exec, container: &Container) -> Result<ProcessPlan, ExecError> {
+fn plan(arguments: &Exec, container: &Container, log: &Log) -> Result<ProcessPlan, ExecError> {
     let missing = (3..3 + i32::try_from(arguments.preserve_fds).unwrap_or(i32::MAX - 3))
         .find(|number| !descriptors::is_open(*number));
     if let Some(number) = missing {
@@ -147,21 +147,21 @@ fn plan(arguments: &Exec, container: &Container) -> Result<ProcessPlan, ExecErro
         home::complete(&mut process, root.as_fd());
     }
     let extra = Extra { capabilities: &arguments.caps };
-    let mut plan = plan::exec_process(&process, &extra, filter(container)?)?;
-    plan.warnings.iter().for_each(|warning| report::warn(warning));
+    let mut plan = plan::exec_process(&process, &extra, filter(container, log)?)?;
+    plan.warnings.iter().for_each(|warning| log.warn(warning));
     plan.preserve_fds = arguments.preserve_fds;
     Ok(plan)
 }
 
 /// The container's own, and not what its bundle may say by now.
-fn filter(container: &Container) -> Result<Option<SeccompPlan>, ExecError> {
+fn filter(container: &Container, log: &Log) -> Result<Option<SeccompPlan>, ExecError> {
     let filter = match container.record.is_filtered {
         Some(true) => Some(kept_filter::load(&container.directory)?),
         Some(false) => None,
         None => plan::seccomp::plan(Spec::load(&container.record.bundle)?.linux.seccomp.as_ref())?,
     };
     if let Some(filter) = &filter {
-        report::debug(&format!("seccomp filter flags: {}", filter.flags));
+        log.debug(&format!("seccomp filter flags: {}", filter.flags));
     }
     Ok(filter)
 }

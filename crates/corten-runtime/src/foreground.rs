@@ -11,8 +11,8 @@ use corten_sys::wait::SignalFd;
 use corten_sys::{files, wait};
 use corten_types::Signal;
 
+use crate::log::Log;
 use crate::notify::Notify;
-use crate::report::warn;
 
 /// The user's terminal and the container's, and signals as a descriptor.
 pub(crate) struct Relay {
@@ -69,7 +69,13 @@ fn passed_on() -> Vec<Signal> {
 /// Waits for the process; its status as a shell has it.
 ///
 /// `notify` is told about once; the process systemd is to watch is then this program, which stays.
-pub(crate) fn wait(process: &PidFd, pid: u32, mut relay: Relay, mut notify: Option<Notify>) -> io::Result<u8> {
+pub(crate) fn wait(
+    process: &PidFd,
+    pid: u32,
+    mut relay: Relay,
+    mut notify: Option<Notify>,
+    log: &Log,
+) -> io::Result<u8> {
     let mut stdin_open = relay.master.is_some();
     loop {
         if let Some(status) = process.try_wait()? {
@@ -98,7 +104,7 @@ pub(crate) fn wait(process: &PidFd, pid: u32, mut relay: Relay, mut notify: Opti
             }
         };
         if is_told {
-            notify = still_waiting(notify);
+            notify = still_waiting(notify, log);
         }
         while let Some(signal) = relay.signals.read()? {
             match (signal, &relay.master) {
@@ -116,11 +122,11 @@ pub(crate) fn wait(process: &PidFd, pid: u32, mut relay: Relay, mut notify: Opti
 }
 
 /// Passes on what the container said; `None` once it was ready, or nobody listens any more.
-fn still_waiting(notify: Option<Notify>) -> Option<Notify> {
-    notify.filter(|notify| match notify.pass_on(std::process::id()) {
+fn still_waiting(notify: Option<Notify>, log: &Log) -> Option<Notify> {
+    notify.filter(|notify| match notify.pass_on(std::process::id(), log) {
         Ok(is_ready) => !is_ready,
         Err(error) => {
-            warn(&format!("pass the notification socket on: {error}"));
+            log.warn(&format!("pass the notification socket on: {error}"));
             false
         }
     })

@@ -3,9 +3,9 @@
 //! Read [`cli`] for what a command line does, then a verb such as [`create`]; it reads config.json ([`spec`]), makes a
 //! [`plan`] and has [`init`] carry it out. What is known about a container lies in its [`state_dir`].
 //!
-//! The crate is usable by itself. A bundle is run from any program, also one with threads, because the child of the one
-//! clone allocates nothing and takes no lock; only [`exec`] changes the calling thread for good (it enters the
-//! container's pid namespace for its children), so call that from a process of its own.
+//! The crate is usable by itself, and keeps no state but what lies in the directory it is given. A bundle is run from any
+//! program, also one with threads, because the child of the one clone allocates nothing and takes no lock. What enters
+//! namespaces ([`exec`], or a container that joins some by path) is carried out [`apart`] there.
 //!
 //! ```
 //! use corten_runtime::{caller::Caller, container::Container, create, delete, start};
@@ -34,7 +34,7 @@
 //! if let Some(process) = Container::load(&state_root, &id)?.init() {
 //!     wait_readable([process.as_fd()], None)?;
 //! }
-//! delete::delete(&state_root, &Delete { id, force: true })?;
+//! delete::delete(&state_root, &Delete { id, force: true }, &caller.log)?;
 //! # assert!(made.exists());
 //! # Ok(())
 //! # }
@@ -44,6 +44,7 @@
 //! nothing.
 
 mod administrator;
+pub mod apart;
 pub mod caller;
 pub mod cli;
 pub mod clock;
@@ -61,12 +62,12 @@ pub mod init;
 mod kept_filter;
 pub mod kill;
 pub mod list;
+pub mod log;
 mod notify;
 pub mod pause;
 pub mod plan;
 pub mod process_stat;
 pub mod ps;
-mod report;
 pub mod resume;
 pub mod run;
 pub mod spec;

@@ -9,7 +9,7 @@ use corten_runtime_api::arguments::{List, ListFormat};
 use corten_runtime_api::state::State;
 use corten_runtime_api::texts::is_valid_id;
 
-use crate::report::warn;
+use crate::log::Log;
 use crate::state;
 
 /// Why containers could not be listed.
@@ -32,7 +32,7 @@ pub enum ListError {
 ///
 /// # Errors
 /// [`ListError`].
-pub fn list(root: &Path, is_default: bool, arguments: &List) -> Result<String, ListError> {
+pub fn list(root: &Path, is_default: bool, arguments: &List, log: &Log) -> Result<String, ListError> {
     let entries = match fs::read_dir(root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_default => return Ok(String::new()),
@@ -47,7 +47,7 @@ pub fn list(root: &Path, is_default: bool, arguments: &List) -> Result<String, L
         match state::state(root, &id) {
             Ok(state) => states.push(with_owner(state, &entry.path())),
             // One bad record does not hide the others.
-            Err(error) => warn(&format!("load container {id}: {error}")),
+            Err(error) => log.warn(&format!("load container {id}: {error}")),
         }
     }
     states.sort_by(|a, b| a.id.cmp(&b.id));

@@ -15,7 +15,7 @@ use corten_sys::descriptors::{self, wait_readable};
 use corten_sys::pidfd::PidFd;
 use corten_sys::{scm, sockets};
 
-use crate::report::warn;
+use crate::log::Log;
 use crate::spec::{Mount, Spec};
 use crate::state_dir::StateDir;
 
@@ -80,34 +80,34 @@ impl Notify {
     }
 
     /// Waits until the container is ready and tells the host, or until `process` has ended.
-    pub(crate) fn wait(&self, process: &PidFd, main_pid: u32) -> io::Result<()> {
+    pub(crate) fn wait(&self, process: &PidFd, main_pid: u32, log: &Log) -> io::Result<()> {
         loop {
             let [said, _] = wait_readable([self.inside.as_fd(), process.as_fd()], None)?;
-            if !said || self.pass_on(main_pid)? {
+            if !said || self.pass_on(main_pid, log)? {
                 return Ok(());
             }
         }
     }
 
     /// Takes one message; tells the host when it says that the container is ready, and returns whether it did.
-    pub(crate) fn pass_on(&self, main_pid: u32) -> io::Result<bool> {
+    pub(crate) fn pass_on(&self, main_pid: u32, log: &Log) -> io::Result<bool> {
         let mut message = [0u8; 4096];
         let length = self.inside.recv(&mut message)?;
         let Some(ready) = ready_line(&message[..length]) else { return Ok(false) };
         self.host.send(&[ready, b"\n"].concat())?;
         self.host.send(format!("MAINPID={main_pid}\n").as_bytes())?;
-        self.barrier()?;
+        self.barrier(log)?;
         Ok(true)
     }
 
     /// Waits until systemd has read everything: it then closes the pipe it is given.
-    fn barrier(&self) -> io::Result<()> {
+    fn barrier(&self, log: &Log) -> io::Result<()> {
         let (reader, writer) = descriptors::pipe()?;
         scm::send(&self.host, b"BARRIER=1", &[writer.as_fd()])?;
         drop(writer);
         let [closed] = wait_readable([reader.as_fd()], Some(BARRIER_LIMIT_MS))?;
         if !closed {
-            warn("the notification socket's owner did not acknowledge within 30 s");
+            log.warn("the notification socket's owner did not acknowledge within 30 s");
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::delete::{self, DeleteError};
 use crate::foreground::{self, Relay};
 use crate::hooks;
 use crate::init::{InitError, about_init};
+use crate::log::Log;
 use crate::notify::Notify;
 
 /// Why a container could not be run.
@@ -60,7 +61,7 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
         && attachment == Attachment::Foreground
     {
         // The process itself has told why; what is left is its status.
-        return foreground::wait(&released.pidfd, init_pid, relay, None).map_err(RunError::Wait);
+        return foreground::wait(&released.pidfd, init_pid, relay, None, &caller.log).map_err(RunError::Wait);
     }
     executed?;
     cgroup.keep();
@@ -68,23 +69,23 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     let state = hooks::State { status: "running", pid: record.init_process_pid, record: &record };
     if let Err(error) = hooks::run(&record.hooks.poststart, "poststart", &state) {
         let _ = released.pidfd.send(corten_types::Signal::KILL); // it may have ended by itself
-        remove(root, &record.id)?;
+        remove(root, &record.id, &caller.log)?;
         return Err(error.into());
     }
     if attachment == Attachment::Detached {
         if let Some(notify) = notify {
-            notify.wait(&released.pidfd, init_pid).map_err(RunError::Notify)?;
+            notify.wait(&released.pidfd, init_pid, &caller.log).map_err(RunError::Notify)?;
         }
         return Ok(0);
     }
-    let status = foreground::wait(&released.pidfd, init_pid, relay, notify).map_err(RunError::Wait)?;
+    let status = foreground::wait(&released.pidfd, init_pid, relay, notify, &caller.log).map_err(RunError::Wait)?;
     if !arguments.keep {
-        remove(root, &record.id)?;
+        remove(root, &record.id, &caller.log)?;
     }
     Ok(status)
 }
 
-fn remove(root: &Path, id: &str) -> Result<(), RunError> {
+fn remove(root: &Path, id: &str, log: &Log) -> Result<(), RunError> {
     let container = Container::load(root, id).map_err(DeleteError::from)?;
-    Ok(delete::destroy(container)?)
+    Ok(delete::destroy(container, log)?)
 }

@@ -71,7 +71,7 @@ pub fn start(root: &Path, id: &str, caller: &Caller) -> Result<(), StartError> {
         return Err(error.into());
     }
     if let (Some(notify), Some(init)) = (notify, container.init()) {
-        notify.wait(&init, record.init_process_pid.unsigned_abs()).map_err(StartError::Notify)?;
+        notify.wait(&init, record.init_process_pid.unsigned_abs(), &caller.log).map_err(StartError::Notify)?;
     }
     Ok(())
 }

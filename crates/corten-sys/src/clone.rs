@@ -112,6 +112,22 @@ pub fn clone_sibling(new: Namespaces, cgroup: Option<BorrowedFd<'_>>) -> io::Res
     fork(CloneArgs { flags: new.0 | libc::CLONE_PARENT as u64, ..CloneArgs::default() }, cgroup)
 }
 
+/// A copy of this process with the calling thread alone (fork(3)), whatever other threads there are: the C library
+/// leaves its allocator usable in it. Locks of other libraries may stay held for ever there.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`.
+pub fn copy_process() -> io::Result<Cloned> {
+    // SAFETY: fork takes nothing; what the child may call is the caller's care, as told above.
+    let pid = cvt_int(unsafe { libc::fork() })?;
+    if pid == 0 {
+        return Ok(Cloned::Child);
+    }
+    // It is our child, which stays until it is waited for, so that the number cannot be another's.
+    let pidfd = crate::pidfd::PidFd::open(pid.unsigned_abs())?;
+    Ok(Cloned::Parent { pid, pidfd: pidfd.into() })
+}
+
 fn fork(mut arguments: CloneArgs, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
     let mut pidfd: libc::c_int = -1;
     arguments.flags |= libc::CLONE_PIDFD as u64;
