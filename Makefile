@@ -14,8 +14,8 @@ build: ## build every program for release into target/release, the small ones st
 test: ## install what the tests need and run every test (root)
 	@packaging/prepare.sh test && packaging/test.sh
 
-test-vm: ## run the demo once in a virtual machine with cgroup v2 and systemd (root)
-	@packaging/prepare.sh vm && packaging/build.sh && packaging/test-vm.sh
+test-vm: ## run the scenarios of cgroup v2 and AppArmor, then the demo, in virtual machines (root)
+	@packaging/prepare.sh vm && cargo build && packaging/vm-scenarios.sh && packaging/build.sh && packaging/test-vm.sh
 
 bench: ## measure Corten beside Debian's docker, containerd and runc, and print the ratios (root)
 	@packaging/prepare.sh test && packaging/build.sh && cargo run --quiet --release -p integration-tests --bin bench

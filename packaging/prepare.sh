@@ -15,38 +15,57 @@ fi
 
 # program -> Debian package; libc6-dev and libsqlite need no program of their own.
 need="cc:gcc make:make"
+# Only where the distribution has it; without it what needs it is skipped, and says so.
+wish=
 case $purpose in
   demo) need="$need busybox:busybox-static script:bsdutils mount:mount" ;;
   test) need="$need busybox:busybox-static script:bsdutils mount:mount runc:runc crun:crun containerd:containerd ctr:containerd
-    dockerd:docker.io docker:docker.io tini:tini strace:strace socat:socat jq:jq ip:iproute2 newuidmap:uidmap mke2fs:e2fsprogs readelf:binutils" ;;
-  vm) need="$need busybox:busybox-static mmdebstrap:mmdebstrap mke2fs:e2fsprogs" ;;
+    dockerd:docker.io docker:docker.io tini:tini strace:strace socat:socat jq:jq ip:iproute2 newuidmap:uidmap mke2fs:e2fsprogs readelf:binutils"
+    wish="linux.uml:user-mode-linux apparmor_parser:apparmor" ;;
+  vm) need="$need busybox:busybox-static mmdebstrap:mmdebstrap mke2fs:e2fsprogs strace:strace ip:iproute2
+    linux.uml:user-mode-linux apparmor_parser:apparmor" ;;
 esac
 
 missing=
 PATH=$PATH:/usr/sbin:/sbin
+# Debian's own docker is meant, not a newer one in /usr/local.
+is_here() { [ -x "/usr/bin/$1" ] || [ -x "/usr/sbin/$1" ] || [ -x "/bin/$1" ] || [ -x "/sbin/$1" ]; }
 for entry in $need; do
-  # Debian's own docker is meant, not a newer one in /usr/local.
-  [ -x "/usr/bin/${entry%%:*}" ] || [ -x "/usr/sbin/${entry%%:*}" ] || [ -x "/bin/${entry%%:*}" ] || [ -x "/sbin/${entry%%:*}" ] || missing="$missing ${entry#*:}"
+  is_here "${entry%%:*}" || missing="$missing ${entry#*:}"
 done
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+wished=
+for entry in $wish; do
+  is_here "${entry%%:*}" || wished="$wished ${entry#*:}"
+done
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 
+# install PACKAGES: nothing that is installed may start by itself, the tests start daemons on roots of their own.
+install() {
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+    trap 'rm -f "$policy"' EXIT
+  fi
+  say "installing: $line $*"
+  apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive $line "$@" >&2
+}
+
+line="apt-get install -y --no-install-recommends"
+can_install=
+[ "$(id -u)" != 0 ] || [ ! -e /etc/debian_version ] || can_install=yes
 if [ -n "${missing% }" ]; then
-  line="apt-get install -y --no-install-recommends $missing"
-  if [ "$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then
-    say "installing: $line"
-    # Nothing that is installed here may start by itself: the tests start daemons on roots of their own.
-    policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
-      printf '#!/bin/sh\nexit 101\n' > "$policy"
-      chmod 755 "$policy"
-      trap 'rm -f "$policy"' EXIT
-    fi
-    apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive $line >&2
-  else
-    say "missing; run as root: $line"
+  if [ -z "$can_install" ]; then
+    say "missing; run as root: $line $missing"
     exit 1
   fi
+  # shellcheck disable=SC2086 # the names are words
+  install $missing
+fi
+if [ -n "$wished" ] && [ -n "$can_install" ]; then
+  # shellcheck disable=SC2086 # the names are words
+  install $wished || say "not to be had here:$wished; what needs it is skipped"
 fi
 
 if ! command -v cargo >/dev/null; then

@@ -51,6 +51,7 @@ pub fn original(name: &str) -> PathBuf {
         "dockerd" | "docker" | "docker-proxy" => "docker.io",
         "ctr" | "containerd-shim-runc-v2" => "containerd",
         "busybox" => "busybox-static",
+        "apparmor_parser" => "apparmor",
         other => other,
     };
     find_original(name)

@@ -229,7 +229,19 @@ fn make_v2(path: &Path) -> Result<Level, CgroupError> {
         }
     }
     refuse_processes(path)?;
+    if let Some(parent) = path.parent().filter(|_| lacks_controllers(path)) {
+        delegate(parent)?;
+    }
     Ok(Level::WasThere)
+}
+
+/// What limits commonly need.
+const COMMON_CONTROLLERS: [&str; 4] = ["cpu", "io", "memory", "pids"];
+
+/// Whether the level above may have kept controllers to itself: somebody made the directory with mkdir alone.
+fn lacks_controllers(path: &Path) -> bool {
+    let given = fs::read_to_string(path.join("cgroup.controllers"));
+    given.is_ok_and(|given| COMMON_CONTROLLERS.iter().any(|name| !given.split_whitespace().any(|one| one == *name)))
 }
 
 /// Enables in `parent`'s subtree every controller it has that is not enabled yet.
@@ -237,6 +249,12 @@ fn make_v2(path: &Path) -> Result<Level, CgroupError> {
 /// A controller that cannot be given (a realtime process in the way, a threaded parent) is left out: a limit that
 /// needs it fails by name when it is written.
 fn delegate(parent: &Path) -> Result<(), CgroupError> {
+    let above = || parent.parent().filter(|above| above.join("cgroup.controllers").exists());
+    if lacks_controllers(parent)
+        && let Some(above) = above()
+    {
+        let _ = delegate(above); // as for a controller that cannot be given
+    }
     let read = |name: &str| {
         let path = parent.join(name);
         fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })

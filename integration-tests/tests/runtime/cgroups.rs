@@ -239,7 +239,7 @@ fn a_device_that_v1_would_leave_open_is_refused() {
     });
     if fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok() {
         assert!(
-            ran.stderr.contains("x: No such device") && ran.stderr.contains("y: Operation not permitted"),
+            ran.stderr.contains("x': No such device") && ran.stderr.contains("y': Operation not permitted"),
             "{ran:?}"
         );
     } else {

@@ -1,5 +1,6 @@
 //! corten-runtime alone, called as a shim calls it: one module per verb or subject.
 
+mod apparmor;
 mod bundle;
 mod callers;
 mod cgroups;
@@ -21,6 +22,7 @@ mod rootless;
 mod schema;
 mod seccomp;
 mod seccomp_oracle;
+mod unified;
 mod unprivileged;
 mod usage;
 mod user;

@@ -147,7 +147,12 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
             _ => "set process.execCPUAffinity",
         },
         Stage::OomScore => return about_oom_score(process, &why),
-        Stage::Confine => "unable to apply apparmor profile",
+        Stage::Confine => {
+            let written =
+                process.apparmor_profile.as_ref().map(|profile| profile.to_string_lossy()).unwrap_or_default();
+            let profile = written.strip_prefix("exec ").unwrap_or_default();
+            return format!("unable to apply apparmor profile: {profile}: {why}");
+        }
         Stage::Filter => "error loading seccomp filter",
         Stage::Wait => "wait for start",
         Stage::Hook => "run a hook in the container",
