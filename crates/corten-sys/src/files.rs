@@ -95,6 +95,18 @@ pub fn filesystem_type(fd: BorrowedFd<'_>) -> io::Result<i64> {
     Ok(stat.f_type as i64)
 }
 
+/// The flags of the mount `fd` lies on, as in statvfs(3): `ST_RDONLY` and the like.
+///
+/// # Errors
+/// Those of fstatvfs(3).
+pub fn mount_flags(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: statvfs is plain integers, for which zero is a value.
+    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `stat` is writable.
+    cvt_int(unsafe { libc::fstatvfs(raw(fd), &raw mut stat) })?;
+    Ok(stat.f_flag as u32)
+}
+
 /// The magic number of the filesystem at `path` (statfs(2)).
 ///
 /// # Errors

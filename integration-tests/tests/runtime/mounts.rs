@@ -186,6 +186,40 @@ fn what_an_earlier_mount_shows_can_be_shown_again_with_other_owners() {
 }
 
 #[test]
+fn an_option_of_a_bind_makes_the_named_flags_the_only_ones_unless_they_are_locked() {
+    let host = Host::new();
+    let run = |name: &str, has_users: bool, options: serde_json::Value| {
+        let source = host.root.join(format!("bundles/{name}/rootfs/home"));
+        host.run_script(name, "grep ' /root ' /proc/mounts | cut -d' ' -f4 | cut -d, -f1-3", |config| {
+            if has_users {
+                push(config, "/linux/namespaces", json!({"type": "user"}));
+                config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+                config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+            }
+            let first =
+                json!({"destination": "/home", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]});
+            push(config, "/mounts", first);
+            let again = json!({"destination": "/root", "type": "bind", "source": text(&source), "options": options});
+            push(config, "/mounts", again);
+        })
+    };
+    for (name, has_users, options, flags) in [
+        ("plain", false, json!(["bind"]), "rw,nosuid,nodev"),
+        ("only", false, json!(["bind", "ro"]), "ro,relatime"),
+        ("cleared", false, json!(["bind", "suid"]), "rw,relatime"),
+        ("kept", true, json!(["bind", "ro"]), "ro,nosuid,nodev"),
+    ] {
+        let found = run(name, has_users, options).ok().out().to_owned();
+        assert!(found.starts_with(flags) && found.contains("nosuid") == flags.contains("nosuid"), "{name}: {found}");
+    }
+    let refused = run("taken", true, json!(["bind", "suid"]));
+    let said = "error during container init: error mounting";
+    assert!(refused.code == 1 && refused.stderr.contains(said), "{refused:?}");
+    assert!(refused.stderr.contains("operation not permitted"), "{refused:?}");
+    host.assert_clean();
+}
+
+#[test]
 fn attributes_reach_the_mounts_below_only_when_asked() {
     let host = Host::new();
     let data = host.root.make("data/below");

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use corten_sys::mount::{self, Change, Extent, Propagation};
+use corten_sys::mount::{self, Change, Extent};
 use corten_sys::openat2::{self, InRootfs, Resolve};
 use corten_sys::syscall::HERE;
 use corten_sys::{files, rootfs};
@@ -31,11 +31,14 @@ pub(super) fn sources(plan: &Plan) -> Result<Vec<Option<BindSource>>, InitError>
 fn source(plan: &Plan, step: &Step) -> Result<Option<BindSource>, InitError> {
     let Step::Mount(step) = step else { return Ok(None) };
     let Source::Bind { source: path, extent, is_directory } = &step.source else { return Ok(None) };
-    let opened = open_mapped(step, path, *extent)
-        .and_then(|tree| with_attributes(tree, step, *extent, *is_directory, plan.bind_propagation));
+    let opened =
+        open_mapped(step, path, *extent).and_then(|tree| with_attributes(tree, step, *extent, *is_directory, plan));
     let text = || path.to_string_lossy().into_owned();
     let target = || step.described.1.clone();
-    opened.map(Some).map_err(|why| InitError::Bind { path: text(), target: target(), why })
+    opened.map(Some).map_err(|why| match why.raw_os_error() {
+        Some(EPERM) if step.of_bind.is_given() => InitError::BindOptions { path: text(), target: target(), why },
+        _ => InitError::Bind { path: text(), target: target(), why },
+    })
 }
 
 fn open_mapped(step: &MountStep, path: &CStr, extent: Extent) -> io::Result<OwnedFd> {
@@ -55,9 +58,9 @@ pub(super) fn open(
     path: &CStr,
     extent: Extent,
     is_directory: bool,
-    propagation: Option<Propagation>,
+    plan: &Plan,
 ) -> io::Result<BindSource> {
-    with_attributes(clone(step, path, extent)?, step, extent, is_directory, propagation)
+    with_attributes(clone(step, path, extent)?, step, extent, is_directory, plan)
 }
 
 /// Opens a source in the container's tree; nothing in it leads outside. `map_owners` has the parent do so, which has the
@@ -67,7 +70,7 @@ pub(super) fn inside(
     path: &InRootfs,
     step: &MountStep,
     extent: Extent,
-    propagation: Option<Propagation>,
+    plan: &Plan,
     map_owners: impl FnOnce(&OwnedFd),
 ) -> io::Result<BindSource> {
     let handle = if step.source_nofollow {
@@ -79,7 +82,7 @@ pub(super) fn inside(
     if step.id_map.is_some() {
         map_owners(&tree);
     }
-    with_attributes(tree, step, extent, false, propagation)
+    with_attributes(tree, step, extent, false, plan)
 }
 
 fn with_attributes(
@@ -87,30 +90,53 @@ fn with_attributes(
     step: &MountStep,
     extent: Extent,
     is_directory: bool,
-    propagation: Option<Propagation>,
+    plan: &Plan,
 ) -> io::Result<BindSource> {
     let is_directory = is_directory || files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR);
     if step.last == Last::WithParent {
         return Ok(BindSource { tree, is_directory });
     }
-    let propagation = propagation.filter(|_| step.propagation.is_none());
+    // A user namespace could not do it itself: what it must not take from the host's mounts stays.
+    let is_locked = plan.namespaces.has_own_users();
+    match give(&tree, step, extent, plan, is_locked) {
+        // The runtime is in one, too.
+        Err(error) if error.raw_os_error() == Some(EPERM) && !is_locked && step.of_bind.is_given() => {
+            give(&tree, step, extent, plan, true)?;
+        }
+        result => result?,
+    }
+    Ok(BindSource { tree, is_directory })
+}
+
+pub(super) const EPERM: i32 = 1;
+
+fn give(tree: &OwnedFd, step: &MountStep, extent: Extent, plan: &Plan, is_locked: bool) -> io::Result<()> {
+    let propagation = plan.bind_propagation.filter(|_| step.propagation.is_none());
+    let of_bind = if is_locked && step.of_bind.is_given() {
+        let change = step.of_bind.change_locked(files::mount_flags(tree.as_fd())?);
+        change.map_err(|_| io::Error::from_raw_os_error(EPERM))?
+    } else {
+        step.of_bind.change()
+    };
+    let attributes = step.attributes.then(of_bind);
     if extent == Extent::Single {
         // Nothing is below it: everything in one call.
-        let change = Change { propagation, ..step.attributes.then(step.recursive) };
-        if change != Change::default() {
-            mount::set_attributes(tree.as_fd(), change, Extent::Single)?;
-        }
-        return Ok(BindSource { tree, is_directory });
+        let change = Change { propagation, ..attributes.then(step.recursive) };
+        return if change == Change::default() {
+            Ok(())
+        } else {
+            mount::set_attributes(tree.as_fd(), change, Extent::Single)
+        };
     }
     if propagation.is_some() {
         let change = Change { propagation, ..Change::default() };
         mount::set_attributes(tree.as_fd(), change, Extent::Recursive)?;
     }
-    if !step.attributes.is_empty() {
-        mount::set_attributes(tree.as_fd(), step.attributes, Extent::Single)?;
+    if !attributes.is_empty() {
+        mount::set_attributes(tree.as_fd(), attributes, Extent::Single)?;
     }
     if !step.recursive.is_empty() {
         mount::set_attributes(tree.as_fd(), step.recursive, Extent::Recursive)?;
     }
-    Ok(BindSource { tree, is_directory })
+    Ok(())
 }

@@ -13,19 +13,18 @@ use corten_sys::{copy_tree, rootfs};
 
 use super::binds::{self, BindSource};
 use super::report::{At, Fault, Operation, Report, Stage, ask};
-use crate::plan::{Last, MountStep, Source, Step};
+use crate::plan::{Last, MountStep, Plan, Source, Step};
 
 /// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept; `parent` is the socket
 /// to it.
 pub(super) fn all(
     root: BorrowedFd<'_>,
     parent: BorrowedFd<'_>,
-    steps: &[Step],
+    plan: &Plan,
     binds: &mut [Option<BindSource>],
     made: &mut [Option<OwnedFd>],
-    bind_propagation: Option<Propagation>,
 ) -> Result<(), Fault> {
-    for (index, step) in steps.iter().enumerate() {
+    for (index, step) in plan.steps.iter().enumerate() {
         match step {
             Step::Link { target, directory, name } => {
                 let directory =
@@ -38,7 +37,7 @@ pub(super) fn all(
             Step::Mount(step) => {
                 let bind = match &step.source {
                     Source::Inside { path, extent } => {
-                        let bind = binds::inside(root, path, step, *extent, bind_propagation, |tree| {
+                        let bind = binds::inside(root, path, step, *extent, plan, |tree| {
                             let number = tree.as_raw_fd();
                             ask(parent, &Report::IdMap { number, step: u32::try_from(index).unwrap_or(u32::MAX) });
                         });

@@ -174,7 +174,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     attach_root(kit, shows_hooks).at(Stage::Root)?;
     let (root, rest) = kit.root_and_rest();
     let tree = root.tree.as_fd();
-    mounts::all(tree, root.parent.as_fd(), &plan.steps, rest.binds, rest.made, plan.bind_propagation)?;
+    mounts::all(tree, root.parent.as_fd(), plan, rest.binds, rest.made)?;
     if let Some(devices) = &plan.devices {
         let fresh = plan.fresh_dev.and_then(|step| rest.made.get(step)?.as_ref());
         dev::all(tree, root.dev, devices, rest.device_binds, fresh)?;

@@ -77,7 +77,7 @@ fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
         // runc's sentence, which its suite asserts.
         Operation::Target if is_no_directory && step_is_kernel_filesystem(plan, fault) => {
             return format!(
-                "error mounting {kind:?} to rootfs at {destination:?}: filesystem {kind:?} must be mounted on ordinary directory"
+                "error during container init: error mounting {kind:?} to rootfs at {destination:?}: filesystem {kind:?} must be mounted on ordinary directory"
             );
         }
         Operation::Target => format!("create mount target {destination:?}"),
@@ -91,7 +91,9 @@ fn about_mount(plan: &Plan, fault: &Fault, why: &str) -> String {
     let said = fault.message();
     let said = if said.is_empty() { said } else { format!(" ({said})") };
     let described = if source.is_empty() { kind } else { &source };
-    format!("error mounting {described:?} to rootfs at {destination:?}: {doing}: {why}{said}")
+    format!(
+        "error during container init: error mounting {described:?} to rootfs at {destination:?}: {doing}: {why}{said}"
+    )
 }
 
 fn step_is_kernel_filesystem(plan: &Plan, fault: &Fault) -> bool {

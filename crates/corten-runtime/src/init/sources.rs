@@ -70,7 +70,7 @@ pub(super) fn open_in_child(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         if let Step::Mount(step) = step
             && let Source::Bind { source, extent, is_directory } = &step.source
         {
-            let opened = binds::open(step, source, *extent, *is_directory, plan.bind_propagation);
+            let opened = binds::open(step, source, *extent, *is_directory, plan);
             kit.binds[index] = Some(opened.at_index(Stage::Mount, Operation::Source, index)?);
         }
     }

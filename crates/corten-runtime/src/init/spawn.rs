@@ -31,8 +31,18 @@ pub enum InitError {
     #[error("unable to start container process: {0}")]
     Child(String),
     /// A source of the host could not be opened.
-    #[error("unable to start container process: error mounting {path:?} to rootfs at {target:?}: stat {path}: {}", errno_text(.why))]
+    #[error("unable to start container process: error during container init: error mounting {path:?} to rootfs at {target:?}: stat {path}: {}", errno_text(.why))]
     Bind {
+        /// The source.
+        path: String,
+        /// Where it was to go.
+        target: String,
+        /// Why.
+        why: io::Error,
+    },
+    /// What the options of a bind ask for takes flags from it that are locked.
+    #[error("unable to start container process: error during container init: error mounting {path:?} to rootfs at {target:?}: change locked flags: {}", errno_text(.why))]
+    BindOptions {
         /// The source.
         path: String,
         /// Where it was to go.

@@ -4,6 +4,7 @@
 //! The child walks the lists of a [`Plan`] in order. It reports a failure as the place in the plan, and the parent,
 //! which holds the same plan, makes the sentence.
 
+mod bind_flags;
 mod cgroup;
 mod devices;
 mod hooks;
@@ -24,6 +25,7 @@ use corten_sys::openat2::InRootfs;
 
 use crate::spec::{Spec, SpecError};
 
+pub use bind_flags::BindFlags;
 pub use cgroup::limits;
 pub use devices::{Device, DevicePlan, LINKS};
 pub use hooks::ContainerHook;

@@ -5,13 +5,14 @@ use std::ffi::CString;
 use corten_sys::mount::{Change, Extent, Propagation, attr};
 
 use super::mounts::is_bind;
-use super::{c_string, invalid};
+use super::{BindFlags, c_string, invalid};
 use crate::spec::{Mount, SpecError};
 
 /// What the options of one mount say.
 #[derive(Debug, Default)]
 pub(super) struct Options {
     pub attributes: Change,
+    pub of_bind: BindFlags,
     pub recursive: Change,
     pub propagation: Option<(Propagation, Extent)>,
     pub is_recursive_bind: bool,
@@ -74,6 +75,7 @@ pub(super) fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
             options.propagation = Some(propagation);
             continue;
         }
+        options.of_bind.take(option);
         let changes_attributes = apply(&mut options.attributes, option)
             || option.strip_prefix('r').is_some_and(|rest| apply(&mut options.recursive, rest));
         if changes_attributes || option.is_empty() || NEUTRAL.contains(&option.as_str()) {

@@ -9,7 +9,7 @@ use corten_sys::openat2::InRootfs;
 
 use super::idmap::{self, IdMap};
 use super::mount_options::{Options, options};
-use super::{NamespacePlan, c_string, invalid};
+use super::{BindFlags, NamespacePlan, c_string, invalid};
 use crate::spec::{Linux, Mount, SpecError};
 
 /// One thing done in the container's tree.
@@ -37,6 +37,8 @@ pub struct MountStep {
     pub source: Source,
     /// Attributes of the mount alone.
     pub attributes: Change,
+    /// Those of a bind, which depend on its source's.
+    pub of_bind: BindFlags,
     /// Attributes of the mount and those below it.
     pub recursive: Change,
     /// Propagation, and whether it goes to the mounts below.
@@ -247,9 +249,7 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
         }
         let source = places.bundle.join(&mount.source);
         let extent = if options.is_recursive_bind { Extent::Recursive } else { Extent::Single };
-        // A bind keeps what its source has: clearing would make a read-only source writable. Access times are the
-        // exception, since the field must be cleared to be set.
-        attributes.clear &= attr::ATIME_MASK;
+        attributes = Change::default();
         match places.inside(&source) {
             Some(path) => {
                 let path = InRootfs::new(&path).map_err(|_| invalid(key, "source holds a NUL byte"))?;
@@ -291,6 +291,7 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
         target,
         source,
         attributes,
+        of_bind: if is_bind(mount) { options.of_bind } else { BindFlags::default() },
         recursive: options.recursive,
         propagation: options.propagation,
         last,
@@ -389,6 +390,7 @@ fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last:
         target: InRootfs::new(target).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
         source,
         attributes: options.attributes,
+        of_bind: BindFlags::default(),
         recursive: Change::default(),
         propagation: options.propagation,
         last,
@@ -515,7 +517,8 @@ mod tests {
     #[test]
     fn a_later_option_wins() {
         let step = one(r#"{"destination":"/a","type":"bind","source":"/a","options":["ro","nosuid","rw"]}"#);
-        assert_eq!((step.attributes.set, step.attributes.clear), (attr::NOSUID, 0));
+        assert_eq!(step.of_bind.change().set, attr::NOSUID);
+        assert!(step.attributes.is_empty(), "they depend on the source's");
     }
 
     #[test]
