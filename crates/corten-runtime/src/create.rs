@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use corten_cgroups::{Cgroup, CgroupError, Created, Host};
 use corten_runtime_api::arguments::Create;
 use corten_runtime_api::{console, pid_file, texts};
-use corten_sys::{apparmor, credentials, descriptors, files, status::OwnStatus, syscall::HERE};
+use corten_sys::{credentials, descriptors, files, status::OwnStatus, syscall::HERE};
 
 use crate::caller::Caller;
 use crate::clock;
@@ -155,7 +155,7 @@ pub(crate) fn make(
     };
     let mut plan = make_plan(&cgroup)?;
     plan.process.warnings.iter().for_each(|warning| caller.log.warn(warning));
-    plan.process.check_security(apparmor::is_enabled)?;
+    plan.check_security()?;
     let own = own_status(&plan)?;
     let console = console_for(arguments, &plan, attachment, own_end)?;
 

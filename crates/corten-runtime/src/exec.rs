@@ -10,7 +10,7 @@ use corten_runtime_api::arguments::Exec;
 use corten_runtime_api::{console, pid_file, texts};
 use corten_sys::clone::Namespaces;
 use corten_sys::status::OwnStatus;
-use corten_sys::{apparmor, descriptors, pidfd::PidFd};
+use corten_sys::{descriptors, pidfd::PidFd};
 
 use crate::container::{Container, Status};
 use crate::foreground::{self, Relay};
@@ -35,9 +35,6 @@ pub enum ExecError {
     /// Its status does not allow it, or flags contradict each other.
     #[error("{0}")]
     Refused(&'static str),
-    /// A flag that is not built yet.
-    #[error("exec {0}: not supported yet")]
-    NotYet(&'static str),
     /// The process as given.
     #[error(transparent)]
     Spec(#[from] SpecError),
@@ -70,14 +67,13 @@ pub enum ExecError {
 /// # Errors
 /// [`ExecError`]; no process is left.
 pub fn exec(root: &Path, arguments: &Exec, log: &Log) -> Result<u8, ExecError> {
-    refuse_flags(arguments)?;
     let container = Container::load(root, &arguments.id)?;
     let init = running_init(&container, arguments)?;
     let record = &container.record;
     let mut plan = plan(arguments, &container, log)?;
     plan.limited_by_parent = record.has_own_users;
     plan.personality = record.personality;
-    plan.check_security(apparmor::is_enabled)?;
+    plan.check_security()?;
     let mut own = OwnStatus::read();
     if record.has_own_users {
         own = own.in_user_namespace();
@@ -114,14 +110,6 @@ pub fn exec(root: &Path, arguments: &Exec, log: &Log) -> Result<u8, ExecError> {
         return Ok(0);
     }
     foreground::wait(&released.pidfd, pid, relay, None, log).map_err(ExecError::Wait)
-}
-
-fn refuse_flags(arguments: &Exec) -> Result<(), ExecError> {
-    let not_yet = [("--process-label", arguments.process_label.as_deref().is_some_and(|label| !label.is_empty()))];
-    match not_yet.into_iter().find(|(_, is_given)| *is_given) {
-        Some((flag, _)) => Err(ExecError::NotYet(flag)),
-        None => Ok(()),
-    }
 }
 
 fn running_init(container: &Container, arguments: &Exec) -> Result<PidFd, ExecError> {
@@ -186,6 +174,9 @@ fn from_flags(arguments: &Exec, spec: Spec) -> Result<Process, ExecError> {
     process.no_new_privileges |= arguments.no_new_privs;
     if let Some(profile) = arguments.apparmor.as_ref().filter(|profile| !profile.is_empty()) {
         process.apparmor_profile.clone_from(profile);
+    }
+    if let Some(label) = arguments.process_label.as_ref().filter(|label| !label.is_empty()) {
+        process.selinux_label.clone_from(label);
     }
     process.user.additional_gids.extend(&arguments.additional_gids);
     if let Some(cwd) = &arguments.cwd {

@@ -92,7 +92,7 @@ pub fn features() -> String {
                 "supportedFlags": corten_seccomp::profile::FLAGS.as_slice(),
             },
             "apparmor": {"enabled": corten_sys::apparmor::is_enabled()},
-            "selinux": {"enabled": false},
+            "selinux": {"enabled": corten_sys::selinux::is_enabled()},
             "intelRdt": {"enabled": false},
             "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": false},

@@ -37,6 +37,7 @@ pub mod rootfs;
 pub mod schedule;
 pub mod scm;
 pub mod seccomp;
+pub mod selinux;
 pub mod sockets;
 pub mod status;
 pub mod syscall;

@@ -1,6 +1,6 @@
 //! Extended attributes (xattr(7)), of open files and of names in a directory's descriptor.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -32,6 +32,16 @@ pub fn is_unsupported(error: &io::Error) -> bool {
 /// `ENOTSUP` where the file system or the kind of file has no such attribute, `EPERM` (fsetxattr(2)).
 pub fn fset(file: BorrowedFd<'_>, key: &OsStr, value: &[u8]) -> io::Result<()> {
     let key = c_string(key.as_bytes())?;
+    // SAFETY: `key` is NUL-terminated, `value` is readable for its length; the call copies both.
+    cvt(unsafe { libc::fsetxattr(file.as_raw_fd(), key.as_ptr(), value.as_ptr().cast(), value.len(), 0) } as isize)
+        .map(drop)
+}
+
+/// As [`fset`], without allocating.
+///
+/// # Errors
+/// As [`fset`].
+pub fn fset_c(file: BorrowedFd<'_>, key: &CStr, value: &[u8]) -> io::Result<()> {
     // SAFETY: `key` is NUL-terminated, `value` is readable for its length; the call copies both.
     cvt(unsafe { libc::fsetxattr(file.as_raw_fd(), key.as_ptr(), value.as_ptr().cast(), value.len(), 0) } as isize)
         .map(drop)

@@ -112,7 +112,12 @@ fn what_is_not_built_yet_is_refused_by_name_and_leaves_nothing() {
     let host = Host::new();
     for (pointer, key, value, said) in [
         ("/linux", "intelRdt", json!({"closID": "a"}), "linux.intelRdt: not supported yet"),
-        ("/linux", "mountLabel", json!("a"), "linux.mountLabel: not supported yet"),
+        (
+            "/linux",
+            "mountLabel",
+            json!("a"),
+            "linux.mountLabel: selinux label is specified in config, but selinux is disabled",
+        ),
     ] {
         let ran = host.run_script(key, "true", |config| {
             let object = config.pointer_mut(pointer).and_then(serde_json::Value::as_object_mut);

@@ -13,6 +13,7 @@ use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
 use corten_sys::{bump, credentials, descriptors, files, mount, prctl};
 
+use super::confine;
 use super::console::{self, ConsolePaths};
 use super::filter;
 use super::helper::{self, Attempt, Refusal};
@@ -169,8 +170,9 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
         files::write(tasks.as_fd(), b"0").at_index(Stage::JoinCgroup, Operation::It, index)?;
     }
     process::affine_in_cgroup(plan)?;
-    process::confine(plan)?;
-    enter(child)?;
+    let attributes = confine::attributes(plan)?;
+    confine::confine(plan, attributes.as_ref())?;
+    enter(child, plan, attributes.as_ref())?;
     if child.kit.namespaces.contains(Namespaces::USER) {
         die_with_creator(child.socket.as_fd()).at(Stage::Session)?;
     }
@@ -192,7 +194,7 @@ fn set_up(plan: &ProcessPlan, child: &mut Child<'_>) -> Result<Never, Fault> {
     Err(Fault::new(Stage::Execute, Operation::It, 0, &error))
 }
 
-fn enter(child: &Child<'_>) -> Result<(), Fault> {
+fn enter(child: &Child<'_>, plan: &ProcessPlan, attributes: Option<&OwnedFd>) -> Result<(), Fault> {
     let kit = &child.kit;
     let entered = if kit.is_in_users { Namespaces::PID.with(Namespaces::USER) } else { Namespaces::PID };
     let rest = kit.namespaces.without(entered);
@@ -207,13 +209,7 @@ fn enter(child: &Child<'_>) -> Result<(), Fault> {
         let root = credentials::set_group(0).and_then(|()| credentials::set_user(0));
         root.at(Stage::BecomeRoot)?;
     }
-    if let Some(name) = &kit.keyring {
-        match credentials::join_session_keyring(name) {
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-            result => result.map(drop).at(Stage::Keyring)?,
-        }
-    }
-    Ok(())
+    confine::join_keyring(kit.keyring.as_deref(), plan, attributes)
 }
 
 fn wait_for_parent(child: &Child<'_>) {

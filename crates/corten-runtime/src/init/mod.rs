@@ -5,6 +5,7 @@
 //! dies the kernel kills the child, until the parent has recorded it and told it to go on.
 
 mod binds;
+mod confine;
 mod console;
 mod dev;
 mod exec;

@@ -9,7 +9,7 @@ use corten_sys::files;
 use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
 use corten_sys::syscall::HERE;
-use corten_sys::{copy_tree, rootfs};
+use corten_sys::{copy_tree, rootfs, xattr};
 
 use super::binds::{self, BindSource};
 use super::report::{At, Fault, Operation, Report, Stage, ask};
@@ -201,6 +201,10 @@ fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index
     let attributes = if step.last == Last::AllBelow { 0 } else { step.attributes.set };
     let tree = mount::create(context, attributes).map_err(said(Operation::Create));
     leave_to_exec(opened);
+    if let (Ok(tree), Some(label)) = (&tree, &step.root_label) {
+        let labelled = xattr::fset_c(tree.as_fd(), c"security.selinux", label.to_bytes_with_nul());
+        labelled.at_index(Stage::Mount, Operation::Attributes, index)?;
+    }
     tree
 }
 

@@ -1,6 +1,7 @@
 //! Masked and read-only paths, in the child, before the root is changed: the masks come from the host's own /dev/null
 //! and from an empty tmpfs of ours, never from what the container's tree shows (CVE-2025-31133).
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -19,7 +20,7 @@ const NULL_DEVICE: (u32, u32) = (1, 3);
 const READ_ONLY: Change = Change { set: attr::RDONLY, clear: 0, propagation: None };
 
 /// Masks every path that exists: a directory by an empty read-only one, anything else by the null device.
-pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs]) -> Result<(), Fault> {
+pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs], label: Option<&CStr>) -> Result<(), Fault> {
     if masked.is_empty() {
         return Ok(());
     }
@@ -27,14 +28,20 @@ pub(super) fn mask(root: BorrowedFd<'_>, masked: &[InRootfs]) -> Result<(), Faul
     let mut empty: Option<OwnedFd> = None;
     for (index, path) in masked.iter().enumerate() {
         let Some(target) = existing(root, path).at_index(Stage::Mask, Operation::Target, index)? else { continue };
-        mask_one(target.as_fd(), null.as_fd(), &mut empty).at_index(Stage::Mask, Operation::Attach, index)?;
+        let covered = mask_one(target.as_fd(), null.as_fd(), &mut empty, label);
+        covered.at_index(Stage::Mask, Operation::Attach, index)?;
         leave_to_exec(target);
     }
     [Some(null), empty].into_iter().flatten().for_each(leave_to_exec);
     Ok(())
 }
 
-fn mask_one(target: BorrowedFd<'_>, null: BorrowedFd<'_>, empty: &mut Option<OwnedFd>) -> io::Result<()> {
+fn mask_one(
+    target: BorrowedFd<'_>,
+    null: BorrowedFd<'_>,
+    empty: &mut Option<OwnedFd>,
+    label: Option<&CStr>,
+) -> io::Result<()> {
     if !files::stat(target, c"")?.is(S_IFDIR) {
         let tree = mount::clone_tree(null, c"", Extent::Single)?;
         mount::attach(tree.as_fd(), target)?;
@@ -44,7 +51,7 @@ fn mask_one(target: BorrowedFd<'_>, null: BorrowedFd<'_>, empty: &mut Option<Own
     // One filesystem serves all: after the first directory its mount is cloned.
     let tree = match empty {
         Some(first) => mount::clone_tree(first.as_fd(), c"", Extent::Single)?,
-        None => empty_directory()?,
+        None => empty_directory(label)?,
     };
     mount::attach(tree.as_fd(), target)?;
     match empty {
@@ -54,12 +61,15 @@ fn mask_one(target: BorrowedFd<'_>, null: BorrowedFd<'_>, empty: &mut Option<Own
     Ok(())
 }
 
-fn empty_directory() -> io::Result<OwnedFd> {
+fn empty_directory(label: Option<&CStr>) -> io::Result<OwnedFd> {
     let context = mount::fsopen(c"tmpfs")?;
     mount::set_string(context.as_fd(), c"source", c"tmpfs")?;
     mount::set_string(context.as_fd(), c"mode", c"0755")?;
     mount::set_string(context.as_fd(), c"nr_blocks", c"1")?;
     mount::set_string(context.as_fd(), c"nr_inodes", c"1")?;
+    if let Some(label) = label {
+        mount::set_string(context.as_fd(), c"context", label)?;
+    }
     let tree = mount::create(context.as_fd(), attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC);
     leave_to_exec(context);
     tree

@@ -65,23 +65,6 @@ pub(super) fn oom_score(process: &ProcessPlan) -> io::Result<()> {
     files::write(file.as_fd(), score.as_bytes())
 }
 
-/// Names the profile that the next exec enters (AppArmor, proc(5), "attr/exec"): through the host's procfs, which is
-/// still there, because the container's own could show anything.
-pub(super) fn confine(process: &ProcessPlan) -> Result<(), Fault> {
-    const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-    let Some(profile) = &process.apparmor_profile else { return Ok(()) };
-    let open = |path| files::open(HERE, path, files::O_WRONLY, 0);
-    let write = || -> io::Result<()> {
-        // The directory of its own since Linux 5.8; before, and with one module only, the common file.
-        let file = open(c"/proc/self/attr/apparmor/exec").or_else(|_| open(c"/proc/self/attr/exec"))?;
-        if files::filesystem_type(file.as_fd())? != PROC_SUPER_MAGIC {
-            return Err(io::Error::from_raw_os_error(EINVAL));
-        }
-        files::write(file.as_fd(), profile.as_bytes())
-    };
-    write().at(Stage::Confine)
-}
-
 /// While still root: afterwards not even the parent may, without CAP_SYS_RESOURCE, as on a host that is a container.
 fn limits(process: &ProcessPlan) -> Result<(), Fault> {
     if process.limited_by_parent {

@@ -75,6 +75,8 @@ pub enum Stage {
     Execute,
     /// Entering an AppArmor profile.
     Confine,
+    /// Setting an SELinux label.
+    Label,
     /// Sharing time: policy, block devices, execution domain, CPUs.
     Schedule,
     /// Setting how readily it is killed for memory.
@@ -107,7 +109,7 @@ pub enum Operation {
     Copy,
 }
 
-const STAGES: [Stage; 36] = [
+const STAGES: [Stage; 37] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -141,6 +143,7 @@ const STAGES: [Stage; 36] = [
     Stage::Hook,
     Stage::Execute,
     Stage::Confine,
+    Stage::Label,
     Stage::Schedule,
     Stage::OomScore,
     Stage::TimeNamespace,

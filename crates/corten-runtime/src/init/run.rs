@@ -3,7 +3,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use corten_sys::clone::{self, Namespaces};
 use corten_sys::mount::{self, Change, Extent, Propagation, attr};
@@ -14,7 +14,7 @@ use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs,
 
 use super::report::{At, Fault, Operation, Report, SETUP_FAILED, Stage, ask, send};
 use super::spawn::{Kit, Root};
-use super::{console, dev, filter, hooks, mounts, paths, process, sources};
+use super::{confine, console, dev, filter, hooks, mounts, paths, process, sources};
 use crate::plan::Plan;
 
 /// Becomes the container's program; never returns.
@@ -46,7 +46,8 @@ fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
     console::session()?;
     credentials::set_umask(0);
     join_cgroups(kit)?;
-    namespaces(plan, kit)?;
+    let attributes = confine::attributes(&plan.process)?;
+    namespaces(plan, kit, attributes.as_ref())?;
     if plan.namespaces.has_own_users() {
         // Entering a user namespace is a gain of capabilities, which takes it back.
         die_with_creator(kit.socket.as_fd()).at(Stage::Session)?;
@@ -54,6 +55,7 @@ fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
     names(plan)?;
     sysctls(plan)?;
     root_file_system(plan, kit)?;
+    confine::confine(&plan.process, attributes.as_ref())?;
     let program = finish(plan, kit)?;
     wait_for_start(kit)?;
     hooks::run(&plan.start_container, Operation::It, &kit.hook_states[1], kit.own.ignored_signals)?;
@@ -82,7 +84,7 @@ fn join_cgroups(kit: &mut Kit) -> Result<(), Fault> {
     Ok(())
 }
 
-fn namespaces(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
+fn namespaces(plan: &Plan, kit: &mut Kit, attributes: Option<&OwnedFd>) -> Result<(), Fault> {
     let namespaces = &plan.namespaces;
     if namespaces.is_user_new() {
         ask(kit.socket.as_fd(), &Report::MapIds);
@@ -107,13 +109,7 @@ fn namespaces(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         // Only now: the namespace's root is where its maker stands.
         clone::unshare(Namespaces::CGROUP).at(Stage::CgroupNamespace)?;
     }
-    if let Some(name) = &kit.keyring {
-        match credentials::join_session_keyring(name) {
-            // No key retention service in this kernel: there is nothing to share.
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
-            result => result.map(drop).at(Stage::Keyring)?,
-        }
-    }
+    confine::join_keyring(kit.keyring.as_deref(), &plan.process, attributes)?;
     if !kit.shares_mounts {
         mount::set_propagation(c"/", Propagation::Slave, Extent::Recursive).at(Stage::Isolate)?;
     }
@@ -207,7 +203,7 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     mounts::protect(&plan.steps, &kit.made, plan.bind_propagation)?;
     let tree = kit.tree.as_fd();
     paths::read_only(tree, &plan.readonly)?;
-    paths::mask(tree, &plan.masked)?;
+    paths::mask(tree, &plan.masked, plan.mount_label.as_deref())?;
     if let Some(terminal) = &terminal {
         console::take(terminal)?;
     }
@@ -215,7 +211,6 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
         let read_only = Change { set: attr::RDONLY, ..Change::default() };
         mount::set_attributes(tree, read_only, Extent::Single).at(Stage::RootAttributes)?;
     }
-    process::confine(&plan.process)?;
     change_root(tree, kit).at(Stage::Pivot)?;
     if let Some((propagation, is_recursive)) = plan.root_propagation {
         let extent = if is_recursive { Extent::Recursive } else { Extent::Single };

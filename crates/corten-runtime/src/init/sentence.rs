@@ -155,6 +155,10 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
             let profile = written.strip_prefix("exec ").unwrap_or_default();
             return format!("unable to apply apparmor profile: {profile}: {why}");
         }
+        Stage::Label => {
+            let label = process.selinux_label.as_ref().map(|label| label.to_string_lossy()).unwrap_or_default();
+            return format!("unable to set the selinux label {label}: {why}");
+        }
         Stage::Filter => "error loading seccomp filter",
         Stage::Wait => "wait for start",
         Stage::Hook => "run a hook in the container",

@@ -6,6 +6,7 @@
 
 mod bind_flags;
 mod cgroup;
+mod cgroup_mounts;
 mod devices;
 mod hooks;
 mod idmap;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub fresh_dev: Option<usize>,
     /// Nodes in /dev; `None` when the spec binds /dev itself.
     pub devices: Option<DevicePlan>,
+    /// What files of new filesystems are labelled (SELinux).
+    pub mount_label: Option<CString>,
     /// Paths that cannot be read.
     pub masked: Vec<InRootfs>,
     /// Paths that cannot be written.
@@ -115,6 +118,7 @@ impl Plan {
             } else {
                 Some(devices::plan(&spec.linux.devices, namespaces.has_own_users())?)
             },
+            mount_label: process::label("linux.mountLabel", &spec.linux.mount_label)?,
             masked: masked(&spec.linux.masked_paths)?,
             readonly: in_rootfs("linux.readonlyPaths", &spec.linux.readonly_paths)?,
             sysctls: sysctls(spec, &namespaces)?,
@@ -132,6 +136,17 @@ impl Plan {
             start_container: hooks::plan("startContainer", &spec.hooks.start_container, &process.env)?,
             namespaces,
         })
+    }
+
+    /// Refuses what needs a security module the kernel does not have.
+    ///
+    /// # Errors
+    /// [`SpecError::Invalid`].
+    pub fn check_security(&self) -> Result<(), SpecError> {
+        if self.mount_label.is_some() && !corten_sys::selinux::is_enabled() {
+            return Err(invalid("linux.mountLabel", process::WITHOUT_SELINUX));
+        }
+        self.process.check_security()
     }
 }
 

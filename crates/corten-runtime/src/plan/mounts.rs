@@ -9,7 +9,7 @@ use corten_sys::openat2::InRootfs;
 
 use super::idmap::{self, IdMap};
 use super::mount_options::{Options, options};
-use super::{BindFlags, NamespacePlan, c_string, invalid};
+use super::{BindFlags, NamespacePlan, c_string, cgroup_mounts, invalid, process};
 use crate::spec::{Linux, Mount, SpecError};
 
 /// One thing done in the container's tree.
@@ -55,6 +55,8 @@ pub struct MountStep {
     pub inside: Option<(usize, CString)>,
     /// Whose owners it shows.
     pub id_map: Option<IdMap>,
+    /// What its root is labelled once it is mounted (SELinux), where the filesystem takes no option that says so.
+    pub root_label: Option<CString>,
     /// Whether a final symlink of the source is shown itself.
     pub source_nofollow: bool,
     /// Whether a final symlink of the target is covered itself.
@@ -80,6 +82,17 @@ impl MountStep {
     /// Whether it is a new filesystem with nothing in it.
     fn is_empty_filesystem(&self) -> bool {
         matches!(&self.source, Source::New { fstype, copies_up: false, .. } if fstype.as_c_str() == c"tmpfs")
+    }
+
+    /// Labels what is in a new filesystem (SELinux): the kernel's own views have labels of the policy's, and a queue
+    /// takes one for its root only.
+    fn label(&mut self, label: &CString) {
+        let Source::New { fstype, options, .. } = &mut self.source else { return };
+        match fstype.as_bytes() {
+            b"proc" | b"sysfs" => {}
+            b"mqueue" => self.root_label = Some(label.clone()),
+            _ => options.push((c"context".to_owned(), Some(label.clone()))),
+        }
     }
 
     /// The path on the host of a bind; empty for a new filesystem.
@@ -178,6 +191,7 @@ pub(super) fn plan(
     namespaces: &NamespacePlan,
     linux: &Linux,
 ) -> Result<Vec<Step>, SpecError> {
+    let label = process::label("linux.mountLabel", &linux.mount_label)?;
     let mut steps = Vec::with_capacity(mounts.len());
     for (index, mount) in mounts.iter().enumerate() {
         let key = format!("mounts[{index}]");
@@ -186,11 +200,14 @@ pub(super) fn plan(
         }
         let options = options(&key, mount)?;
         if mount.fstype == "cgroup" && !is_bind(mount) {
-            steps.extend(cgroup_steps(&key, mount, &options, cgroup, namespaces)?);
+            steps.extend(cgroup_mounts::steps(&key, mount, &options, cgroup, namespaces)?);
         } else {
             let id_map = idmap::plan(&key, mount, &options, namespaces, linux)?;
-            let step = step(&key, mount, options, places)?;
-            steps.push(Step::Mount(Box::new(MountStep { id_map, ..step })));
+            let mut step = MountStep { id_map, ..step(&key, mount, options, places)? };
+            if let Some(label) = &label {
+                step.label(label);
+            }
+            steps.push(Step::Mount(Box::new(step)));
         }
     }
     for index in 0..steps.len() {
@@ -298,6 +315,7 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
         needs_real_directory,
         inside: None,
         id_map: None,
+        root_label: None,
         source_nofollow: options.source_nofollow,
         target_nofollow: options.target_nofollow,
         described,
@@ -317,111 +335,6 @@ pub(super) fn clean(path: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
-}
-
-/// A mount of type `cgroup`: the container's part of each hierarchy (runtime-spec, config-linux.md, "Mounts").
-///
-/// With a cgroup namespace the hierarchies are mounted anew, and show the container's part by themselves; without
-/// one the container's directory of each is bound.
-fn cgroup_steps(
-    key: &str,
-    mount: &Mount,
-    options: &Options,
-    cgroup: &Cgroup,
-    namespaces: &NamespacePlan,
-) -> Result<Vec<Step>, SpecError> {
-    let root = clean(&mount.destination);
-    let is_new = namespaces.has_own_cgroup();
-    if cgroup.directories().is_empty() && !is_new {
-        // The container has no cgroup to be shown; what is there must not be the host's (CVE-2023-25809).
-        let mut empty = cgroup_step(key, &root, empty_tmpfs(), options, Last::AllBelow)?;
-        if let Step::Mount(step) = &mut empty {
-            step.attributes.set |= attr::RDONLY;
-        }
-        return Ok(vec![empty]);
-    }
-    if cgroup.is_v2() {
-        let source = if is_new {
-            Source::New {
-                fstype: c"cgroup2".to_owned(),
-                source: None,
-                options: Vec::new(),
-                takes_mode: false,
-                copies_up: false,
-            }
-        } else {
-            bind_cgroup(key, cgroup.unified())?
-        };
-        return Ok(vec![cgroup_step(key, &root, source, options, Last::Nothing)?]);
-    }
-    let tmpfs = cgroup_step(key, &root, empty_tmpfs(), options, Last::AllBelow)?;
-    let mut steps = vec![tmpfs];
-    for directory in cgroup.directories().iter().filter(|directory| !directory.is_unified()) {
-        let joined = directory.controllers.join(",");
-        let name = joined.strip_prefix("name=").unwrap_or(&joined);
-        let source =
-            if is_new { new_v1(key, &directory.controllers)? } else { bind_cgroup(key, Some(&directory.path))? };
-        let last = if is_new { Last::Nothing } else { Last::WithParent };
-        steps.push(cgroup_step(key, &format!("{root}/{name}"), source, options, last)?);
-        // Programs look for each controller by its own name.
-        for controller in directory.controllers.iter().filter(|_| directory.controllers.len() > 1) {
-            steps.push(Step::Link {
-                target: c_string(key, name)?,
-                directory: InRootfs::new(&root).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
-                name: c_string(key, controller.as_str())?,
-            });
-        }
-    }
-    Ok(steps)
-}
-
-fn empty_tmpfs() -> Source {
-    Source::New {
-        fstype: c"tmpfs".to_owned(),
-        source: Some(c"tmpfs".to_owned()),
-        options: vec![(c"mode".to_owned(), Some(c"755".to_owned()))],
-        takes_mode: false,
-        copies_up: false,
-    }
-}
-
-fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last: Last) -> Result<Step, SpecError> {
-    Ok(Step::Mount(Box::new(MountStep {
-        target: InRootfs::new(target).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
-        source,
-        attributes: options.attributes,
-        of_bind: BindFlags::default(),
-        recursive: Change::default(),
-        propagation: options.propagation,
-        last,
-        needs_real_directory: false,
-        may_cover_proc: false,
-        inside: None,
-        id_map: None,
-        source_nofollow: false,
-        target_nofollow: false,
-        described: ("cgroup".to_owned(), target.to_owned()),
-    })))
-}
-
-fn bind_cgroup(key: &str, path: Option<&Path>) -> Result<Source, SpecError> {
-    let path = path.ok_or_else(|| invalid(key, "the machine has no cgroup hierarchy"))?;
-    let source = c_string(key, path.as_os_str().as_encoded_bytes())?;
-    Ok(Source::Bind { source, extent: Extent::Single, is_directory: true })
-}
-
-fn new_v1(key: &str, controllers: &[String]) -> Result<Source, SpecError> {
-    let mut options = Vec::new();
-    for controller in controllers {
-        match controller.strip_prefix("name=") {
-            Some(name) => {
-                options.push((c"none".to_owned(), None));
-                options.push((c"name".to_owned(), Some(c_string(key, name)?)));
-            }
-            None => options.push((c_string(key, controller.as_str())?, None)),
-        }
-    }
-    Ok(Source::New { fstype: c"cgroup".to_owned(), source: None, options, takes_mode: false, copies_up: false })
 }
 
 #[cfg(test)]
@@ -529,6 +442,26 @@ mod tests {
             let json = format!(r#"{{"destination":"{destination}","type":"bind","source":"/a","options":["bind"]}}"#);
             assert_eq!(one(&json).may_cover_proc, allowed, "{destination}");
         }
+    }
+
+    #[test]
+    fn new_filesystems_are_labelled_where_they_can_be() {
+        let mounts = r#"[{"destination":"/a","type":"tmpfs"},{"destination":"/b","type":"proc"},
+            {"destination":"/c","type":"mqueue"},{"destination":"/d","source":"/x","options":["bind"]}]"#;
+        let mounts: Vec<Mount> = serde_json::from_str(mounts).expect("parses");
+        let linux: Linux = serde_json::from_str(r#"{"mountLabel":"a:b:c:s0:c1,c2"}"#).expect("parses");
+        let steps = plan(&mounts, &places(), &hybrid(), &namespaces(""), &linux).expect("plans");
+        let labels = steps.iter().map(|step| {
+            let Step::Mount(step) = step else { panic!("a mount") };
+            let option = match &step.source {
+                Source::New { options, .. } => options.iter().find(|(name, _)| name.as_c_str() == c"context"),
+                _ => None,
+            };
+            (option.and_then(|(_, value)| value.clone()), step.root_label.clone())
+        });
+        let label = Some(c"a:b:c:s0:c1,c2".to_owned());
+        let expected = [(label.clone(), None), (None, None), (None, label), (None, None)];
+        assert_eq!(labels.collect::<Vec<_>>(), expected);
     }
 
     #[test]

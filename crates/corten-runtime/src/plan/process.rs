@@ -8,6 +8,7 @@ use corten_sys::descriptors::StringList;
 use corten_sys::rlimit::LIMITS;
 use corten_sys::schedule::Scheduler;
 use corten_sys::status::OwnStatus;
+use corten_sys::{apparmor, selinux};
 
 use super::{Affinity, SeccompPlan, c_string, invalid, schedule};
 use crate::spec::{Capabilities, Process, SpecError};
@@ -43,6 +44,8 @@ pub struct ProcessPlan {
     pub no_new_privileges: bool,
     /// What is written to name its AppArmor profile.
     pub apparmor_profile: Option<CString>,
+    /// Its SELinux label.
+    pub selinux_label: Option<CString>,
     /// Which system calls it can make.
     pub seccomp: Option<SeccompPlan>,
     /// Scheduling policy.
@@ -109,9 +112,12 @@ impl ProcessPlan {
     ///
     /// # Errors
     /// [`SpecError::Invalid`].
-    pub fn check_security(&self, has_apparmor: impl FnOnce() -> bool) -> Result<(), SpecError> {
-        if self.apparmor_profile.is_some() && !has_apparmor() {
+    pub fn check_security(&self) -> Result<(), SpecError> {
+        if self.apparmor_profile.is_some() && !apparmor::is_enabled() {
             return Err(invalid("process.apparmorProfile", "apparmor is not enabled on this host"));
+        }
+        if self.selinux_label.is_some() && !selinux::is_enabled() {
+            return Err(invalid("process.selinuxLabel", WITHOUT_SELINUX));
         }
         Ok(())
     }
@@ -164,7 +170,8 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         rlimits: rlimits(process)?,
         limited_by_parent: false,
         no_new_privileges: process.no_new_privileges,
-        apparmor_profile: apparmor(&process.apparmor_profile)?,
+        apparmor_profile: profile(&process.apparmor_profile)?,
+        selinux_label: label("process.selinuxLabel", &process.selinux_label)?,
         seccomp: None,
         scheduler: process.scheduler.as_ref().map(schedule::scheduler).transpose()?,
         io_priority: process.io_priority.as_ref().map(schedule::io_priority).transpose()?,
@@ -195,12 +202,21 @@ pub(super) fn environment(variables: &[String]) -> Result<Vec<CString>, SpecErro
 }
 
 /// As the kernel takes it: `exec NAME`. That there is AppArmor is checked where the plan is carried out.
-fn apparmor(profile: &str) -> Result<Option<CString>, SpecError> {
+fn profile(profile: &str) -> Result<Option<CString>, SpecError> {
     match profile {
         "" => Ok(None),
         profile => c_string("process.apparmorProfile", format!("exec {profile}")).map(Some),
     }
 }
+
+/// `None` when none is given; its words are the policy's. That there is SELinux is checked as above.
+pub(super) fn label(key: &str, label: &str) -> Result<Option<CString>, SpecError> {
+    if label.is_empty() { Ok(None) } else { c_string(key, label).map(Some) }
+}
+
+/// What a label asks for in vain.
+pub(super) const WITHOUT_SELINUX: &str =
+    "selinux label is specified in config, but selinux is disabled or not supported";
 
 fn program(name: &str, environment: &[String]) -> Result<Program, SpecError> {
     let key = "process.args";

@@ -45,8 +45,8 @@ pub struct Linux {
     pub readonly_paths: Vec<String>,
     /// System call filter.
     pub seccomp: Option<corten_seccomp::Profile>,
-    /// SELinux.
-    pub mount_label: NotYet,
+    /// SELinux: what files of new filesystems are labelled.
+    pub mount_label: String,
     /// Cache and memory bandwidth.
     pub intel_rdt: NotYet,
     /// Execution domain.

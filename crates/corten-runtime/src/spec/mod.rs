@@ -292,7 +292,6 @@ mod tests {
             (r#"{"process":{"user":{"username":"a"}}}"#, "process.user.username"),
             (r#"{"linux":{"resources":{"memory":{"kernel":1024}}}}"#, "linux.resources.memory.kernel"),
             (r#"{"linux":{"resources":{"memory":{"kernel":-2}}}}"#, "linux.resources.memory.kernel"),
-            (r#"{"process":{"selinuxLabel":"a"}}"#, "process.selinuxLabel"),
         ] {
             let error = Spec::parse(json.as_bytes()).expect_err(json).to_string();
             assert_eq!(error, format!("{name}: not supported yet"), "{json}");

@@ -35,7 +35,7 @@ pub struct Process {
     #[serde(deserialize_with = "null_is_default")]
     pub apparmor_profile: String,
     /// SELinux.
-    pub selinux_label: NotYet,
+    pub selinux_label: String,
     /// Scheduling policy.
     pub scheduler: Option<Scheduler>,
     /// Priority of block device access.

@@ -21,7 +21,6 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
         ("vm", spec.vm.is_given),
         ("zos", spec.zos.is_given),
         ("freebsd", spec.freebsd.is_given),
-        ("linux.mountLabel", linux.mount_label.is_given),
         ("linux.intelRdt", linux.intel_rdt.is_given),
         ("linux.memoryPolicy", linux.memory_policy.is_given),
         ("linux.netDevices", linux.net_devices.is_given),
@@ -57,7 +56,6 @@ fn version(version: &str) -> Result<(), Refused> {
 /// [`Refused`].
 pub fn refuse_process(process: &Process) -> Result<(), Refused> {
     first(&[
-        ("process.selinuxLabel", process.selinux_label.is_given),
         ("process.commandLine", process.command_line.is_given),
         ("process.user.username", process.user.username.is_given),
     ])
