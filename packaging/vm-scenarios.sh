@@ -13,7 +13,7 @@ kernel=${CORTEN_VM_KERNEL:-/usr/bin/linux.uml}
 
 # The programs of tests, each with the filters of what runs here; ignored ones are those the host cannot run.
 runtime="unified:: apparmor:: cgroups:: events:: bundle::the_default_devices"
-engine=""
+engine="apparmor::"
 
 if [ ! -x "$kernel" ]; then
   echo "vm-scenarios: skipped: $kernel is not installed (apt-get install user-mode-linux)"

@@ -38,6 +38,8 @@ pub struct Config {
     pub log_opts: BTreeMap<String, String>,
     /// Shown in `info`.
     pub labels: Vec<String>,
+    /// The filter of system calls of containers that ask for none: `builtin`, `unconfined` or a file.
+    pub seccomp_profile: String,
 }
 
 /// Logs are bounded unless somebody asks otherwise: unbounded ones fill disks (moby issue 40207).
@@ -60,6 +62,7 @@ impl Default for Config {
             default_runtime: None,
             log_opts: DEFAULT_LOG_OPTS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             labels: Vec::new(),
+            seccomp_profile: "builtin".to_owned(),
         }
     }
 }
@@ -116,7 +119,7 @@ pub enum ConfigError {
 const DEFAULT_FILE: &str = "/etc/corten/daemon.json";
 
 /// A key of the file and the flag that says the same.
-const KEYS: [(&str, &str); 14] = [
+const KEYS: [(&str, &str); 15] = [
     ("default-runtime", "default-runtime"),
     ("hosts", "host"),
     ("data-root", "data-root"),
@@ -131,6 +134,7 @@ const KEYS: [(&str, &str); 14] = [
     ("shutdown-timeout", "shutdown-timeout"),
     ("log-opts", "log-opt"),
     ("labels", "label"),
+    ("seccomp-profile", "seccomp-profile"),
 ];
 
 impl Config {
@@ -185,6 +189,7 @@ fn command() -> Command {
         .arg(value("shutdown-timeout", "Seconds containers have to end when the daemon does not keep them"))
         .arg(value("default-runtime", "containerd runtime in the place of corten-shim; output is not collected then"))
         .arg(value("log-opt", "Log option of containers that ask for none, KEY=VALUE").action(ArgAction::Append))
+        .arg(value("seccomp-profile", "Profile of containers that ask for none: builtin, unconfined or a file"))
         .arg(value("label", "Label shown in info, KEY=VALUE").action(ArgAction::Append))
 }
 
@@ -248,6 +253,7 @@ fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Pat
         config.log_opts = log_opts.iter().map(|option| key_value("log-opts", option)).collect::<Result<_, _>>()?;
     }
     config.labels = values("labels")?;
+    set(&mut config.seccomp_profile, one("seccomp-profile")?);
     absolute("data-root", &config.data_root)?;
     absolute("exec-root", &config.exec_root)?;
     Ok(config)

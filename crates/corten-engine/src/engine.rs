@@ -12,6 +12,7 @@ use crate::containerd::Containerd;
 use crate::containers::{Container, Index};
 use crate::errors::{EngineError, Result};
 use crate::events::Bus;
+use crate::spec::DefaultFilter;
 use crate::store;
 
 /// The engine.
@@ -34,6 +35,8 @@ pub struct Engine {
     pub catalog: Catalog<Client>,
     /// The programs a container's task needs.
     pub programs: Programs,
+    /// The filter of system calls of containers that ask for none.
+    pub default_filter: DefaultFilter,
 }
 
 /// The programs a container's task needs, by absolute path.
@@ -71,6 +74,7 @@ impl Engine {
             events: Bus::default(),
             catalog,
             programs,
+            default_filter: DefaultFilter::read(&config.seccomp_profile)?,
             config,
         })
     }

@@ -19,6 +19,7 @@ use crate::engine::{Engine, Programs};
 use crate::errors::{EngineError, Result};
 use crate::execs;
 use crate::http;
+use crate::spec::apparmor;
 use crate::store;
 
 /// Runs the daemon until SIGTERM or SIGINT.
@@ -41,6 +42,12 @@ pub async fn serve(config: Config) -> Result<()> {
     let _pidfile = Pidfile::claim(&config.pidfile)?;
     let engine = Arc::new(Engine::open(config, programs)?);
     execs::restore::restore(&engine);
+    if apparmor::is_supported()
+        && let Err(error) = apparmor::load_default()
+    {
+        // A container that needs it tries again, and says so.
+        tracing::error!(error = error.message(), "no default AppArmor profile");
+    }
 
     // The sockets are there first. Who asks about containers is answered when each was looked at.
     let listeners = engine.config.hosts.iter().map(|socket| listen(socket)).collect::<Result<Vec<_>>>()?;

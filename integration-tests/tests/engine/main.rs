@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod apparmor;
 mod attach;
 mod crash;
 mod create;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use integration_tests::{DockerCli, Kind, Ran, Stack};
+use integration_tests::{DockerCli, Kind, Ran, Stack, StackOptions, TempRoot};
 use serde_json::{Value, json};
 
 use crate::{busybox, engine, expect, get, post, refusal, start};
@@ -66,6 +66,42 @@ fn a_profile_of_the_users_own_is_the_containers() {
     let ran = run(&docker, &["--security-opt", &option], "true");
     assert!(ran.err().contains("decoding seccomp profile failed: "), "{ran:?}");
     assert_eq!(ran.code, 125);
+}
+
+#[test]
+fn the_daemons_own_profile_is_that_of_containers_that_ask_for_none() {
+    let root = TempRoot::new();
+    let file = root.join("profile.json");
+    let rules = json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]);
+    fs::write(&file, json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}).to_string()).unwrap();
+    for (asked, filtered, said) in [(file.to_str().unwrap(), "2", "No space left"), ("unconfined", "0", "")] {
+        let engine_arguments = vec!["--seccomp-profile".to_owned(), asked.to_owned()];
+        let stack = Stack::start_with(
+            TempRoot::new(),
+            Kind::Ours,
+            StackOptions { engine_arguments, ..StackOptions::default() },
+        );
+        stack.load_busybox();
+        let docker = stack.docker();
+        let script = "grep ^Seccomp: /proc/self/status | cut -f 2; mkdir /x";
+        let ran = run(&docker, &[], script);
+        assert!(ran.stdout.starts_with(filtered) && ran.err().contains(said), "{asked}: {ran:?}");
+        // Who asks gets what was asked for, and who is privileged none.
+        assert_eq!(run(&docker, &["--security-opt", "seccomp=builtin"], script).ok().out(), "2");
+        assert_eq!(run(&docker, &["--privileged"], script).ok().out(), "0");
+        let info = expect(get(&stack, "/info"), 200).json();
+        let options = info["SecurityOptions"].as_array().unwrap();
+        assert!(options.contains(&json!(format!("name=seccomp,profile={asked}"))), "{info}");
+        assert_eq!(info["Warnings"], json!(["WARNING: daemon is not using the default seccomp profile"]));
+    }
+    let mut cortend = std::process::Command::new(integration_tests::programs::path("cortend"));
+    let data = root.join("data");
+    cortend.args(["--seccomp-profile", "/nowhere.json", "--data-root"]).arg(&data).arg("--exec-root").arg(&data);
+    let ran = Ran::of(
+        cortend.arg("--pidfile").arg(root.join("pid")).arg("-H").arg(format!("unix://{}", root.join("s").display())),
+    );
+    let said = "opening seccomp profile (/nowhere.json) failed: No such file or directory";
+    assert!(ran.code == 1 && ran.err().contains(said), "{ran:?}");
 }
 
 /// A character device beside those that every container has.

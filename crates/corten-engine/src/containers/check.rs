@@ -6,7 +6,7 @@ use corten_types::{ErrorKind, Signal};
 
 use super::{cpuset, logging};
 use crate::errors::{EngineError, Result};
-use crate::spec::{self, SecurityOptions, UNCONFINED, UserMount};
+use crate::spec::{self, SecurityOptions, UNCONFINED, UserMount, apparmor};
 
 /// Least memory docker gives, bytes.
 const MEMORY_MINIMUM_BYTES: i64 = 6 * 1024 * 1024;
@@ -212,7 +212,7 @@ pub fn restart_policy(host: &HostConfig) -> Result<()> {
 fn security_options(host: &HostConfig) -> Result<()> {
     let options = SecurityOptions::read(host)?;
     let profile = options.apparmor.filter(|profile| profile != UNCONFINED);
-    if let Some(profile) = profile.filter(|_| !corten_sys::apparmor::is_enabled()) {
+    if let Some(profile) = profile.filter(|_| !apparmor::is_supported()) {
         return Err(EngineError::invalid(format!(
             "invalid --security-opt apparmor={profile}: AppArmor is not enabled on this host"
         )));

@@ -12,6 +12,7 @@ use crate::clock::or_never;
 use crate::engine::Engine;
 use crate::errors::Result;
 use crate::networks;
+use crate::spec::{SecurityOptions, apparmor};
 
 /// Whether the sizes are wanted, which are added up on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub async fn inspect(engine: &Arc<Engine>, wanted: &str, size: WithSize) -> Resu
         restart_count: i64::from(state.restart_count),
         driver: record.snapshotter.clone(),
         platform: "linux".to_owned(),
+        app_armor_profile: apparmor_profile(record),
         exec_ids: crate::execs::ids(engine, &record.id),
         host_config: record.host_config.clone(),
         graph_driver: GraphDriver { data: None, name: record.snapshotter.clone() },
@@ -67,6 +69,14 @@ pub async fn inspect(engine: &Arc<Engine>, wanted: &str, size: WithSize) -> Resu
         size_root_fs: size.map(|size| size.total_bytes),
         ..ContainerInspect::default()
     })
+}
+
+/// Empty where nothing can be confined, as docker has it.
+fn apparmor_profile(record: &Record) -> String {
+    let options = SecurityOptions::read(&record.host_config).ok().filter(|_| apparmor::is_supported());
+    let profile =
+        |options: SecurityOptions| apparmor::profile_of(options.apparmor.as_deref(), record.host_config.privileged);
+    options.map(profile).unwrap_or_default()
 }
 
 fn state_of(state: &State) -> ContainerState {

@@ -13,7 +13,7 @@ use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
-use crate::spec::{self, Host, HostDevice, Input, Joined, Machine, UserMount, capabilities, user};
+use crate::spec::{self, Host, HostDevice, Input, Joined, Machine, UserMount, apparmor, capabilities, user};
 use crate::{attach, execs, files, images, networks, snapshots, tasks};
 
 /// Most bytes read of `/etc/passwd` and `/etc/group`.
@@ -128,6 +128,10 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
         host: host(engine)?,
     };
     let spec = spec::build(&input)?;
+    if input.host.lacks_seccomp {
+        tracing::warn!(id = turn.id, "seccomp is not enabled in the kernel, the container runs without a profile");
+    }
+    confine(&spec).await?;
     let stdio = logging::stdio(record, turn.directory(), &engine.config.log_opts)?;
     let stdio_path = logging::stdio_path(turn.directory());
     stdio
@@ -138,6 +142,16 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     attach::hand_over(engine, turn).await?;
     tasks::start::start(engine, &turn.id).await?;
     Ok(pid)
+}
+
+/// Sees to it that the profile the container is to have is loaded, when it is the engine's own.
+async fn confine(spec: &oci_spec::runtime::Spec) -> Result<()> {
+    let profile = spec.process().as_ref().and_then(|process| process.apparmor_profile().as_deref());
+    if profile != Some(apparmor::DEFAULT) {
+        return Ok(());
+    }
+    let loaded = tokio::task::spawn_blocking(apparmor::load_default_if_missing).await;
+    loaded.map_err(|error| EngineError::internal("load the default AppArmor profile").caused_by(error))?
 }
 
 fn resolve_user(view: &View, rootfs: &[corten_proto::containerd::types::Mount]) -> Result<user::ResolvedUser> {
@@ -238,6 +252,9 @@ fn host(engine: &Engine) -> Result<Host> {
         has_ping_group_range: has("net/ipv4/ping_group_range"),
         capabilities: capabilities::available()?,
         machine: Machine::detect(),
+        default_filter: engine.default_filter.clone(),
+        lacks_seccomp: !crate::system::info::has_seccomp(),
+        has_apparmor: apparmor::is_supported(),
     })
 }
 

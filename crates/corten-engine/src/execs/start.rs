@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
 use crate::http::{Answer, Request};
-use crate::spec::capabilities;
+use crate::spec::{apparmor, capabilities};
 use crate::tasks::launch_error;
 
 /// From this version on a client may say its terminal's size.
@@ -136,6 +136,10 @@ impl Job {
         let (engine, exec) = (&self.engine, &self.exec);
         let user = create::resolve_user(&self.view, &exec.config)?;
         let of_container = task::container_process(engine, &exec.container_id).await?;
+        if of_container["apparmorProfile"] == apparmor::DEFAULT {
+            let loaded = tokio::task::spawn_blocking(apparmor::load_default_if_missing).await;
+            loaded.map_err(|error| EngineError::internal("load the default AppArmor profile").caused_by(error))??;
+        }
         let process = process::build(&of_container, &exec.config, user, self.console_size, capabilities::available()?);
         let stdio = files::make(directory, &exec.config)
             .map_err(|error| EngineError::internal(format!("make {}", directory.display())).caused_by(error))?;

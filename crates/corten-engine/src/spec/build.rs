@@ -5,15 +5,16 @@ use std::path::PathBuf;
 
 use oci_spec::runtime::{
     BoxBuilder as ConsoleSizeBuilder, Linux, LinuxCapabilities, LinuxDeviceCgroup, LinuxNamespace, LinuxNamespaceType,
-    LinuxSeccomp, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, Root, Spec, User,
+    PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, Root, Spec, User,
 };
 
 use super::devices::{self, HostDevice};
+use super::filter::filter;
 use super::mounts::{self, Fixed, MASKED_PATHS, READONLY_PATHS, UserMount};
-use super::seccomp::{self, Machine};
-use super::security::{SecurityOptions, UNCONFINED};
+use super::seccomp::Machine;
+use super::security::{DefaultFilter, SecurityOptions};
 use super::user::ResolvedUser;
-use super::{capabilities, resources};
+use super::{apparmor, capabilities, resources};
 use oci_spec::OciSpecError;
 
 use crate::containers::record::Record;
@@ -38,6 +39,12 @@ pub struct Host {
     pub capabilities: u64,
     /// What decides about rules of seccomp profiles.
     pub machine: Machine,
+    /// The filter of containers that ask for none themselves.
+    pub default_filter: DefaultFilter,
+    /// Whether the kernel has no filters.
+    pub lacks_seccomp: bool,
+    /// Whether containers can be confined by AppArmor.
+    pub has_apparmor: bool,
 }
 
 /// Namespaces of other containers to join, by the pid of their init.
@@ -97,7 +104,8 @@ pub fn build(input: &Input<'_>) -> Result<Spec> {
     let annotations = record.host_config.annotations.clone().unwrap_or_default();
     spec.set_annotations(Some(annotations.into_iter().collect()).filter(|all: &HashMap<_, _>| !all.is_empty()));
     let mut linux = linux(input, &options)?;
-    linux.set_seccomp(filter(input, &options, &capabilities)?);
+    let is_privileged = record.host_config.privileged;
+    linux.set_seccomp(filter(&input.host, is_privileged, &options, &capabilities)?);
     spec.set_linux(Some(linux));
     Ok(spec)
 }
@@ -131,7 +139,8 @@ fn process(input: &Input<'_>, capabilities: &[String], options: &SecurityOptions
     process.set_capabilities(Some(sets(capabilities)?));
     process.set_rlimits(Some(rlimits(input)?).filter(|limits| !limits.is_empty()));
     process.set_no_new_privileges(Some(options.no_new_privileges));
-    process.set_apparmor_profile(options.apparmor.clone().filter(|profile| profile != UNCONFINED));
+    let profile = || apparmor::profile_of(options.apparmor.as_deref(), host.privileged);
+    process.set_apparmor_profile(input.host.has_apparmor.then(profile));
     process.set_oom_score_adj(i32::try_from(host.oom_score_adj).ok());
     Ok(process)
 }
@@ -167,17 +176,6 @@ fn granted(input: &Input<'_>) -> Vec<String> {
     }
     let list = |names: &Option<Vec<String>>| names.clone().unwrap_or_default();
     capabilities::effective(&list(&host.cap_add), &list(&host.cap_drop), available)
-}
-
-/// Which system calls it can make: none are kept from who is privileged, unless a profile says so.
-fn filter(input: &Input<'_>, options: &SecurityOptions, capabilities: &[String]) -> Result<Option<LinuxSeccomp>> {
-    let machine = &input.host.machine;
-    match options.seccomp.as_deref() {
-        Some(UNCONFINED) => Ok(None),
-        None if input.record.host_config.privileged => Ok(None),
-        None | Some("builtin") => seccomp::default_profile(machine, capabilities).map(Some),
-        Some(json) => seccomp::custom(json, machine, capabilities),
-    }
 }
 
 fn sets(names: &[String]) -> Result<LinuxCapabilities> {

@@ -19,6 +19,52 @@ pub struct SecurityOptions {
     pub writable_cgroups: Option<bool>,
 }
 
+/// The filter of system calls of containers that ask for none themselves (`--seccomp-profile` of the daemon).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DefaultFilter {
+    /// docker's.
+    #[default]
+    Builtin,
+    /// None.
+    Unconfined,
+    /// A profile of the administrator's.
+    Profile {
+        /// Its file.
+        path: String,
+        /// What stood in it when the daemon started.
+        json: String,
+    },
+}
+
+impl DefaultFilter {
+    /// Reads what the daemon was asked for: `builtin`, `unconfined` or a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(asked_for: &str) -> Result<Self> {
+        match asked_for {
+            "" | "builtin" => Ok(Self::Builtin),
+            UNCONFINED => Ok(Self::Unconfined),
+            path => match std::fs::read_to_string(path) {
+                Ok(json) => Ok(Self::Profile { path: path.to_owned(), json }),
+                Err(error) => {
+                    Err(EngineError::invalid(format!("opening seccomp profile ({path}) failed")).caused_by(error))
+                }
+            },
+        }
+    }
+
+    /// As `info` has it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::Unconfined => UNCONFINED,
+            Self::Profile { path, .. } => path,
+        }
+    }
+}
+
 /// The word for "no profile".
 pub const UNCONFINED: &str = "unconfined";
 

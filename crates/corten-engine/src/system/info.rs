@@ -10,6 +10,7 @@ use super::version::{ENGINE_VERSION, kernel_release};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
+use crate::spec::DefaultFilter;
 
 /// What the engine says of itself and its host.
 ///
@@ -76,7 +77,8 @@ pub async fn info(engine: &Engine) -> Result<Info> {
         swarm: Swarm { local_node_state: "inactive".into(), ..Swarm::default() },
         live_restore_enabled: engine.config.live_restore,
         init_binary: "docker-init".into(),
-        security_options: Some(security_options()),
+        security_options: Some(security_options(engine)),
+        warnings: Some(warnings(engine)).filter(|warnings| !warnings.is_empty()),
         containerd: Some(ContainerdInfo {
             address: engine.containerd.address().display().to_string(),
             namespaces: ContainerdNamespaces {
@@ -89,14 +91,25 @@ pub async fn info(engine: &Engine) -> Result<Info> {
 }
 
 /// What protects containers here, in docker's order and words.
-fn security_options() -> Vec<String> {
+fn security_options(engine: &Engine) -> Vec<String> {
     let has = |path: &str| std::path::Path::new(path).exists();
+    let seccomp = format!("name=seccomp,profile={}", engine.default_filter.name());
     let options = [
-        ("name=apparmor", corten_sys::apparmor::is_enabled()),
-        ("name=seccomp,profile=builtin", has("/proc/sys/kernel/seccomp")),
+        ("name=apparmor", crate::spec::apparmor::is_supported()),
+        (&seccomp, has_seccomp()),
         ("name=cgroupns", is_cgroup_v2() && has("/proc/self/ns/cgroup")),
     ];
     options.into_iter().filter(|(_, is_here)| *is_here).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn warnings(engine: &Engine) -> Vec<String> {
+    let is_own = has_seccomp() && engine.default_filter != DefaultFilter::Builtin;
+    is_own.then(|| "WARNING: daemon is not using the default seccomp profile".to_owned()).into_iter().collect()
+}
+
+/// Whether the kernel filters system calls.
+pub fn has_seccomp() -> bool {
+    std::path::Path::new("/proc/sys/kernel/seccomp").exists()
 }
 
 /// Whether the host has only the unified hierarchy.
