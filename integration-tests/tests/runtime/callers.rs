@@ -25,6 +25,8 @@ struct Caller {
     /// Before the other verbs.
     other: &'static [&'static str],
     variables: &'static [(&'static str, &'static str)],
+    /// How it ends every process; the id follows.
+    kill: &'static [&'static str],
 }
 
 /// podman 4.3 with conmon 2.1: the log is of one call, and read as one JSON object.
@@ -39,6 +41,7 @@ const CONMON: Caller = Caller {
         ("XDG_RUNTIME_DIR", ""),
         ("HOME", "/root"),
     ],
+    kill: &["kill"],
 };
 
 /// The shim of containerd 1.6, and so dockerd: the log is the bundle's.
@@ -46,6 +49,23 @@ const SHIM: Caller = Caller {
     global: &["--root", "{root}", "--log", "{log}", "--log-format", "json"],
     other: &["--root", "{root}", "--log", "{log}", "--log-format", "json"],
     variables: &[("TTRPC_ADDRESS", "/nowhere/c.sock.ttrpc"), ("GOMAXPROCS", "2"), ("SHLVL", "1")],
+    kill: &["kill"],
+};
+
+/// The shim of containerd 2.1, and so dockerd 28.
+const SHIM_2: Caller = Caller {
+    global: SHIM.global,
+    other: SHIM.other,
+    variables: &[
+        ("TTRPC_ADDRESS", "/nowhere/c.sock.ttrpc"),
+        ("GRPC_ADDRESS", "/nowhere/c.sock"),
+        ("GOMAXPROCS", "4"),
+        ("MAX_SHIM_VERSION", "2"),
+        ("NAMESPACE", "moby"),
+        ("OTEL_SERVICE_NAME", "containerd-shim-web"),
+        ("LD_LIBRARY_PATH", "/opt/containerd/lib:"),
+    ],
+    kill: &["kill", "--all"],
 };
 
 struct Session<'h> {
@@ -139,7 +159,7 @@ fn goes_through_its_life(caller: &'static Caller) {
     fs::write(file("limits"), r#"{"pids":{"limit":77}}"#).expect("the root is writable");
     let resources = format!("--resources={}", file("limits").display());
     let _ = session.other(&["update", &resources, "web"]).ok();
-    let _ = session.other(&["kill", "web", "9"]).ok();
+    let _ = session.other(&[caller.kill, &["web", "9"]].concat()).ok();
     host.wait_for_status("web", "stopped");
     let _ = session.other(&["delete", "web"]).ok();
     // Both clean up once more, whatever has been done.
@@ -156,6 +176,17 @@ fn conmon_leads_a_container_through_its_life() {
 #[test]
 fn containerds_shim_leads_a_container_through_its_life() {
     goes_through_its_life(&SHIM);
+}
+
+#[test]
+fn the_shim_of_docker_28_leads_a_container_through_its_life() {
+    goes_through_its_life(&SHIM_2);
+    // dockerd itself asks two questions when it starts, from the root directory.
+    let host = Host::new();
+    for question in ["--version", "features"] {
+        let ran = Ran::of(host.command(&[question]).current_dir("/")).ok();
+        assert!(ran.stdout.contains(" version ") || ran.stdout.contains("ociVersionMax"), "{ran:?}");
+    }
 }
 
 #[test]
