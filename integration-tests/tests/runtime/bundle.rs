@@ -165,6 +165,26 @@ fn the_template_of_spec_runs() {
 }
 
 #[test]
+fn without_pivot_no_procfs_of_the_host_stays_in_sight() {
+    let host = Host::new();
+    // One more of the host's, as a chroot has it; the runtime sees it in a mount namespace of the test's own.
+    let other = host.root.make("other proc");
+    let inner = "mount -t proc none /proc && echo mounted";
+    let bundle = host.bundle("web", &["unshare", "-mrpf", "sh", "-c", inner], |config| {
+        for set in ["bounding", "permitted"] {
+            push(config, &format!("/process/capabilities/{set}"), json!("CAP_SETFCAP"));
+        }
+    });
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-c", "mount -t proc proc \"$0\" && exec \"$@\"", text(&other)]);
+    command.arg(integration_tests::programs::path("corten-runtime")).arg("--root").arg(host.state());
+    let ran = integration_tests::Ran::of(command.args(["run", "--no-pivot", "--bundle", text(&bundle), "web"]));
+    assert!(ran.code != 0 && ran.stdout.is_empty(), "{ran:?}");
+    assert!(ran.stderr.contains("mount: permission denied"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
 fn without_pivot_the_root_is_the_containers_too() {
     let host = Host::new();
     let bundle = host.bundle("web", &["sh", "-c", "ls /; ls /proc/1/root/"], |_| {});

@@ -4,6 +4,7 @@
 //! socket what it needs (its id maps, hooks) and how it went. It allocates nothing and logs nothing. When the parent
 //! dies the kernel kills the child, until the parent has recorded it and told it to go on.
 
+mod bare;
 mod binds;
 mod confine;
 mod console;

@@ -14,7 +14,7 @@ use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs,
 
 use super::report::{At, Fault, Operation, Report, SETUP_FAILED, Stage, ask, send};
 use super::spawn::{Kit, Root};
-use super::{confine, console, dev, filter, hooks, mounts, paths, process, sources};
+use super::{bare, confine, console, dev, filter, hooks, mounts, paths, process, sources};
 use crate::plan::Plan;
 
 /// Becomes the container's program; never returns.
@@ -239,10 +239,7 @@ fn change_root(tree: BorrowedFd<'_>, kit: &Kit) -> io::Result<()> {
     files::change_directory(tree)?;
     if kit.shares_mounts || kit.no_pivot {
         if !kit.shares_mounts {
-            // The host's procfs and sysfs would stay below and let a user namespace mount its own (runc's reason).
-            for path in [c"/proc", c"/sys"] {
-                let _ = mount::detach(path); // not mounted, or locked in a user namespace
-            }
+            bare::take_off(&kit.bare)?;
         }
         mount::chroot_here()?;
         return files::change_directory_to(c"/");

@@ -20,7 +20,7 @@ use super::console::ConsolePaths;
 use super::report::{self, Report, Stage};
 use super::sentence::{about_init, about_limit, about_oom_score, errno_text};
 use super::unified::Unified;
-use super::{helper, id_maps, idmap, limits, run, sources};
+use super::{bare, helper, id_maps, idmap, limits, run, sources};
 use crate::plan::{Joined, Plan, ProcessPlan, Step};
 
 /// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
@@ -154,6 +154,8 @@ pub struct Kit {
     pub(super) keyring: Option<CString>,
     pub(super) fifo: Option<OwnedFd>,
     pub(super) no_pivot: bool,
+    /// What of the host is taken off when the root is not pivoted.
+    pub(super) bare: Vec<CString>,
     pub(super) has_host_hooks: bool,
     pub(super) is_released: bool,
     pub(super) own: OwnStatus,
@@ -457,6 +459,7 @@ fn prepare(
         keyring: options.keyring,
         fifo: options.fifo,
         no_pivot: options.no_pivot,
+        bare: if options.no_pivot { bare::list().map_err(spawn_error("read the host's mounts"))? } else { Vec::new() },
         has_host_hooks: options.has_host_hooks,
         is_released: false,
         own: options.own,
