@@ -22,7 +22,9 @@ pub struct Instruction {
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_PROG_DETACH: libc::c_int = 9;
+const BPF_PROG_GET_NEXT_ID: libc::c_int = 11;
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_F_REPLACE: u32 = 4;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
@@ -152,6 +154,57 @@ fn attached(cgroup: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     cvt(unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut attributes, size_of::<QueryAttributes>()) })?;
     ids.truncate(attributes.count as usize);
     Ok(ids)
+}
+
+/// The ids of every device program the kernel has, attached or held by a descriptor.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN.
+pub fn device_programs() -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    let mut id = 0;
+    while let Some(next) = next_program(id)? {
+        id = next;
+        // One that was unloaded meanwhile is not there.
+        let Ok(program) = program_of(id) else { continue };
+        if kind_of(&program)? == BPF_PROG_TYPE_CGROUP_DEVICE {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+fn next_program(id: u32) -> io::Result<Option<u32>> {
+    let mut attributes = [id, 0, 0];
+    // SAFETY: the attributes are three integers, of which the kernel writes the second.
+    let result = cvt(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_PROG_GET_NEXT_ID, attributes.as_mut_ptr(), size_of_val(&attributes))
+    });
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        result => result.map(|_| Some(attributes[1])),
+    }
+}
+
+fn kind_of(program: &OwnedFd) -> io::Result<u32> {
+    // struct bpf_prog_info begins with `type` and `id`; the kernel fills as much as is asked for.
+    let mut info = [0_u32; 2];
+    #[repr(C)]
+    struct InfoAttributes {
+        program: u32,
+        size: u32,
+        info: u64,
+    }
+    let mut attributes = InfoAttributes {
+        program: program.as_raw_fd() as u32,
+        size: size_of_val(&info) as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    // SAFETY: of the attributes the kernel writes the size; they point to a writable buffer of that size.
+    cvt(unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw mut attributes, size_of::<InfoAttributes>())
+    })?;
+    Ok(info[0])
 }
 
 fn program_of(id: u32) -> io::Result<OwnedFd> {

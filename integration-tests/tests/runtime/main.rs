@@ -18,6 +18,8 @@ mod namespaces;
 mod notify;
 mod nth_call;
 mod process;
+mod random_kills;
+mod remains;
 mod rootless;
 mod schema;
 mod seccomp;

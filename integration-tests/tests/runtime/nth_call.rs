@@ -12,13 +12,13 @@ use std::{
 
 use integration_tests::{DEADLINE, busybox, programs, wait_for};
 
-use crate::{Host, text};
+use crate::{Host, remains::Remains, text};
 
 /// A verb that is killed: how the container is made for it, and the arguments.
-struct Verb {
-    name: &'static str,
-    prepare: fn(&Host, &str, &Path),
-    arguments: fn(&Path, &str) -> Vec<String>,
+pub struct Verb {
+    pub name: &'static str,
+    pub prepare: fn(&Host, &str, &Path),
+    pub arguments: fn(&Path, &str) -> Vec<String>,
     /// How many points by default.
     points: usize,
 }
@@ -67,6 +67,8 @@ const UPDATE: Verb = Verb {
 };
 const PAUSE: Verb = Verb { name: "pause", prepare: running, arguments: |_, id| words(&["pause", id]), points: 6 };
 
+pub const VERBS: [&Verb; 7] = [&CREATE, &RUN, &START, &EXEC, &DELETE, &UPDATE, &PAUSE];
+
 impl Verb {
     /// Runs it under strace with `more`; how it ended.
     fn trace(&self, host: &Host, bundle: &Path, id: &str, more: &[&str]) -> ExitStatus {
@@ -104,6 +106,7 @@ impl Verb {
         let calls = self.calls(&host, &bundle, &id);
         let all = env::var("CORTEN_KILL_POINTS").is_ok_and(|value| value == "all");
         let points = if all { calls.len() } else { self.points };
+        let remains = Remains::new(&host, &id);
         let mut in_flight = 0;
         for point in 0..points {
             let place = point * calls.len() / points;
@@ -112,71 +115,22 @@ impl Verb {
             let inject = format!("--inject={call}:signal=KILL:when={nth}");
             let status = self.trace(&host, &bundle, &id, &["-o", "/dev/null", &inject]);
             in_flight += usize::from(!status.success());
-            clean(&host, &id, &format!("{} was killed at {call} number {nth}, its call {place}", self.name));
+            remains.clean(&format!("{} was killed at {call} number {nth}, its call {place}", self.name));
         }
         println!("{}: {in_flight} of {points} kills hit it at work, {} calls", self.name, calls.len());
         assert!(in_flight * 2 >= points, "only {in_flight} of {points} kills hit {} at work", self.name);
         // The id is free and the container can be made.
         host.create(&id, &bundle);
-        clean(&host, &id, "nothing was killed");
-        wait_for(&format!("the keyrings of {id} to be collected"), DEADLINE, || keyrings(&id).is_empty());
+        remains.clean("nothing was killed");
+        remains.wait_for_keyrings();
     }
 }
 
-fn bundle(host: &Host, id: &str) -> PathBuf {
+pub fn bundle(host: &Host, id: &str) -> PathBuf {
     busybox::bundle(&host.root, id, &["sleep", "1000"], |config| {
         config["linux"]["resources"]["memory"] = serde_json::json!({"limit": 134_217_728});
         config["linux"]["resources"]["pids"] = serde_json::json!({"limit": 50});
     })
-}
-
-/// `delete --force`, after which nothing of the container is left.
-fn clean(host: &Host, id: &str, after: &str) {
-    let deleted = host.run(&["delete", "--force", id]);
-    assert_eq!(deleted.code, 0, "{after}: {deleted:?}");
-    // Processes that were killed by the end of their creator take their time.
-    let first = left(host, id);
-    if !first.is_empty() {
-        wait_for(&format!("nothing to be left after {after}: {first:?}"), DEADLINE, || left(host, id).is_empty());
-    }
-}
-
-/// The container's session keyring. The kernel collects one that nobody has any more within seconds.
-fn keyrings(id: &str) -> Vec<String> {
-    let keys = fs::read_to_string("/proc/keys").unwrap_or_default();
-    keys.lines().filter(|line| line.contains(&format!("_ses.{id}"))).map(str::to_owned).collect()
-}
-
-/// Every trace of the container: in all hierarchies, the mount table, namespaces, processes, the state.
-fn left(host: &Host, id: &str) -> Vec<String> {
-    let mut left: Vec<String> =
-        integration_tests::cgroups::marked(id).iter().map(|path| text(path).to_owned()).collect();
-    let mounts = integration_tests::mounts().into_iter().map(|mount| format!("mount {}", mount.target.display()));
-    left.extend(mounts.filter(|mount| mount.contains(id)));
-    left.extend(processes(id));
-    let state = fs::read_dir(host.state()).into_iter().flatten().flatten();
-    left.extend(state.map(|entry| entry.path().display().to_string()));
-    left
-}
-
-/// Processes with the container's id in their arguments or their cgroup's path, and their network namespaces.
-fn processes(id: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").expect("/proc is mounted").flatten() {
-        let file = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
-        let carries = |text: &[u8]| String::from_utf8_lossy(text).contains(id);
-        if !entry.file_name().as_encoded_bytes()[0].is_ascii_digit()
-            || !(carries(&file("cgroup")) || carries(&file("cmdline")))
-        {
-            continue;
-        }
-        // One that has ended has no memory, and so no arguments: only its parent has not asked for it.
-        if !file("cmdline").is_empty() {
-            let namespace = fs::read_link(entry.path().join("ns/net")).unwrap_or_default();
-            found.push(format!("process {} in {}", text(&entry.path()), namespace.display()));
-        }
-    }
-    found
 }
 
 #[test]
@@ -214,26 +168,13 @@ fn pause_can_be_killed_anywhere() {
     PAUSE.kill_everywhere();
 }
 
-#[test]
-fn what_is_left_is_seen() {
-    let host = Host::new();
-    let id = format!("planted-{}", host.root.name());
-    let bundle = bundle(&host, &id);
-    host.create(&id, &bundle);
-    let left = left(&host, &id).join("\n");
-    for trace in ["/sys/fs/cgroup", "process /proc/", "in net:[", text(&host.state())] {
-        assert!(left.contains(trace), "{trace} in {left}");
-    }
-    assert_eq!(keyrings(&id).len(), 1);
-    clean(&host, &id, "nothing was killed");
-}
-
 /// The first process is killed alone: its creator reports it, and undoes everything itself.
 #[test]
 fn a_first_process_that_is_killed_undoes_the_container() {
     let host = Host::new();
     let id = format!("init-{}", host.root.name());
     let bundle = bundle(&host, &id);
+    let remains = Remains::new(&host, &id);
     // Calls that only the first process makes.
     for (call, when) in
         [("setsid", 1), ("fsopen", 1), ("move_mount", 2), ("mknodat", 3), ("pivot_root", 1), ("capset", 1)]
@@ -243,6 +184,6 @@ fn a_first_process_that_is_killed_undoes_the_container() {
         let said = fs::read_to_string(host.root.join("traced.out")).expect("it was written");
         assert_eq!(status.code(), Some(1), "{call}: {said}");
         let what = format!("nothing to be left after {call}");
-        wait_for(&what, DEADLINE, || left(&host, &id).is_empty());
+        wait_for(&what, DEADLINE, || remains.left().is_empty());
     }
 }
