@@ -95,7 +95,7 @@ impl Host {
 }
 
 /// The lines of /proc/self/cgroup as (controllers, path); no controllers on the v2 line.
-pub(crate) fn memberships(text: &str) -> impl Iterator<Item = (&str, &str)> {
+pub fn memberships(text: &str) -> impl Iterator<Item = (&str, &str)> {
     text.lines().filter_map(|line| {
         let (_, rest) = line.split_once(':')?;
         rest.split_once(':')
@@ -133,7 +133,10 @@ fn mount_in_table(table: &mut Option<String>, controllers: &str) -> Result<Optio
     Ok(mount_of(text, controllers))
 }
 
-fn mount_of(mountinfo: &str, controllers: &str) -> Option<PathBuf> {
+/// Where the hierarchy of `controllers` (as /proc/self/cgroup has them) is mounted, by the lines of
+/// /proc/self/mountinfo.
+#[must_use]
+pub fn mount_of(mountinfo: &str, controllers: &str) -> Option<PathBuf> {
     mountinfo.lines().find_map(|line| {
         let (mount, superblock) = line.split_once(" - ")?;
         let mut superblock = superblock.split(' ');

@@ -25,7 +25,7 @@ mod stats;
 pub use create::Created;
 pub use detail::{BlockCounter, BlockEntry, CPUSET_FLAGS, Cpuset, Detail, Pressure, Usage, Waited};
 pub use devices::{Access, DeviceKind, DeviceRule};
-pub use host::{Hierarchy, Host, Unified};
+pub use host::{Hierarchy, Host, Unified, memberships, mount_of};
 pub use limits::{Limits, conversion};
 pub use named::{BlockLimit, BlockLimitKind, Named, RdmaLimit};
 pub use oom::OomWatch;

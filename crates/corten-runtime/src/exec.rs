@@ -20,7 +20,7 @@ use crate::init::{Asker, ExecKit, Init, InitError, about_process, send_listener,
 use crate::kept_filter;
 use crate::log::Log;
 use crate::plan::{self, Extra, KINDS, ProcessPlan, SeccompPlan, StandardStreams};
-use crate::spec::{Process, Spec, SpecError, read_limited, refuse_process};
+use crate::spec::{Process, Spec, SpecError, read_limited};
 use crate::state_dir::{Record, StateError};
 
 /// Why a process could not be started.
@@ -157,9 +157,7 @@ fn filter(container: &Container, log: &Log) -> Result<Option<SeccompPlan>, ExecE
 fn from_file(path: &Path) -> Result<Process, SpecError> {
     let file = path.display().to_string();
     let json = read_limited(path, &file)?;
-    let process = serde_json::from_slice(&json).map_err(|source| SpecError::Parse { file, source })?;
-    refuse_process(&process)?;
-    Ok(process)
+    Process::parse(&json, &file)
 }
 
 /// The container's own process with what the flags say.

@@ -40,7 +40,8 @@ fn passwd(root: BorrowedFd<'_>) -> Option<String> {
 }
 
 /// The directory of the first line with that number (passwd(5)).
-fn find(passwd: &str, uid: u32) -> Option<String> {
+#[must_use]
+pub fn find(passwd: &str, uid: u32) -> Option<String> {
     passwd.lines().find_map(|line| {
         let fields: Vec<_> = line.split(':').collect();
         let is_user = fields.get(2)?.parse() == Ok(uid);

@@ -55,7 +55,7 @@ pub mod events;
 pub mod exec;
 pub mod features;
 mod foreground;
-mod home;
+pub mod home;
 pub mod hooks;
 mod host_root;
 pub mod init;

@@ -248,6 +248,19 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
     files::open(HERE, &CString::new(path.as_os_str().as_bytes())?, files::O_RDONLY, 0)
 }
 
+impl Process {
+    /// Reads the process of an exec from `file` (`--process`), and refuses what is not built yet.
+    ///
+    /// # Errors
+    /// [`SpecError`].
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self, SpecError> {
+        let process: Self =
+            serde_json::from_slice(bytes).map_err(|source| SpecError::Parse { file: file.to_owned(), source })?;
+        refuse::refuse_process(&process)?;
+        Ok(process)
+    }
+}
+
 impl Spec {
     /// Reads `config.json` in the bundle, and refuses what is not built yet.
     ///

@@ -1,0 +1,44 @@
+//! What reads text that others wrote never panics, whatever the text: inputs made from good ones by a seeded mutator.
+//!
+//! Each target gets a few thousand inputs; `CORTEN_FUZZ_SECONDS` gives each that much time instead. A failure prints its
+//! seed, and `CORTEN_FUZZ_SEED` begins there. Nothing here parses netlink: the runtime asks the kernel by ioctl.
+
+mod accounts;
+mod arguments;
+mod cgroups;
+mod config;
+mod mutate;
+mod profiles;
+
+use std::{
+    env,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant},
+};
+
+use mutate::Random;
+
+/// Of each target in `make test`.
+const INPUTS: u64 = 3000;
+
+/// Calls `target` with one number generator after the other: the same seed makes the same input.
+fn each_input(name: &str, mut target: impl FnMut(&mut Random)) {
+    let number = |variable: &str| {
+        env::var(variable).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{variable}={text}")))
+    };
+    let first = number("CORTEN_FUZZ_SEED").unwrap_or(1);
+    let seconds = number("CORTEN_FUZZ_SECONDS").map(Duration::from_secs);
+    let begun = Instant::now();
+    let goes_on = |done: u64| seconds.map_or(done < INPUTS, |time| begun.elapsed() < time);
+    let mut done = 0;
+    while goes_on(done) {
+        let seed = first.wrapping_add(done);
+        let run = AssertUnwindSafe(|| target(&mut Random::new(seed)));
+        if let Err(panic) = catch_unwind(run) {
+            eprintln!("{name}: the input of CORTEN_FUZZ_SEED={seed} panics");
+            std::panic::resume_unwind(panic);
+        }
+        done += 1;
+    }
+    println!("{name}: {done} inputs in {:.1} s", begun.elapsed().as_secs_f64());
+}
