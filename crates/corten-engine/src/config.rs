@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
+use crate::runtimes::Configured;
+
 /// What the daemon is asked to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -32,8 +34,10 @@ pub struct Config {
     pub cgroup_parent: String,
     /// Seconds containers have to end when the daemon ends with `live_restore` off.
     pub shutdown_timeout_seconds: u64,
-    /// A containerd runtime used in the place of our shim. Its containers' output is not collected.
+    /// The runtime of containers that ask for none. The output of one that is a shim of containerd's is not collected.
     pub default_runtime: Option<String>,
+    /// Runtimes beside our own, by name.
+    pub runtimes: BTreeMap<String, Configured>,
     /// Log options of containers that ask for none.
     pub log_opts: BTreeMap<String, String>,
     /// Shown in `info`.
@@ -60,6 +64,7 @@ impl Default for Config {
             cgroup_parent: "/docker".to_owned(),
             shutdown_timeout_seconds: 15,
             default_runtime: None,
+            runtimes: BTreeMap::new(),
             log_opts: DEFAULT_LOG_OPTS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             labels: Vec::new(),
             seccomp_profile: "builtin".to_owned(),
@@ -119,8 +124,9 @@ pub enum ConfigError {
 const DEFAULT_FILE: &str = "/etc/corten/daemon.json";
 
 /// A key of the file and the flag that says the same.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("default-runtime", "default-runtime"),
+    ("runtimes", "add-runtime"),
     ("hosts", "host"),
     ("data-root", "data-root"),
     ("exec-root", "exec-root"),
@@ -187,7 +193,10 @@ fn command() -> Command {
         .arg(flag("live-restore", "Keep containers when the daemon ends (default true)"))
         .arg(value("cgroup-parent", "Cgroup above every container's"))
         .arg(value("shutdown-timeout", "Seconds containers have to end when the daemon does not keep them"))
-        .arg(value("default-runtime", "containerd runtime in the place of corten-shim; output is not collected then"))
+        .arg(value("default-runtime", "Runtime of containers that ask for none: runc is our own (default runc)"))
+        .arg(
+            value("add-runtime", "Another runtime that containers can ask for, NAME=PROGRAM").action(ArgAction::Append),
+        )
         .arg(value("log-opt", "Log option of containers that ask for none, KEY=VALUE").action(ArgAction::Append))
         .arg(value("seccomp-profile", "Profile of containers that ask for none: builtin, unconfined or a file"))
         .arg(value("label", "Label shown in info, KEY=VALUE").action(ArgAction::Append))
@@ -248,6 +257,17 @@ fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Pat
     parse_into(&mut config.live_restore, "live-restore", one("live-restore")?)?;
     parse_into(&mut config.shutdown_timeout_seconds, "shutdown-timeout", one("shutdown-timeout")?)?;
     config.default_runtime = one("default-runtime")?.filter(|name| !name.is_empty());
+    config.runtimes = match file.get("runtimes") {
+        Some(Value::Object(runtimes)) => {
+            let entry = |(name, value): (&String, &Value)| runtime(name, value).map(|runtime| (name.clone(), runtime));
+            runtimes.iter().map(entry).collect::<Result<_, _>>()?
+        }
+        _ => {
+            let given = values("runtimes")?;
+            let program = |(name, path)| (name, Configured::Program { path, arguments: Vec::new() });
+            given.iter().map(|text| key_value("add-runtime", text).map(program)).collect::<Result<_, _>>()?
+        }
+    };
     let log_opts = values("log-opts")?;
     if !log_opts.is_empty() {
         config.log_opts = log_opts.iter().map(|option| key_value("log-opts", option)).collect::<Result<_, _>>()?;
@@ -257,6 +277,37 @@ fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Pat
     absolute("data-root", &config.data_root)?;
     absolute("exec-root", &config.exec_root)?;
     Ok(config)
+}
+
+/// An entry of `runtimes` in the file, in dockerd's form.
+fn runtime(name: &str, value: &Value) -> Result<Configured, ConfigError> {
+    let wrong = |reason: &str| ConfigError::Value { key: format!("runtime {name}"), reason: reason.to_owned() };
+    let entry = value.as_object().ok_or_else(|| wrong("it is not an object"))?;
+    if let Some(unknown) =
+        entry.keys().find(|key| !["path", "runtimeArgs", "runtimeType", "options"].contains(&key.as_str()))
+    {
+        return Err(wrong(&format!("{unknown}: no such key")));
+    }
+    let text = |key: &str| match entry.get(key) {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(value) => value.as_str().map(str::to_owned).ok_or_else(|| wrong(&format!("{key}: it is not a text"))),
+    };
+    let (path, kind) = (text("path")?, text("runtimeType")?);
+    let arguments = match entry.get("runtimeArgs") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(list)) => list.iter().map(|word| scalar("runtimeArgs", word)).collect::<Result<_, _>>()?,
+        Some(_) => return Err(wrong("runtimeArgs: it is not a list")),
+    };
+    let has_options = entry.get("options").and_then(Value::as_object).is_some_and(|options| !options.is_empty());
+    match (path.is_empty(), kind.is_empty()) {
+        (true, true) => Err(wrong("either a runtimeType or a path must be configured")),
+        (false, false) => Err(wrong("cannot configure both path and runtimeType for the same runtime")),
+        (false, true) if has_options => Err(wrong("options cannot be used with a path runtime")),
+        (false, true) => Ok(Configured::Program { path, arguments }),
+        (true, false) if !arguments.is_empty() => Err(wrong("args cannot be used with a runtimeType runtime")),
+        (true, false) if has_options => Err(wrong("options of a runtimeType: not supported yet")),
+        (true, false) => Ok(Configured::Shim(kind)),
+    }
 }
 
 fn set<T: From<String>>(field: &mut T, value: Option<String>) {

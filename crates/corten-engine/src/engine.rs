@@ -12,6 +12,7 @@ use crate::containerd::Containerd;
 use crate::containers::{Container, Index};
 use crate::errors::{EngineError, Result};
 use crate::events::Bus;
+use crate::runtimes::Runtimes;
 use crate::spec::DefaultFilter;
 use crate::store;
 
@@ -35,6 +36,8 @@ pub struct Engine {
     pub catalog: Catalog<Client>,
     /// The programs a container's task needs.
     pub programs: Programs,
+    /// What containers can ask to be run by.
+    pub runtimes: Runtimes,
     /// The filter of system calls of containers that ask for none.
     pub default_filter: DefaultFilter,
 }
@@ -65,7 +68,14 @@ impl Engine {
         for one in loaded {
             containers.adopt(Arc::new(Container::new(one.record, one.state, one.directory)));
         }
+        let runtimes = Runtimes::new(
+            config.default_runtime.clone(),
+            config.runtimes.clone(),
+            programs.runtime.clone(),
+            config.data_root.join("runtimes"),
+        )?;
         Ok(Self {
+            runtimes,
             id: identity.id,
             born: identity.born,
             containerd,

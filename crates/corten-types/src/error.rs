@@ -123,6 +123,15 @@ impl ErrorKind {
     }
 }
 
+/// The kernel's words in the case Go writes them, without the number: clients match on them.
+#[must_use]
+pub fn errno_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// `error` and its causes on one line, joined with `: `: how every edge prints an error.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -171,5 +180,11 @@ mod tests {
         struct Mount(#[source] std::io::Error);
         let error = Mount(std::io::Error::from_raw_os_error(1));
         assert_eq!(chain(&error), "mount proc on /proc: Operation not permitted (os error 1)");
+    }
+
+    #[test]
+    fn errors_are_in_gos_case() {
+        assert_eq!(errno_text(&std::io::Error::from_raw_os_error(2)), "no such file or directory");
+        assert_eq!(errno_text(&std::io::Error::from_raw_os_error(13)), "permission denied");
     }
 }

@@ -16,6 +16,7 @@ mod logs;
 mod refusals;
 mod restart_policy;
 mod run;
+mod runtimes;
 mod security;
 mod stats;
 mod store;

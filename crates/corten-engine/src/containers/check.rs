@@ -62,14 +62,6 @@ pub fn host(host: &HostConfig) -> Result<()> {
     later("HostConfig.Cgroup", !host.cgroup.is_empty())?;
     later("HostConfig.Links", some(&host.links))?;
     later("HostConfig.StorageOpt", host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()))?;
-    later("HostConfig.BlkioWeight", host.blkio_weight != 0)?;
-    later("HostConfig.BlkioWeightDevice", some(&host.blkio_weight_device))?;
-    later("HostConfig.BlkioDeviceReadBps", some(&host.blkio_device_read_bps))?;
-    later("HostConfig.BlkioDeviceWriteBps", some(&host.blkio_device_write_bps))?;
-    later("HostConfig.BlkioDeviceReadIOps", some(&host.blkio_device_read_iops))?;
-    later("HostConfig.BlkioDeviceWriteIOps", some(&host.blkio_device_write_iops))?;
-    later("HostConfig.CpuRealtimePeriod", host.cpu_realtime_period != 0)?;
-    later("HostConfig.CpuRealtimeRuntime", host.cpu_realtime_runtime != 0)?;
     later("HostConfig.DeviceRequests", some(&host.device_requests))?;
     later("HostConfig.KernelMemory", host.kernel_memory != 0)?;
     later("HostConfig.KernelMemoryTCP", host.kernel_memory_tcp != 0)?;
@@ -126,10 +118,15 @@ fn modes(host: &HostConfig) -> Result<()> {
     if !matches!(host.isolation.as_str(), "" | "default") {
         return Err(EngineError::invalid(format!("invalid isolation: {}", host.isolation)));
     }
-    match host.runtime.as_str() {
-        "" | "runc" => Ok(()),
-        other => Err(EngineError::invalid(format!("unknown or invalid runtime name: {other}"))),
-    }
+    Ok(())
+}
+
+/// Weights of block devices docker gives.
+const BLOCK_WEIGHTS: std::ops::RangeInclusive<u16> = 10..=1000;
+
+/// Whether real-time is shared out among cgroups, which few kernels are built for and v2 does not know.
+fn has_realtime_groups() -> bool {
+    std::path::Path::new("/sys/fs/cgroup/cpu/cpu.rt_period_us").exists()
 }
 
 /// Limits: docker's bounds.
@@ -172,6 +169,23 @@ pub fn limits(host: &HostConfig) -> Result<()> {
     }
     if host.cpu_quota > 0 && host.cpu_quota < 1_000 {
         return refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)".to_owned());
+    }
+    if host.blkio_weight != 0 && !BLOCK_WEIGHTS.contains(&host.blkio_weight) {
+        return refuse("Range of blkio weight is from 10 to 1000".to_owned());
+    }
+    for device in host.blkio_weight_device.iter().flatten() {
+        if !BLOCK_WEIGHTS.contains(&device.weight) {
+            return refuse(format!(
+                "invalid weight for device: {}:{}: it is from 10 to 1000",
+                device.path, device.weight
+            ));
+        }
+    }
+    if (host.cpu_realtime_period != 0 || host.cpu_realtime_runtime != 0) && !has_realtime_groups() {
+        return refuse("Your kernel does not support CPU real-time scheduler".to_owned());
+    }
+    if host.cpu_realtime_period != 0 && host.cpu_realtime_runtime > host.cpu_realtime_period {
+        return refuse("cpu real-time runtime cannot be higher than cpu real-time period".to_owned());
     }
     if host.oom_score_adj < -1000 || host.oom_score_adj > 1000 {
         return refuse(format!("Invalid value {}, range for oom score adj is [-1000, 1000]", host.oom_score_adj));

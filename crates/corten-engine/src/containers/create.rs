@@ -6,12 +6,13 @@ use corten_docker_api::containers::{ContainerConfig, ContainerCreate, ContainerC
 use corten_types::ContainerId;
 
 use super::record::{FORMAT, Record, State};
-use super::{Container, check, names, normalise};
+use super::{Container, check, discard, names, normalise};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
 use crate::images::{self, Image};
+use crate::runtimes::Runtime;
 use crate::system::info::is_cgroup_v2;
 use crate::{snapshots, store};
 
@@ -45,15 +46,17 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
     let networking = body.networking_config.unwrap_or_default();
     check::config(&config)?;
     check::host(&host_config)?;
+    engine.runtimes.find(&host_config.runtime)?;
     check::networking(&networking, &host_config.network_mode)?;
     name_by_id(engine, &mut host_config.network_mode);
     name_by_id(engine, &mut host_config.pid_mode);
 
     let image = images::resolve::resolve(engine, &config.image).await?;
     check_platform(&platform, &image, &config.image)?;
-    let mut warnings = warnings(&config, &host_config, &image);
+    let mut warnings = discard::discard(&mut host_config);
+    warnings.extend(self::warnings(&config, &host_config, &image));
     normalise::merge(&mut config, &image.config);
-    normalise::host_config(&mut host_config, is_cgroup_v2())?;
+    normalise::host_config(&mut host_config, is_cgroup_v2(), engine.runtimes.default_name())?;
 
     let reservation = engine.containers.reserve(name, random_id()?)?;
     set_hostname(engine, &mut config, &host_config, &reservation.id)?;
@@ -64,7 +67,10 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
         created: Moment::now(),
         image_id: image.id.clone(),
         snapshotter: SNAPSHOTTER.to_owned(),
-        runtime: engine.config.default_runtime.clone().unwrap_or_else(|| engine.programs.shim.display().to_string()),
+        runtime: match engine.runtimes.find(&host_config.runtime)? {
+            Runtime::Program(_) => engine.programs.shim.display().to_string(),
+            Runtime::Shim(shim) => shim,
+        },
         config,
         host_config,
         endpoints: networking.endpoints_config.unwrap_or_default(),

@@ -30,6 +30,7 @@ pub mod settle;
 mod check;
 mod container;
 mod cpuset;
+mod discard;
 mod index;
 mod list_filter;
 mod normalise;

@@ -60,7 +60,7 @@ pub fn merge(config: &mut ContainerConfig, image: &ContainerConfig) {
 ///
 /// # Errors
 /// 400 for a capability that does not exist.
-pub fn host_config(host: &mut HostConfig, is_cgroup_v2: bool) -> Result<()> {
+pub fn host_config(host: &mut HostConfig, is_cgroup_v2: bool, default_runtime: &str) -> Result<()> {
     let set = |field: &mut String, default: &str| {
         if field.is_empty() {
             *field = default.to_owned();
@@ -75,7 +75,7 @@ pub fn host_config(host: &mut HostConfig, is_cgroup_v2: bool) -> Result<()> {
     set(&mut host.restart_policy.name, "no");
     set(&mut host.ipc_mode, "private");
     set(&mut host.cgroupns_mode, if is_cgroup_v2 { "private" } else { "host" });
-    set(&mut host.runtime, "runc");
+    set(&mut host.runtime, default_runtime);
     if host.isolation == "default" {
         host.isolation.clear();
     }
@@ -161,7 +161,7 @@ mod tests {
     fn a_bare_create_becomes_what_docker_28_shows() {
         let mut host =
             HostConfig { memory: 8 << 20, memory_swappiness: Some(-1), pids_limit: Some(0), ..Default::default() };
-        host_config(&mut host, false).unwrap();
+        host_config(&mut host, false, "runc").unwrap();
         assert_eq!((host.network_mode.as_str(), host.restart_policy.name.as_str()), ("bridge", "no"));
         assert_eq!((host.ipc_mode.as_str(), host.cgroupns_mode.as_str()), ("private", "host"));
         assert_eq!((host.memory_swap, host.shm_size), (16 << 20, 64 << 20));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use corten_docker_api::containers::{ContainerUpdated, HostConfig};
 
-use super::check;
 use super::record::Record;
+use super::{check, discard};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
@@ -38,6 +38,8 @@ pub async fn update(engine: &Arc<Engine>, wanted: &str, change: HostConfig) -> R
         pids_limit: change.pids_limit,
         ..HostConfig::default()
     };
+    let mut asked = asked;
+    let warnings = discard::discard(&mut asked);
     check::restart_policy(&asked)?;
     // What can never be is refused by itself; what does not go with the rest, as this container's.
     let alone = HostConfig { memory_swap: 0, ..asked.clone() };
@@ -54,12 +56,12 @@ pub async fn update(engine: &Arc<Engine>, wanted: &str, change: HostConfig) -> R
     let record = Record { host_config: host, ..Record::clone(&view.record) };
     if view.state.is_alive() {
         engine.containerd.linked().await?;
-        let resources = spec::resources(&record.host_config, is_cgroup_v2());
+        let resources = spec::resources(&record.host_config, is_cgroup_v2()).map_err(refused)?;
         tasks::update::update(engine, &turn.id, &resources).await.map_err(refused)?;
     }
     turn.replace_record(record).map_err(|error| EngineError::internal("write the container down").caused_by(error))?;
     engine.events.publish(Kind::Container, "update", &turn.id, turn.view().record.event_attributes());
-    Ok(ContainerUpdated { warnings: None })
+    Ok(ContainerUpdated { warnings: Some(warnings).filter(|warnings| !warnings.is_empty()) })
 }
 
 fn apply(host: &mut HostConfig, asked: &HostConfig) -> Result<()> {

@@ -216,7 +216,7 @@ fn linux(input: &Input<'_>, options: &SecurityOptions) -> Result<Linux> {
     let host = &input.record.host_config;
     let mut linux = Linux::default();
     linux.set_sysctl(Some(sysctls(input)).filter(|sysctls| !sysctls.is_empty()));
-    let mut limits = resources(host, input.host.is_cgroup_v2);
+    let mut limits = resources(host, input.host.is_cgroup_v2)?;
     limits.set_devices(Some(device_rules(input)?));
     linux.set_resources(Some(limits));
     let parent = if host.cgroup_parent.is_empty() { &input.host.cgroup_parent } else { &host.cgroup_parent };

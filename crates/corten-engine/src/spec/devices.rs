@@ -123,7 +123,7 @@ pub(super) fn every_device() -> Vec<LinuxDeviceCgroup> {
 }
 
 /// Splits a device number as glibc does (makedev(3)).
-const fn numbers(rdev: u64) -> (u32, u32) {
+pub(super) const fn numbers(rdev: u64) -> (u32, u32) {
     let major = ((rdev >> 8) & 0xfff) | ((rdev >> 32) & 0xffff_f000);
     let minor = (rdev & 0xff) | ((rdev >> 12) & 0xffff_ff00);
     (major as u32, minor as u32)

@@ -22,7 +22,12 @@ pub async fn info(engine: &Engine) -> Result<Info> {
     let (running, paused) = (count("running") + count("restarting"), count("paused"));
     let list = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
     let docker_io = IndexConfig { name: "docker.io".into(), mirrors: Some(Vec::new()), secure: true, official: true };
-    let runtime = Runtime { path: engine.programs.runtime.display().to_string(), ..Runtime::default() };
+    let runtimes = engine.runtimes.all().map(|(name, path, arguments)| {
+        let runtime_args = Some(arguments).filter(|arguments| !arguments.is_empty());
+        let is_shim = crate::runtimes::is_containerds(&path);
+        let (path, runtime_type) = if is_shim { (String::new(), path) } else { (path, String::new()) };
+        (name.to_owned(), Runtime { path, runtime_type, runtime_args, ..Runtime::default() })
+    });
     Ok(Info {
         id: engine.id.clone(),
         containers: views.len() as i64,
@@ -72,8 +77,8 @@ pub async fn info(engine: &Engine) -> Result<Info> {
         name: host_name(),
         labels: Some(engine.config.labels.clone()),
         server_version: ENGINE_VERSION.into(),
-        runtimes: Some(BTreeMap::from([("runc".to_owned(), runtime)])),
-        default_runtime: "runc".into(),
+        runtimes: Some(runtimes.collect()),
+        default_runtime: engine.runtimes.default_name().to_owned(),
         swarm: Swarm { local_node_state: "inactive".into(), ..Swarm::default() },
         live_restore_enabled: engine.config.live_restore,
         init_binary: "docker-init".into(),

@@ -15,6 +15,7 @@ use oci_spec::runtime::Spec;
 use crate::containers::record::Record;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
+use crate::runtimes::Runtime;
 use crate::snapshots::ENGINE_LABEL;
 
 /// What a task is created from.
@@ -38,8 +39,10 @@ pub struct NewTask<'a> {
 pub async fn create(engine: &Engine, task: NewTask<'_>) -> Result<u32> {
     let spec = serde_json::to_vec(task.spec)
         .map_err(|error| EngineError::internal("write the runtime specification").caused_by(error))?;
-    put_record(engine, task.record, spec).await?;
-    let stdio = if is_ours(task.record) { task.stdio } else { String::new() };
+    let options = options(engine, task.record)?;
+    // Only our shim understands `corten://`.
+    let stdio = if options.is_some() { task.stdio } else { String::new() };
+    put_record(engine, task.record, spec, options.clone()).await?;
     let request = CreateTaskRequest {
         container_id: task.record.id.clone(),
         rootfs: task.rootfs,
@@ -47,19 +50,19 @@ pub async fn create(engine: &Engine, task: NewTask<'_>) -> Result<u32> {
         stdout: stdio.clone(),
         stderr: stdio,
         terminal: task.record.config.tty,
-        options: options(engine, task.record),
+        options,
         ..CreateTaskRequest::default()
     };
     let mut tasks = engine.containerd.tasks();
     Ok(engine.containerd.step("failed to create task for container", tasks.create(request)).await?.pid)
 }
 
-async fn put_record(engine: &Engine, record: &Record, spec: Vec<u8>) -> Result<()> {
+async fn put_record(engine: &Engine, record: &Record, spec: Vec<u8>, options: Option<prost_types::Any>) -> Result<()> {
     let container = ContainerRecord {
         id: record.id.clone(),
         labels: HashMap::from([(ENGINE_LABEL.to_owned(), engine.id.clone())]),
         image: record.config.image.clone(),
-        runtime: Some(container::Runtime { name: record.runtime.clone(), options: options(engine, record) }),
+        runtime: Some(container::Runtime { name: record.runtime.clone(), options }),
         spec: Some(any::pack_json(any::SPEC, spec)),
         snapshotter: record.snapshotter.clone(),
         snapshot_key: record.id.clone(),
@@ -78,18 +81,22 @@ async fn put_record(engine: &Engine, record: &Record, spec: Vec<u8>) -> Result<(
     }
 }
 
-/// Our runtime, with its state under the exec root; a foreign shim keeps its own.
-fn options(engine: &Engine, record: &Record) -> Option<prost_types::Any> {
-    is_ours(record).then(|| {
-        any::pack(&Options {
-            binary_name: engine.programs.runtime.display().to_string(),
-            root: engine.config.exec_root.join("runtime").display().to_string(),
-            ..Options::default()
-        })
-    })
-}
-
-/// Whether our shim runs the container: it is named by its path, and understands `corten://`.
-fn is_ours(record: &Record) -> bool {
-    record.runtime.starts_with('/')
+/// The runtime that the container asks for, with its state under the exec root; `None` for a shim of containerd's, which
+/// keeps its own.
+///
+/// # Errors
+/// 400 when the configuration has that runtime no longer, 500 when its program is gone.
+fn options(engine: &Engine, record: &Record) -> Result<Option<prost_types::Any>> {
+    let name = &record.host_config.runtime;
+    // Our shim is named by its path; containerd's name is kept since the container was made.
+    if !record.runtime.starts_with('/') {
+        return Ok(None);
+    }
+    let Runtime::Program(program) = engine.runtimes.find(name)? else { return Ok(None) };
+    engine.runtimes.check(name)?;
+    Ok(Some(any::pack(&Options {
+        binary_name: program.display().to_string(),
+        root: engine.config.exec_root.join("runtime").display().to_string(),
+        ..Options::default()
+    })))
 }

@@ -1,20 +1,11 @@
 //! A fault in the child → the sentence the caller reads. The parent has the plan, so the child sends no text.
 
-use std::io;
-
 use corten_sys::rlimit;
 
 use super::report::{Fault, Operation, Stage};
 use crate::plan::{Plan, ProcessPlan, Rlimit, Step};
 
-/// The kernel's words in the case Go writes them, which clients match on.
-#[must_use]
-pub fn errno_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
-}
+pub(super) use corten_types::error::errno_text;
 
 /// The sentence about a container's first process.
 pub(crate) fn about_init(plan: &Plan, fault: &Fault) -> String {
@@ -179,16 +170,5 @@ fn about_lookup(process: &ProcessPlan, fault: &Fault, why: &str) -> String {
     match fault.operation {
         Operation::Source => format!("exec: {name:?}: stat {name}: {why}"),
         _ => format!("exec: {name:?}: {why}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_in_gos_case() {
-        assert_eq!(errno_text(&io::Error::from_raw_os_error(2)), "no such file or directory");
-        assert_eq!(errno_text(&io::Error::from_raw_os_error(13)), "permission denied");
     }
 }
