@@ -105,6 +105,14 @@ pub enum CgroupError {
         /// The controller.
         controller: String,
     },
+    /// A number of shares the kernel would change.
+    #[error("the {bound} allowed cpu-shares is {allowed}")]
+    CpuShares {
+        /// `minimum` or `maximum`.
+        bound: &'static str,
+        /// What it is.
+        allowed: u64,
+    },
     /// A rule about devices that cgroup v1 would ignore.
     #[error("linux.resources.devices: cgroup v1 cannot make an exception {rule:?} within {wider:?}")]
     DeviceHole {

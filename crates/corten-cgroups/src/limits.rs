@@ -281,6 +281,7 @@ fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     writes.add("memory", "memory.swappiness", "memory.swappiness", limits.swappiness);
     let oom = limits.disable_oom_killer.map(u8::from).filter(|disable| *disable == 1);
     writes.add("memory", "memory.oom_control", "memory.disableOOMKiller", oom);
+    check_shares(limits.cpu_shares)?;
     writes.add("cpu", "cpu.shares", "cpu.shares", limits.cpu_shares);
     writes.add("cpu", "cpu.cfs_period_us", "cpu.period", limits.cpu_period_us);
     writes.add("cpu", "cpu.cfs_quota_us", "cpu.quota", limits.cpu_quota_us);
@@ -299,6 +300,18 @@ fn plan_v1(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
     writes.add("blkio", "blkio.bfq.weight", "blockIO.weight", limits.blkio_weight);
     named::add(&mut writes, &limits.named, false)?;
     Ok(writes.0)
+}
+
+/// The kernel takes any number of shares and makes it one it can work with (kernel/sched/core.c, `MIN_SHARES`): said in
+/// runc's words, which it finds by reading back.
+fn check_shares(shares: Option<u64>) -> Result<(), CgroupError> {
+    const LOWEST: u64 = 2;
+    const HIGHEST: u64 = 1 << 18;
+    match shares {
+        Some(shares) if shares < LOWEST => Err(CgroupError::CpuShares { bound: "minimum", allowed: LOWEST }),
+        Some(shares) if shares > HIGHEST => Err(CgroupError::CpuShares { bound: "maximum", allowed: HIGHEST }),
+        _ => Ok(()),
+    }
 }
 
 fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
@@ -462,6 +475,20 @@ mod tests {
             ("blkio.bfq.weight", "8"),
         ] {
             assert!(found.contains(&expected), "{expected:?} in {found:?}");
+        }
+    }
+
+    #[test]
+    fn shares_that_v1_would_change_are_refused() {
+        for (shares, said) in
+            [(1, "the minimum allowed cpu-shares is 2"), (262_145, "the maximum allowed cpu-shares is 262144")]
+        {
+            let limits = Limits { cpu_shares: Some(shares), ..Limits::default() };
+            assert_eq!(plan(&limits, false).expect_err("not taken").to_string(), said);
+            let _ = plan(&limits, true).expect("v2 has weights, at whose ends they stand");
+        }
+        for shares in [2, 262_144] {
+            let _ = plan(&Limits { cpu_shares: Some(shares), ..Limits::default() }, false).expect("taken");
         }
     }
 

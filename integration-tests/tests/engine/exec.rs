@@ -172,3 +172,21 @@ fn execs_are_known_to_the_engine_that_comes_after() {
     expect(crate::delete(&stack, "/containers/web?force=1"), 204);
     expect(get(&stack, &format!("/exec/{lives}/json")), 404);
 }
+
+/// docker 28 refuses at the create already; 20.10 told it in the stream, with the exec's code 126.
+#[test]
+fn a_user_nobody_knows_is_refused_before_anything_runs() {
+    let stack = engine();
+    let id = start(&stack, "web", &busybox(&["sleep", "1000"]));
+    for (user, said) in [
+        ("eve", "unable to find user eve: no matching entries in passwd file"),
+        ("eve:0", "unable to find user eve: no matching entries in passwd file"),
+        ("0:eve", "unable to find group eve: no matching entries in group file"),
+        ("9999999999", "uids and gids must be in range 0-2147483647"),
+    ] {
+        let body = json!({"User": user, "Cmd": ["true"]});
+        assert_eq!(refusal(post(&stack, &format!("/containers/{id}/exec"), &body), 400), said);
+        let ran = stack.docker().run(&["exec", "-u", user, "web", "true"]);
+        assert_eq!((ran.code, ran.err()), (1, format!("Error response from daemon: {said}").as_str()));
+    }
+}

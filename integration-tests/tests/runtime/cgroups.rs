@@ -249,3 +249,20 @@ fn a_device_that_v1_would_leave_open_is_refused() {
     }
     host.assert_clean();
 }
+
+/// In runc's words, which docker's users see for `--cpu-shares 1`.
+#[test]
+fn shares_that_the_kernel_would_change_are_refused() {
+    let host = Host::new();
+    let ran = host.run_script("web", "true", |config| config["linux"]["resources"]["cpu"] = json!({"shares": 1}));
+    if fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok() {
+        let _ = ran.ok();
+    } else {
+        assert!(ran.code == 1 && ran.stderr.contains("the minimum allowed cpu-shares is 2"), "{ran:?}");
+        let _ = host.sleeping("running", |_| {});
+        let ran = host.run(&["update", "--cpu-share", "300000", "running"]);
+        assert!(ran.code == 1 && ran.stderr.contains("the maximum allowed cpu-shares is 262144"), "{ran:?}");
+        let _ = host.run(&["delete", "--force", "running"]).ok();
+    }
+    host.assert_clean();
+}

@@ -23,12 +23,11 @@ pub struct ResolvedUser {
 pub fn resolve(user: &str, extra_groups: &[String], passwd: &str, group: &str) -> Result<ResolvedUser> {
     let (user_part, group_part) = user.split_once(':').unwrap_or((user, ""));
     let entry = find_user(user_part, passwd);
-    let (uid, mut gid, name) = match (&entry, user_part.parse::<u32>()) {
+    let (uid, mut gid, name) = match (&entry, number(user_part)?) {
         (Some(entry), _) => (entry.uid, entry.gid, Some(entry.name)),
         (None, _) if user_part.is_empty() => (0, 0, None),
-        (None, Ok(uid)) if uid <= MAX_ID => (uid, 0, None),
-        (None, Ok(_)) => return Err(EngineError::invalid("uids and gids must be in range 0-2147483647")),
-        (None, Err(_)) => {
+        (None, Some(uid)) => (uid, 0, None),
+        (None, None) => {
             return Err(EngineError::invalid(format!(
                 "unable to find user {user_part}: no matching entries in passwd file"
             )));
@@ -51,6 +50,13 @@ pub fn resolve(user: &str, extra_groups: &[String], passwd: &str, group: &str) -
 
 /// Largest id docker takes.
 const MAX_ID: u32 = i32::MAX as u32;
+
+/// A number that stands for a user or group; `None` for a name. Go reads 64 bits and then looks at the range.
+fn number(text: &str) -> Result<Option<u32>> {
+    let Ok(number) = text.parse::<i64>() else { return Ok(None) };
+    let id = u32::try_from(number).ok().filter(|id| *id <= MAX_ID);
+    id.map(Some).ok_or_else(|| EngineError::invalid("uids and gids must be in range 0-2147483647"))
+}
 
 struct PasswdEntry<'a> {
     name: &'a str,
@@ -91,13 +97,9 @@ fn find_group(wanted: &str, group: &str) -> Result<u32> {
     if let Some((_, gid, _)) = group_lines(group).find(|(name, _, _)| *name == wanted) {
         return Ok(gid);
     }
-    match wanted.parse::<u32>() {
-        Ok(gid) if gid <= MAX_ID => Ok(gid),
-        Ok(_) => Err(EngineError::invalid("uids and gids must be in range 0-2147483647")),
-        Err(_) => {
-            Err(EngineError::invalid(format!("unable to find group {wanted}: no matching entries in group file")))
-        }
-    }
+    number(wanted)?.ok_or_else(|| {
+        EngineError::invalid(format!("unable to find group {wanted}: no matching entries in group file"))
+    })
 }
 
 #[cfg(test)]
@@ -128,7 +130,10 @@ mod tests {
         let text = |user: &str| resolve(user, &[], PASSWD, GROUP).unwrap_err().message();
         assert_eq!(text("eve"), "unable to find user eve: no matching entries in passwd file");
         assert_eq!(text("ada:eve"), "unable to find group eve: no matching entries in group file");
-        assert!(text("4294967295").contains("in range"));
+        for out_of_range in ["4294967295", "9999999999", "-1", "ada:9999999999"] {
+            assert_eq!(text(out_of_range), "uids and gids must be in range 0-2147483647", "{out_of_range}");
+        }
+        assert!(text("99999999999999999999").starts_with("unable to find user 9"));
         assert!(resolve("", &[], "", "").is_ok());
     }
 }
