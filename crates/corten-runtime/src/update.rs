@@ -51,9 +51,11 @@ pub enum UpdateError {
     /// The container has ended.
     #[error("{}", corten_runtime_api::texts::NOT_RUNNING)]
     Stopped,
-    /// The limit is below what is in use, and the caller asked not to set it then.
-    #[error("memory limit {limit} is below the {usage} bytes in use")]
+    /// What is in use would not fit, and the caller asked not to set the limit then.
+    #[error("rejecting {what} limit {limit} <= usage {usage}")]
     BelowUsage {
+        /// Memory, or memory and swap.
+        what: &'static str,
         /// The new limit.
         limit: i64,
         /// What is in use.
@@ -109,13 +111,14 @@ fn same_devices(resources: &Resources, container: &Container) -> Result<(), Upda
     if spec.linux.resources.devices == resources.devices { Ok(()) } else { Err(UpdateError::Devices) }
 }
 
+/// The sum first, as runc.
 fn check_usage(limits: &Limits, usage: u64) -> Result<(), UpdateError> {
-    match limits.memory_bytes {
-        Some(limit) if u64::try_from(limit).is_ok_and(|limit| limit < usage) => {
-            Err(UpdateError::BelowUsage { limit, usage })
+    for (what, limit) in [("memory+swap", limits.memory_and_swap_bytes), ("memory", limits.memory_bytes)] {
+        if let Some(limit) = limit.filter(|limit| *limit > 0 && limit.unsigned_abs() <= usage) {
+            return Err(UpdateError::BelowUsage { what, limit, usage });
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 fn from_flags(flags: &[(&'static str, String)]) -> Result<Limits, UpdateError> {
@@ -144,7 +147,7 @@ fn from_flags(flags: &[(&'static str, String)]) -> Result<Limits, UpdateError> {
     Ok(limits)
 }
 
-/// `32M`, `1g`, `1024`, `-1`.
+/// `32M`, `1g`, `1.5 GiB`, `1024`, `-1`.
 fn size(text: &str) -> Option<i64> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_lowercase().trim_end_matches('b').trim_end_matches('i') {
@@ -156,7 +159,13 @@ fn size(text: &str) -> Option<i64> {
         "p" => 50,
         _ => return None,
     };
-    digits.parse::<i64>().ok()?.checked_mul(1 << shift)
+    let (digits, unit) = (digits.trim_end(), 1_i64 << shift);
+    if let Ok(whole) = digits.parse::<i64>() {
+        return whole.checked_mul(unit);
+    }
+    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let bytes = digits.parse::<f64>().ok().filter(|_| is_decimal)? * unit as f64;
+    (bytes < i64::MAX as f64).then_some(bytes as i64)
 }
 
 #[cfg(test)]
@@ -169,11 +178,28 @@ mod tests {
             ("32M", Some(32 << 20)),
             ("1g", Some(1 << 30)),
             ("2KiB", Some(2048)),
+            ("1.5g", Some(3 << 29)),
+            ("32 MB", Some(32 << 20)),
+            ("1e3", None),
+            ("9999999999999999999999", None),
             ("-1", Some(-1)),
             ("x", None),
             ("9999999p", None),
         ] {
             assert_eq!(size(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_not_fit_is_rejected_the_sum_first() {
+        let check = |memory, swap| {
+            let limits = Limits { memory_bytes: memory, memory_and_swap_bytes: swap, ..Limits::default() };
+            check_usage(&limits, 4096).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(Some(1024), None), Err("rejecting memory limit 1024 <= usage 4096".to_owned()));
+        assert_eq!(check(Some(1024), Some(2048)), Err("rejecting memory+swap limit 2048 <= usage 4096".to_owned()));
+        for (memory, swap) in [(None, None), (Some(4097), Some(8192)), (Some(-1), Some(-1))] {
+            assert_eq!(check(memory, swap), Ok(()));
         }
     }
 

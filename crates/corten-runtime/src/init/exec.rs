@@ -88,6 +88,9 @@ pub fn spawn_exec(
             result => result,
         };
     let refused = |(attempt, why)| match attempt {
+        Attempt::Clone if is_moved(&why) => {
+            InitError::Spawn { what: "error adding pid of the process to cgroups", why }
+        }
         Attempt::Clone => InitError::Spawn { what: "clone a process", why },
         Attempt::OomScore => InitError::Child(about_oom_score(plan, &errno_text(&why))),
         _ => InitError::Spawn { what: "enter the container's pid namespace", why },

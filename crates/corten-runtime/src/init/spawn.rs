@@ -77,7 +77,7 @@ pub enum InitError {
         reason: String,
     },
     /// The cgroup could not be joined.
-    #[error("unable to start container process: error adding pid to the cgroup")]
+    #[error("unable to start container process: error adding pid of the process to cgroups")]
     Cgroup(#[source] CgroupError),
     /// The child could not be made, or its answer not read.
     #[error("unable to start container process: {what}: {}", errno_text(.why))]
