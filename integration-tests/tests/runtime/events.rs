@@ -91,7 +91,7 @@ fn update_changes_what_is_named_and_nothing_else() {
             "linux.resources.devices: cannot be changed by update",
         ),
         (json!({"memory": {"kernel": 4096}}), "linux.resources.memory.kernel: not supported yet"),
-        (json!({"memory": {"limit": 4096, "checkBeforeUpdate": true}}), "in use"),
+        (json!({"memory": {"limit": 4096, "checkBeforeUpdate": true}}), "rejecting memory limit 4096 <= usage "),
     ] {
         let ran = update(asked);
         assert!(ran.code == 1 && ran.stderr.contains(said), "{said}: {ran:?}");
