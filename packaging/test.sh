@@ -8,8 +8,10 @@ log=target/test.log
 
 # All tests: beside them a virtual machine runs the scenarios that need another kernel than the host's.
 vm=
-if [ $# -eq 0 ] && built=$(cargo test --no-run 2>&1); then
-  executable() { printf '%s\n' "$built" | sed -n "s|.*Executable tests/$1/main.rs (\(.*\))|\1|p" | sed "s|^[^/]|$PWD/&|"; }
+build=target/build.log
+[ $# -ne 0 ] || { cargo test --no-run 2>&1; echo "exit status $?"; } | tee "$build"
+if [ $# -eq 0 ] && grep -q '^exit status 0$' "$build"; then
+  executable() { sed -n "s|.*Executable tests/$1/main.rs (\(.*\))|\1|p" "$build" | sed "s|^[^/]|$PWD/&|"; }
   export CORTEN_VM_RUNTIME_TESTS CORTEN_VM_ENGINE_TESTS
   CORTEN_VM_RUNTIME_TESTS=$(executable runtime) CORTEN_VM_ENGINE_TESTS=$(executable engine)
   packaging/vm-scenarios.sh target/vm.log > target/vm.out 2>&1 &
