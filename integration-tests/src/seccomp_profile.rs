@@ -4,7 +4,7 @@ use corten_seccomp::{Arch, table};
 use serde_json::{Value, json};
 
 /// The engine's table of docker's default profile.
-const DEFAULT: &str = include_str!("../../crates/corten-engine/src/spec/seccomp-default.txt");
+const DEFAULT: &str = include_str!("../../crates/corten-seccomp/src/docker-default.txt");
 
 /// docker's default profile for a container without more capabilities than its fourteen.
 ///

@@ -8,6 +8,7 @@ mod arguments;
 pub mod commands;
 mod event;
 pub mod json;
+mod seccomp;
 pub mod session;
 pub mod spec;
 pub mod stdio;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::seccomp;
 use crate::session::{Failure, Session, sentence};
 use crate::user::User;
 
@@ -221,8 +222,6 @@ pub fn build(session: &Session, id: &str, image: &ImageDefaults, words: &[String
 fn refuse_unsupported(session: &Session) -> Result<(), Failure> {
     let flags = [
         "gpus",
-        "seccomp",
-        "seccomp-profile",
         "apparmor-default-profile",
         "apparmor-profile",
         "rdt-class",
@@ -331,6 +330,9 @@ fn privileges(session: &Session, spec: &mut Value) -> Result<(), Failure> {
     capabilities.retain(|name| !dropped.contains(name));
     for set in ["bounding", "effective", "permitted"] {
         spec["process"]["capabilities"][set] = capabilities.clone().into();
+    }
+    if let Some(filter) = seccomp::filter(session, &capabilities)? {
+        spec["linux"]["seccomp"] = filter;
     }
     for path in session.values("device") {
         let root = Path::new(&path);

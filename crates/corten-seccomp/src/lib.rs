@@ -13,6 +13,7 @@
 pub mod action;
 pub mod arch;
 pub mod compare;
+mod docker_default;
 pub mod interpret;
 mod multiplex;
 pub mod profile;
@@ -22,5 +23,6 @@ pub mod table;
 pub mod tree;
 
 pub use arch::Arch;
+pub use docker_default::docker_default;
 pub use profile::{Profile, ProfileError};
 pub use program::{Filter, compile};

@@ -35,7 +35,6 @@ fn what_is_not_supported_is_named() {
     for (arguments, text) in [
         (&["images", "pull", "busybox"][..], "corten-ctr: images pull: not supported yet\n"),
         (&["tasks", "checkpoint", "x"], "corten-ctr: tasks checkpoint: not supported yet\n"),
-        (&["run", "--seccomp", IMAGE, "x", "true"], "corten-ctr: --seccomp: not supported yet\n"),
         (&["run", "--gpus", "0", IMAGE, "x", "true"], "corten-ctr: --gpus: not supported yet\n"),
         (&["images", "ls", "--nope"], "corten-ctr: flag provided but not defined: -nope\n"),
         (&["run", "-nope", IMAGE, "x", "true"], "corten-ctr: flag provided but not defined: -nope\n"),

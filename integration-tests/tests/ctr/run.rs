@@ -117,3 +117,29 @@ fn normal(mut spec: serde_json::Value) -> serde_json::Value {
     }
     spec
 }
+
+#[test]
+fn system_calls_are_filtered_as_asked() {
+    let host = Host::containerd();
+    let script = "grep ^Seccomp: /proc/self/status | cut -f 2; mkdir /x; unshare -m true && echo unshared; true";
+    let run = |flags: &[&str], name: &str| host.run(&[&["--rm"], flags].concat(), name, &["sh", "-c", script]).ok();
+    let default = run(&["--seccomp"], "default");
+    assert_eq!(default.stdout, "2\n", "{default:?}");
+    assert!(default.stderr.contains("Operation not permitted"), "{default:?}");
+    let free = run(&["--cap-add", "CAP_SYS_ADMIN"], "free");
+    assert_eq!(free.stdout, "0\nunshared\n", "{free:?}");
+    // With the capability the default allows what it is for.
+    assert_eq!(run(&["--seccomp", "--cap-add", "CAP_SYS_ADMIN"], "admin").stdout, "2\nunshared\n");
+
+    let file = host.root.join("profile.json");
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}"#;
+    std::fs::write(&file, profile).unwrap();
+    let file = file.display().to_string();
+    let own = run(&["--seccomp", "--seccomp-profile", &file], "own");
+    assert!(own.stderr.contains("No space left on device"), "{own:?}");
+    // Without the switch a profile is refused by both, in the same words.
+    host.assert_same(&["run", "--rm", "--seccomp-profile", &file, IMAGE, "alone", "true"]);
+    let missing = host.ours.run(&["run", "--rm", "--seccomp", "--seccomp-profile", "/nowhere", IMAGE, "x", "true"]);
+    assert!(missing.code == 1 && missing.stderr.contains("cannot load seccomp profile \"/nowhere\": "), "{missing:?}");
+}

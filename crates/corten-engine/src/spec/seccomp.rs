@@ -4,16 +4,12 @@
 //! architecture or from a kernel on, and its architectures are looked up by the machine's own. Both kinds of profile,
 //! the default's table and a user's JSON, become the same rules and go the same way.
 
+use corten_seccomp::{Arch, docker_default};
 use oci_spec::runtime::LinuxSeccomp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::errors::{EngineError, Result};
-
-/// Calls that are allowed as they are: groups of names under what must hold for them. The facts are those of the
-/// default profile of docker (github.com/moby/profiles, seccomp, as of moby's master in 2026) for the architectures
-/// that have a table in corten-seccomp; what looks at arguments stands in [`compared`].
-const TABLE: &str = include_str!("seccomp-default.txt");
 
 /// What decides about rules with a condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,25 +86,18 @@ struct Condition {
 /// The default profile of a container with `capabilities`.
 ///
 /// # Errors
-/// None in practice: the table is ours.
+/// On an architecture that has no table of calls.
 pub fn default_profile(machine: &Machine, capabilities: &[String]) -> Result<LinuxSeccomp> {
-    let mut rules = table();
-    rules.extend(compared()?);
-    let map = |architecture: &str, sub: &[&str]| ArchMap {
-        architecture: architecture.to_owned(),
-        sub_architectures: Some(sub.iter().map(|name| (*name).to_owned()).collect()),
+    let arch = match machine.arch {
+        "amd64" => Arch::X86_64,
+        "arm64" => Arch::Aarch64,
+        other => {
+            return Err(EngineError::internal(format!("the default seccomp profile: no table of calls for {other}")));
+        }
     };
-    let profile = Profile {
-        default_action: "SCMP_ACT_ERRNO".to_owned(),
-        default_errno_ret: Some(1),
-        arch_map: Some(vec![
-            map("SCMP_ARCH_X86_64", &["SCMP_ARCH_X86", "SCMP_ARCH_X32"]),
-            map("SCMP_ARCH_AARCH64", &["SCMP_ARCH_ARM"]),
-        ]),
-        syscalls: Some(rules),
-        ..Profile::default()
-    };
-    resolve(profile, machine, capabilities).map(Option::unwrap_or_default)
+    let profile = serde_json::to_value(docker_default(capabilities, arch, machine.kernel));
+    let profile = profile.and_then(serde_json::from_value);
+    profile.map_err(|error| EngineError::internal("read the default seccomp profile").caused_by(error))
 }
 
 /// The profile that `json` says, for a container with `capabilities`; `None` when it says nothing.
@@ -119,53 +108,6 @@ pub fn custom(json: &str, machine: &Machine, capabilities: &[String]) -> Result<
     let profile: Profile = serde_json::from_str(json)
         .map_err(|error| EngineError::invalid(format!("decoding seccomp profile failed: {error}")))?;
     resolve(profile, machine, capabilities)
-}
-
-/// The groups of [`TABLE`].
-fn table() -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
-    for line in TABLE.lines() {
-        if let Some(names) = line.strip_prefix("  ") {
-            let names = names.split(' ').map(str::to_owned);
-            if let Some(rule) = rules.last_mut() {
-                rule.names.get_or_insert_default().extend(names);
-            }
-            continue;
-        }
-        let mut words = line.trim_end_matches(':').split(' ').map(str::to_owned);
-        let condition = match words.next().as_deref() {
-            Some("cap") => Some(Condition { caps: Some(words.collect()), ..Condition::default() }),
-            Some("arch") => Some(Condition { arches: Some(words.collect()), ..Condition::default() }),
-            Some("kernel") => Some(Condition { min_kernel: words.next(), ..Condition::default() }),
-            _ => None,
-        };
-        rules.push(Rule { action: "SCMP_ACT_ALLOW".to_owned(), includes: condition, ..Rule::default() });
-    }
-    rules
-}
-
-/// The default's rules about arguments, and the one call that is to look missing.
-fn compared() -> Result<Vec<Rule>> {
-    // Every CLONE_NEW… flag but the time namespace's, whose bit the exit signal shares.
-    const NEW_NAMESPACES: u64 = 0x7e02_0000;
-    let admin = json!({"caps": ["CAP_SYS_ADMIN"]});
-    let when = |name: &str, op: &str, value: u64| json!({"names": [name], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "op": op, "value": value}]});
-    let mut rules = vec![
-        // All families but AF_ALG (38) and AF_VSOCK (40), which lead out of the container's network namespace.
-        when("socket", "SCMP_CMP_LT", 38),
-        when("socket", "SCMP_CMP_EQ", 39),
-        when("socket", "SCMP_CMP_GT", 40),
-        json!({"names": ["clone"], "action": "SCMP_ACT_ALLOW", "excludes": admin,
-               "args": [{"index": 0, "op": "SCMP_CMP_MASKED_EQ", "value": NEW_NAMESPACES, "valueTwo": 0}]}),
-        // Its flags lie in memory, where a filter cannot look; the C library then takes clone.
-        json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": admin}),
-    ];
-    // PER_LINUX, PER_LINUX32, UNAME26 alone and with the second, and asking.
-    for personality in [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff] {
-        rules.push(when("personality", "SCMP_CMP_EQ", personality));
-    }
-    let rules = serde_json::from_value(Value::Array(rules));
-    rules.map_err(|error| EngineError::internal("read the default seccomp profile").caused_by(error))
 }
 
 /// What is left of a profile on this machine.
