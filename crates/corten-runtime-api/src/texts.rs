@@ -30,6 +30,8 @@ pub const TTY_WITHOUT_SOCKET: &str = "cannot allocate tty if runc will detach wi
 pub const SOCKET_WITHOUT_TTY: &str = "cannot use console socket if runc will not detach or allocate tty";
 /// runc's suite.
 pub const NO_PROCESS: &str = "process property must not be empty";
+/// Users and groups that no process can be given.
+pub const IDS_OUT_OF_RANGE: &str = "uids and gids must be in range 0-2147483647";
 /// Who may do nothing without them.
 pub const ROOTLESS_WITHOUT_USERS: &str = "rootless container requires user namespaces";
 /// runc's suite.

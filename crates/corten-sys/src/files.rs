@@ -173,6 +173,19 @@ pub fn remove(dir: BorrowedFd<'_>, path: &CStr, directory: bool) -> io::Result<(
     Ok(())
 }
 
+/// Exchanges what two paths lead to, in one step (renameat2(2), `RENAME_EXCHANGE`): what a race for a path is tried with.
+///
+/// # Errors
+/// Those of renameat2(2).
+pub fn exchange(one: &CStr, other: &CStr) -> io::Result<()> {
+    let here = libc::AT_FDCWD;
+    // SAFETY: both paths are NUL-terminated and only read.
+    let result =
+        unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE) };
+    cvt(result)?;
+    Ok(())
+}
+
 /// Changes the owner of an open file; `u32::MAX` leaves one unchanged.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     push, text,
-    user::{FIRST_ID, GID, IDS, UID, User, as_user},
+    user::{FIRST_ID, GID, IDS, UID, User, as_user, delegate},
 };
 
 #[test]
@@ -119,7 +119,7 @@ fn limits_without_delegated_cgroups_are_refused_by_name() {
 fn limits_hold_in_delegated_cgroups() {
     let user = User::new();
     let parent = user.host.root.cgroup_parent();
-    delegate(&parent);
+    let _ = delegate(&parent);
     user.sleeping("web", |config| {
         config["linux"]["cgroupsPath"] = json!(format!("{parent}/web"));
         config["linux"]["resources"] = json!({"pids": {"limit": 7}, "devices": [{"allow": false, "access": "rwm"}]});
@@ -146,26 +146,6 @@ fn limits_hold_in_delegated_cgroups() {
     assert_eq!(events["data"]["pids"]["limit"], 9, "{events}");
     let _ = user.run(&["delete", "--force", "web"]).ok();
     user.host.assert_clean();
-}
-
-/// Makes the test's parent group in every hierarchy, and gives it to the user.
-fn delegate(parent: &str) {
-    for mount in integration_tests::mounts() {
-        if !matches!(mount.fstype.as_str(), "cgroup" | "cgroup2") || !mount.target.starts_with("/sys/fs/cgroup") {
-            continue;
-        }
-        let directory = mount.target.join(parent.trim_start_matches('/'));
-        fs::create_dir(&directory).expect("root may");
-        chown(&directory, Some(UID), Some(GID)).expect("root may");
-        for name in ["cpuset.cpus", "cpuset.mems"] {
-            if let Ok(set) = fs::read_to_string(mount.target.join(name)) {
-                fs::write(directory.join(name), set.trim()).expect("root may");
-            }
-        }
-        for name in ["cgroup.procs", "tasks", "cgroup.subtree_control", "cgroup.threads"] {
-            let _ = chown(directory.join(name), Some(UID), Some(GID)); // not every version has every file
-        }
-    }
 }
 
 /// The user's own id as 0, and the ranges from 1 on.

@@ -123,6 +123,25 @@ pub fn as_user() -> Command {
     command
 }
 
+/// Makes the test's parent group in every hierarchy, and gives it to the user.
+pub fn delegate(parent: &str) -> Vec<PathBuf> {
+    let make = |hierarchy: PathBuf| {
+        let directory = hierarchy.join(parent.trim_start_matches('/'));
+        fs::create_dir(&directory).expect("root may");
+        chown(&directory, Some(UID), Some(GID)).expect("root may");
+        for name in ["cpuset.cpus", "cpuset.mems"] {
+            if let Ok(set) = fs::read_to_string(hierarchy.join(name)) {
+                fs::write(directory.join(name), set.trim()).expect("root may");
+            }
+        }
+        for name in ["cgroup.procs", "tasks", "cgroup.subtree_control", "cgroup.threads"] {
+            let _ = chown(directory.join(name), Some(UID), Some(GID)); // not every version has every file
+        }
+        directory
+    };
+    integration_tests::cgroups::hierarchies().into_iter().map(make).collect()
+}
+
 fn walk(directory: &Path) -> Vec<PathBuf> {
     let mut found = vec![directory.to_owned()];
     for entry in fs::read_dir(directory).expect("the bundle is ours").flatten() {

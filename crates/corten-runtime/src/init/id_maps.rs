@@ -48,6 +48,10 @@ pub(super) fn write(pid: i32, uid_map: &str, gid_map: &str) -> Result<(), InitEr
 
 fn one(pid: i32, map: &Map<'_>) -> Result<(), InitError> {
     match write_file(pid, map.file, map.lines) {
+        Err(error) if error.raw_os_error() == Some(EINVAL) && map.lines.len() >= PAGE_BYTES => {
+            let why = format!("{} bytes, and the kernel takes less than a page of {PAGE_BYTES}", map.lines.len());
+            return Err(refused(map, &why));
+        }
         Err(error) if error.raw_os_error() == Some(EPERM) => {}
         result => return result.map_err(|why| refused(map, &errno_text(&why))),
     }
@@ -60,6 +64,9 @@ fn one(pid: i32, map: &Map<'_>) -> Result<(), InitError> {
 }
 
 const EPERM: i32 = 1;
+const EINVAL: i32 = 22;
+/// Of most machines; where pages are larger the kernel takes more.
+const PAGE_BYTES: usize = 4096;
 
 fn write_file(pid: i32, name: &str, text: &str) -> io::Result<()> {
     let file = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/{name}"))?;

@@ -11,7 +11,7 @@ use corten_sys::status::OwnStatus;
 use corten_sys::{apparmor, selinux};
 
 use super::{Affinity, SeccompPlan, c_string, invalid, schedule};
-use crate::spec::{Capabilities, Process, SpecError};
+use crate::spec::{Capabilities, Process, SpecError, User};
 
 /// What a process is and may do.
 #[derive(Debug)]
@@ -147,6 +147,18 @@ impl ProcessPlan {
     }
 }
 
+/// The kernel takes the highest number for "leave it as it is", which is root (setresuid(2)); programs take the upper
+/// half for negative.
+fn check_ids(user: &User) -> Result<(), SpecError> {
+    const HIGHEST: u32 = i32::MAX.cast_unsigned();
+    let ids = [("uid", user.uid), ("gid", user.gid)];
+    let groups = user.additional_gids.iter().map(|gid| ("additionalGids", *gid));
+    match ids.into_iter().chain(groups).find(|(_, id)| *id > HIGHEST) {
+        Some((key, id)) => Err(invalid(format!("process.user.{key}"), format!("{id}: {}", texts::IDS_OUT_OF_RANGE))),
+        None => Ok(()),
+    }
+}
+
 pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, SpecError> {
     let name = process.args.first().ok_or(SpecError::Text(texts::NO_ARGS))?;
     if !process.cwd.starts_with('/') {
@@ -155,6 +167,7 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
     let list = |key: &str, texts: &[String]| -> Result<Vec<CString>, SpecError> {
         texts.iter().map(|text| c_string(key, text.as_str())).collect()
     };
+    check_ids(&process.user)?;
     let mut warnings = Vec::new();
     Ok(ProcessPlan {
         program: program(name, &process.env)?,
