@@ -12,7 +12,7 @@ programs=${CORTEN_BIN_DIR:-$(realpath -m "${CARGO_TARGET_DIR:-target}")/debug}
 kernel=${CORTEN_VM_KERNEL:-/usr/bin/linux.uml}
 
 # The programs of tests, each with the filters of what runs here; ignored ones are those the host cannot run.
-runtime="unified:: apparmor:: cgroups:: events:: bundle::the_default_devices"
+runtime="unified:: delegated:: unprivileged::every_verb unprivileged::a_user apparmor:: cgroups:: events:: bundle::the_default_devices"
 engine="apparmor::"
 
 if [ ! -x "$kernel" ]; then

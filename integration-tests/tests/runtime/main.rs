@@ -6,6 +6,7 @@ mod callers;
 mod cgroups;
 mod console;
 mod create;
+mod delegated;
 mod escapes;
 mod events;
 mod exec;
