@@ -13,6 +13,8 @@ kernel=${CORTEN_VM_KERNEL:-/usr/bin/linux.uml}
 
 # The programs of tests, each with the filters of what runs here; ignored ones are those the host cannot run.
 runtime="unified:: delegated:: unprivileged::every_verb unprivileged::a_user apparmor:: cgroups:: events:: bundle::the_default_devices"
+# Alone, because they count every device program the kernel has.
+alone="random_kills:: remains::"
 engine="apparmor::"
 
 if [ ! -x "$kernel" ]; then
@@ -52,7 +54,8 @@ export CORTEN_BIN_DIR=$programs CORTEN_TEST_TMP=/run/tests RUST_BACKTRACE=0
 echo "vm: kernel \$(uname -r), cgroup \$(stat -fc %T /sys/fs/cgroup) with \$(cat /sys/fs/cgroup/cgroup.controllers), security \$(cat /sys/kernel/security/lsm)"
 code=0
 $runtime_tests --color=never --include-ignored --test-threads=2 $runtime 2>&1 || code=1
-[ -z "$engine" ] || $engine_tests --color=never --include-ignored --test-threads=2 $engine 2>&1 || code=1
+$runtime_tests --color=never --include-ignored --test-threads=1 $alone 2>&1 || code=1
+$engine_tests --color=never --include-ignored --test-threads=2 $engine 2>&1 || code=1
 [ \$code = 0 ] || dmesg | tail -30
 echo "vm: ended with \$code after \$(cut -d' ' -f1 /proc/uptime) s"
 poweroff -f
