@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use corten_cgroups::Host;
 use corten_runtime_api::arguments::Spec;
 use corten_sys::credentials::{effective_group, effective_user};
 
@@ -34,12 +35,19 @@ const TEMPLATE: &str = include_str!("spec_template.json");
 /// [`TemplateError`]; an existing file is not touched.
 pub fn spec(arguments: &Spec) -> Result<(), TemplateError> {
     let path = arguments.bundle.as_deref().unwrap_or(Path::new(".")).join("config.json");
-    let text = if arguments.rootless { rootless(TEMPLATE) } else { TEMPLATE.to_owned() };
+    // Where cgroups are v2 alone, a container has its own view of them.
+    let text = if Host::detect().is_ok_and(|host| host.is_v2()) { with_cgroups() } else { TEMPLATE.to_owned() };
+    let text = if arguments.rootless { rootless(&text) } else { text };
     let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(TemplateError::Exists { path }),
         result => result,
     };
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|source| TemplateError::Write { path, source })
+}
+
+fn with_cgroups() -> String {
+    const LAST: &str = "\"type\": \"mount\"\n\t\t\t}";
+    TEMPLATE.replacen(LAST, &format!("{LAST},\n\t\t\t{{\n\t\t\t\t\"type\": \"cgroup\"\n\t\t\t}}"), 1)
 }
 
 /// For a user without privilege: a user namespace with one id, the host's network and its /sys, no limits.
@@ -77,10 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_templates_can_be_read_as_specs() {
-        for text in [TEMPLATE.to_owned(), rootless(TEMPLATE)] {
+    fn every_template_can_be_read_as_specs() {
+        let own =
+            [(TEMPLATE.to_owned(), 0), (rootless(TEMPLATE), 0), (with_cgroups(), 1), (rootless(&with_cgroups()), 1)];
+        for (text, cgroups) in own {
             let spec = crate::spec::Spec::parse(text.as_bytes()).expect("parses");
             assert_eq!(spec.process.expect("a process").args, ["sh"]);
+            let found = spec.linux.namespaces.iter().filter(|namespace| namespace.kind == "cgroup").count();
+            assert_eq!(found, cgroups);
         }
     }
 }

@@ -262,3 +262,36 @@ fn stats_tell_of_v2() {
     assert!(data["cpu"]["usage"]["total"].as_u64().is_some_and(|used| used > 0), "{data}");
     delete(&host, "web");
 }
+
+#[test]
+#[ignore = "needs cgroup v2: packaging/vm-scenarios.sh"]
+fn the_view_of_cgroups_is_the_containers_with_a_namespace_and_the_hosts_without() {
+    let host = Host::new();
+    let of_template = host.root.make("template");
+    let _ = host.run(&["spec", "--bundle", text(&of_template)]).ok();
+    let template = fs::read_to_string(of_template.join("config.json")).expect("written");
+    assert!(template.contains("\"type\": \"cgroup\"\n"), "{template}");
+    let own = format!("0::/{}/web\n", host.root.cgroup_parent().trim_start_matches('/'));
+    for (name, has_namespace, script, seen) in [
+        ("own", true, "cat /proc/self/cgroup /sys/fs/cgroup/pids.max", "0::/\n9\n".to_owned()),
+        (
+            "host",
+            false,
+            "cat /proc/self/cgroup; test -d /sys/fs/cgroup/$(cut -d: -f3 /proc/self/cgroup) && echo there",
+            own.replace("/web", "/host") + "there\n",
+        ),
+    ] {
+        let ran = host.run_script(name, script, |config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+            namespaces.retain(|namespace| namespace["type"] != "cgroup");
+            if has_namespace {
+                namespaces.push(json!({"type": "cgroup"}));
+            }
+            config["linux"]["resources"]["pids"] = json!({"limit": 9});
+            let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "ro"]});
+            push(config, "/mounts", mount);
+        });
+        assert_eq!(ran.ok().stdout, seen, "{name}");
+    }
+    host.assert_clean();
+}

@@ -14,7 +14,7 @@ use crate::spec::{Mount, SpecError};
 /// A mount of type `cgroup`: the container's part of each hierarchy (runtime-spec, config-linux.md, "Mounts").
 ///
 /// With a cgroup namespace the hierarchies are mounted anew, and show the container's part by themselves; without
-/// one the container's directory of each is bound.
+/// one the container's directory of each hierarchy of v1 is bound.
 pub(super) fn steps(
     key: &str,
     mount: &Mount,
@@ -33,7 +33,9 @@ pub(super) fn steps(
         return Ok(vec![empty]);
     }
     if cgroup.is_v2() {
-        let source = if is_new {
+        // Without either namespace the whole hierarchy is shown, as runc shows it: who asks for the host's view gets it.
+        // A user namespace may not mount it, and sees the container's part alone.
+        let source = if is_new || !namespaces.has_own_users() {
             Source::New {
                 fstype: c"cgroup2".to_owned(),
                 source: None,
