@@ -29,6 +29,7 @@ mod seccomp;
 mod seccomp_oracle;
 mod unified;
 mod unprivileged;
+mod unprivileged_refusals;
 mod usage;
 mod user;
 mod weight;

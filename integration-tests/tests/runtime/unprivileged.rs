@@ -3,12 +3,12 @@
 
 use std::{fs, os::unix::fs::chown, process::Command};
 
-use integration_tests::Ran;
+use integration_tests::{Ran, Terminal};
 use serde_json::{Value, json};
 
 use crate::{
     push, text,
-    user::{FIRST_ID, GID, IDS, UID, User, as_user, delegate},
+    user::{FIRST_ID, GID, IDS, UID, User, delegate, many_ids},
 };
 
 #[test]
@@ -101,21 +101,6 @@ fn a_container_on_the_hosts_processes_is_killed_too() {
 }
 
 #[test]
-fn limits_without_delegated_cgroups_are_refused_by_name() {
-    let user = User::new();
-    let ran = user.run_script("limited", "true", |config| {
-        config["linux"]["resources"] = json!({"pids": {"limit": 7}});
-    });
-    assert!(ran.code == 1 && ran.stderr.contains("linux.resources.pids.limit"), "{ran:?}");
-    let parent = user.host.root.cgroup_parent();
-    let ran =
-        user.run_script("placed", "true", |config| config["linux"]["cgroupsPath"] = json!(format!("{parent}/web")));
-    assert!(ran.code == 1 && ran.stderr.contains("make cgroup /sys/fs/cgroup/"), "{ran:?}");
-    assert!(ran.stderr.contains(&format!("{parent}/web: Permission denied")), "{ran:?}");
-    user.host.assert_clean();
-}
-
-#[test]
 fn limits_hold_in_delegated_cgroups() {
     let user = User::new();
     let parent = user.host.root.cgroup_parent();
@@ -148,16 +133,6 @@ fn limits_hold_in_delegated_cgroups() {
     user.host.assert_clean();
 }
 
-/// The user's own id as 0, and the ranges from 1 on.
-fn many_ids(config: &mut Value) {
-    for (key, own) in [("uidMappings", UID), ("gidMappings", GID)] {
-        config["linux"][key] = json!([
-            {"containerID": 0, "hostID": own, "size": 1},
-            {"containerID": 1, "hostID": FIRST_ID, "size": IDS},
-        ]);
-    }
-}
-
 #[test]
 fn more_ids_are_mapped_by_newuidmap_and_newgidmap() {
     let user = User::new();
@@ -176,120 +151,6 @@ fn more_ids_are_mapped_by_newuidmap_and_newgidmap() {
     let ran = user.with_ranges(&["run", "--bundle", text(&bundle), "web"]).ok();
     let maps = format!(" 0 {UID} 1\n 1 {FIRST_ID} {IDS}\n 0 {GID} 1\n 1 {FIRST_ID} {IDS}\nallow\n");
     assert_eq!(ran.stdout, format!("{maps}uid=1000 gid=1001 groups=7,8\n"));
-    user.host.assert_clean();
-}
-
-#[test]
-fn a_map_that_is_not_taken_is_named_with_its_reason() {
-    let user = User::new();
-    let bundle = user.bundle("web", "true", many_ids);
-    // Nothing in /etc/subuid.
-    let ran = user.run(&["run", "--bundle", text(&bundle), "web"]);
-    assert!(ran.code == 1 && ran.stderr.contains("write uid_map") && ran.stderr.contains("/etc/subuid"), "{ran:?}");
-    assert!(ran.stderr.contains("newuidmap: "), "{ran:?}");
-    let mut without = as_user();
-    without.args(["env", "PATH=/nowhere"]).arg(user.host.root.join("runtime")).arg("--root").arg(user.host.state());
-    let without = Ran::of(without.args(["run", "--bundle", text(&bundle), "web"]));
-    assert!(without.stderr.contains("newuidmap (package uidmap) is not in PATH"), "{without:?}");
-    // Ids of somebody else.
-    let foreign = user.bundle("foreign", "true", |config| {
-        config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
-    });
-    let ran = user.with_ranges(&["run", "--bundle", text(&foreign), "web"]);
-    assert!(ran.code == 1 && ran.stderr.contains("uid_map") && ran.stderr.contains("0 0 1"), "{ran:?}");
-    // What the kernel does not take even from root.
-    let overlap = user.host.run_script("overlap", "true", |config| {
-        push(config, "/linux/namespaces", json!({"type": "user"}));
-        let twice =
-            json!([{"containerID": 0, "hostID": 1000, "size": 10}, {"containerID": 5, "hostID": 3000, "size": 1}]);
-        config["linux"]["uidMappings"] = twice;
-        config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 1000, "size": 10}]);
-    });
-    assert!(
-        overlap.code == 1 && overlap.stderr.contains("5 3000 1") && overlap.stderr.contains("invalid argument"),
-        "{overlap:?}"
-    );
-    user.host.assert_clean();
-}
-
-#[test]
-fn what_needs_privilege_is_refused_in_a_sentence() {
-    let user = User::new();
-    for (name, said, change) in [
-        (
-            "no-users",
-            "rootless container requires user namespaces",
-            Box::new(|config: &mut Value| {
-                let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
-                namespaces.retain(|namespace| namespace["type"] != "user");
-                for key in ["uidMappings", "gidMappings"] {
-                    config["linux"].as_object_mut().expect("an object").remove(key);
-                }
-            }) as Box<dyn Fn(&mut Value)>,
-        ),
-        (
-            "score",
-            "set process.oomScoreAdj to -500: permission denied",
-            Box::new(|config: &mut Value| config["process"]["oomScoreAdj"] = json!(-500)),
-        ),
-        (
-            "group",
-            "set options: invalid argument",
-            Box::new(|config: &mut Value| {
-                let mount = json!({"destination": "/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "gid=5"]});
-                push(config, "/mounts", mount);
-            }),
-        ),
-        (
-            "mapped",
-            "id-mapped mounts are not supported for rootless containers",
-            Box::new(|config: &mut Value| {
-                let mapping = json!([{"containerID": 0, "hostID": UID, "size": 1}]);
-                let mount = json!({"destination": "/m", "type": "bind", "source": "/tmp", "options": ["bind"],
-                                   "uidMappings": mapping, "gidMappings": mapping});
-                push(config, "/mounts", mount);
-            }),
-        ),
-        (
-            "missing",
-            "stat /no/such/source: no such file or directory",
-            Box::new(|config: &mut Value| {
-                push(
-                    config,
-                    "/mounts",
-                    json!({"destination": "/m", "type": "bind", "source": "/no/such/source", "options": ["bind"]}),
-                );
-            }),
-        ),
-        (
-            "groups",
-            "set user and groups: operation not permitted",
-            Box::new(|config: &mut Value| config["process"]["user"]["additionalGids"] = json!([0])),
-        ),
-        (
-            "user",
-            "set user and groups: invalid argument",
-            Box::new(|config: &mut Value| config["process"]["user"]["uid"] = json!(1000)),
-        ),
-    ] {
-        let ran = user.run_script(name, "true", change);
-        assert!(ran.code == 1 && ran.stderr.contains(said), "{name}: {ran:?}");
-        user.host.assert_clean();
-    }
-}
-
-#[test]
-fn a_host_without_user_namespaces_is_told_by_its_switch() {
-    let user = User::new();
-    let bundle = user.bundle("web", "true", |_| {});
-    // The limit of a namespace in between, which is its root's to set, holds below it.
-    let script = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"";
-    let mut command = as_user();
-    command.args(["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh"]);
-    let inner = user.host.root.join("runtime");
-    command.arg(inner).arg("--root").arg(user.host.state()).args(["run", "--bundle", text(&bundle), "web"]);
-    let ran = Ran::of(&mut command);
-    assert!(ran.code == 1 && ran.stderr.contains("user.max_user_namespaces is 0 on this host"), "{ran:?}");
     user.host.assert_clean();
 }
 
@@ -345,5 +206,56 @@ fn a_user_namespace_of_the_users_own_is_joined_by_path() {
     assert_eq!(found[..3], [of("user"), of("pid"), of("ipc")]);
     assert_ne!(found[3], of("uts"));
     let _ = user.run(&["delete", "--force", "first"]).ok();
+    user.host.assert_clean();
+}
+
+#[test]
+fn a_terminal_works_without_a_group_for_it() {
+    let user = User::new();
+    let bundle = user.bundle("web", "true", |config| {
+        config["process"]["args"] = json!(["sh"]);
+        config["process"]["terminal"] = json!(true);
+    });
+    let mut terminal = Terminal::spawn(user.command(&["run", "--bundle", text(&bundle), "web"]));
+    terminal.send("tty; ls -l /dev/console; echo $((6*7))\n");
+    for text in ["/dev/pts/0", "/dev/console", "42"] {
+        terminal.expect(text);
+    }
+    let mut inside = Terminal::spawn(user.command(&["exec", "--tty", "web", "sh"]));
+    inside.send("tty; exit 3\n");
+    inside.expect("/dev/pts/1");
+    assert_eq!(inside.wait(), 3);
+    terminal.send("exit 5\n");
+    assert_eq!(terminal.wait(), 5);
+    user.host.assert_clean();
+}
+
+#[test]
+fn clocks_hooks_filters_and_parameters_are_set_for_a_user_too() {
+    let user = User::new();
+    let told = user.host.root.make("told");
+    chown(&told, Some(UID), Some(GID)).expect("root may");
+    let script = "cut -d. -f1 /proc/uptime; cat /proc/sys/net/ipv4/ip_forward; grep Seccomp: /proc/self/status; \
+                  mkdir /forbidden || echo filtered; ulimit -n; hostname; exit 4";
+    let ran = user.run_script("web", script, |config| {
+        push(config, "/linux/namespaces", json!({"type": "time"}));
+        config["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1_000_000_000, "nanosecs": 0}});
+        push(config, "/linux/namespaces", json!({"type": "network"}));
+        config["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
+        config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]});
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 99, "hard": 99}]);
+        let hook =
+            |name: &str| json!([{"path": "/bin/sh", "args": ["sh", "-c", format!("cat > {}/{name}", told.display())]}]);
+        config["hooks"] = json!({"createRuntime": hook("created"), "poststop": hook("stopped")});
+    });
+    assert_eq!(ran.code, 4, "{ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].parse::<u64>().is_ok_and(|seconds| seconds > 1_000_000_000), "{ran:?}");
+    assert_eq!(lines[1..], ["1", "Seccomp:\t2", "filtered", "99", "runc"], "{ran:?}");
+    for name in ["created", "stopped"] {
+        let state = fs::read_to_string(told.join(name)).unwrap_or_default();
+        assert!(state.contains("\"id\":\"web\""), "{name}: {state}");
+    }
     user.host.assert_clean();
 }

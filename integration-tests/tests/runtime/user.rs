@@ -152,3 +152,13 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+/// The user's own id as 0, and the ranges from 1 on.
+pub fn many_ids(config: &mut Value) {
+    for (key, own) in [("uidMappings", UID), ("gidMappings", GID)] {
+        config["linux"][key] = json!([
+            {"containerID": 0, "hostID": own, "size": 1},
+            {"containerID": 1, "hostID": FIRST_ID, "size": IDS},
+        ]);
+    }
+}
