@@ -349,7 +349,10 @@ fn plan_v2(limits: &Limits) -> Result<Vec<Write>, CgroupError> {
         if file.contains('/') || matches!(file.as_str(), "" | "." | "..") {
             return Err(CgroupError::UnifiedName { name: file.clone() });
         }
-        writes.add("unified", file, &format!("unified.{file}"), Some(value));
+        // A file with an entry for each device takes one in a write.
+        for line in value.trim_end_matches('\n').split('\n') {
+            writes.add("unified", file, &format!("unified.{file}"), Some(line));
+        }
     }
     Ok(writes.0)
 }
@@ -490,6 +493,18 @@ mod tests {
         for shares in [2, 262_144] {
             let _ = plan(&Limits { cpu_shares: Some(shares), ..Limits::default() }, false).expect("taken");
         }
+    }
+
+    #[test]
+    fn each_line_of_a_unified_value_is_a_write() {
+        let unified = [("io.max", "8:0 riops=1\n8:16 wiops=2\n"), ("memory.high", "77"), ("cgroup.freeze", "")];
+        let unified = unified.map(|(file, value)| (file.to_owned(), value.to_owned()));
+        let limits = Limits { unified: BTreeMap::from(unified), ..Limits::default() };
+        let writes = plan(&limits, true).expect("v2 has them");
+        let found: Vec<_> = writes.iter().map(|write| (write.file.as_str(), write.value.as_str())).collect();
+        let expected =
+            [("cgroup.freeze", ""), ("io.max", "8:0 riops=1"), ("io.max", "8:16 wiops=2"), ("memory.high", "77")];
+        assert_eq!(found, expected);
     }
 
     #[test]
