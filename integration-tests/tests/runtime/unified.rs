@@ -295,3 +295,24 @@ fn the_view_of_cgroups_is_the_containers_with_a_namespace_and_the_hosts_without(
     }
     host.assert_clean();
 }
+
+#[test]
+#[ignore = "needs cgroup v2: packaging/vm-scenarios.sh"]
+fn an_exec_follows_a_first_process_that_left_the_containers_cgroup() {
+    let host = Host::new();
+    let moved = format!("/{}/moved", host.root.cgroup_parent().trim_start_matches('/'));
+    let script =
+        format!("mkdir /sys/fs/cgroup{moved} && echo 1 > /sys/fs/cgroup{moved}/cgroup.procs && exec sleep 1000");
+    let bundle = host.bundle("web", &["sh", "-c", &script], |config| {
+        let mount = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]});
+        push(config, "/mounts", mount);
+    });
+    host.create("web", &bundle);
+    let _ = host.run(&["start", "web"]).ok();
+    let own = directory(&host, "web");
+    wait_for("the container to leave its cgroup", DEADLINE, || fs::remove_dir(&own).is_ok());
+    assert_eq!(host.run(&["exec", "web", "cat", "/proc/self/cgroup"]).ok().out(), format!("0::{moved}"));
+    let _ = host.run(&["delete", "--force", "web"]).ok();
+    wait_for("the other cgroup to be empty", DEADLINE, || fs::remove_dir(format!("/sys/fs/cgroup{moved}")).is_ok());
+    host.assert_clean();
+}

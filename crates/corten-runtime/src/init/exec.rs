@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use corten_cgroups::Cgroup;
+use corten_cgroups::{Cgroup, CgroupError};
 use corten_sys::clone::{self, Cloned, Namespaces};
 use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
@@ -69,7 +69,15 @@ pub fn spawn_exec(
 ) -> Result<Init, InitError> {
     let fail = |what| move |why| InitError::Spawn { what, why };
     let (socket, child_socket) = descriptors::packet_pair().map_err(fail("make a socket pair"))?;
-    let mut unified = kit.cgroup.unified_directory().map_err(InitError::Cgroup)?;
+    let mut unified = match kit.cgroup.unified_directory() {
+        // The container went elsewhere, and somebody has removed what it left.
+        Err(CgroupError::Open { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && kit.follows_init && kit.cgroup.is_v2() =>
+        {
+            own_cgroup(kit.init_pid, kit.cgroup).map_err(fail("find the cgroup of init"))?
+        }
+        found => found.map_err(InitError::Cgroup)?,
+    };
     let is_alone = kit.cgroup.is_v2();
 
     let mut child = Child {
