@@ -1,5 +1,6 @@
 //! `features`: what this runtime can do (runtime-spec, features.md). A key says true only where a test proves it.
 
+use corten_sys::seccomp;
 use serde_json::{Value, json};
 
 const MOUNT_OPTIONS: [&str; 62] = [
@@ -84,12 +85,12 @@ pub fn features() -> String {
             "capabilities": capabilities,
             "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": has_rdma},
             "seccomp": {
-                "enabled": true,
+                "enabled": seccomp::takes_flags(0),
                 "actions": corten_seccomp::action::NAMES.as_slice(),
                 "operators": corten_seccomp::compare::NAMES.as_slice(),
                 "archs": archs,
                 "knownFlags": corten_seccomp::profile::FLAGS.as_slice(),
-                "supportedFlags": corten_seccomp::profile::FLAGS.as_slice(),
+                "supportedFlags": supported_flags(),
             },
             "apparmor": {"enabled": corten_sys::apparmor::is_enabled()},
             "selinux": {"enabled": corten_sys::selinux::is_enabled()},
@@ -110,6 +111,18 @@ pub fn features() -> String {
     written.map(|()| String::from_utf8_lossy(&text).into_owned() + "\n").unwrap_or_default()
 }
 
+/// Those of the flags that this kernel takes.
+fn supported_flags() -> Vec<&'static str> {
+    use corten_seccomp::profile::{FLAGS, NEW_LISTENER, WAIT_KILLABLE_RECV, flag};
+    let is_supported = |name: &&str| match flag(name) {
+        // It says something about a listener only (Linux 5.19).
+        Ok(WAIT_KILLABLE_RECV) => seccomp::takes_flags(WAIT_KILLABLE_RECV | NEW_LISTENER),
+        Ok(bits) => seccomp::takes_flags(bits),
+        Err(_) => false,
+    };
+    FLAGS.into_iter().filter(is_supported).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +131,7 @@ mod tests {
     fn features_are_sorted_json() {
         let features: Value = serde_json::from_str(&features()).expect("JSON");
         assert_eq!(features["linux"]["seccomp"]["enabled"], true);
+        assert_eq!(features["linux"]["seccomp"]["supportedFlags"], features["linux"]["seccomp"]["knownFlags"]);
         assert_eq!(features["linux"]["seccomp"]["archs"][0], "SCMP_ARCH_AARCH64");
         assert!(MOUNT_OPTIONS.is_sorted());
     }

@@ -79,8 +79,11 @@ fn null_is_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(fro
     Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
-/// A flag of seccomp(2) that a profile can ask for.
-pub(crate) fn flag(name: &str) -> Result<u32, ProfileError> {
+/// The bits of a flag of seccomp(2) that a profile can ask for.
+///
+/// # Errors
+/// [`ProfileError`] for any other name.
+pub fn flag(name: &str) -> Result<u32, ProfileError> {
     match name {
         // There is one thread: runc takes this one and does nothing about it, too.
         "SECCOMP_FILTER_FLAG_TSYNC" => Ok(0),
