@@ -227,7 +227,7 @@ fn own_status(plan: &Plan) -> Result<OwnStatus, CreateError> {
 
 /// Without either its processes cannot be told from others, and may outlive it.
 const NOTHING_HOLDS_IT: &str = "a rootless container with neither a cgroup nor a pid namespace of its own: \
-                                processes it leaves behind cannot be found";
+                                processes it leaves behind cannot be found. Such configuration is strongly discouraged";
 
 /// What is done for the process while it waits.
 struct Parent<'a> {

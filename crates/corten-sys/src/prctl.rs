@@ -19,6 +19,14 @@ pub fn forbid_dump() -> io::Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0).map(drop)
 }
 
+/// Takes [`forbid_dump`] back.
+///
+/// # Errors
+/// None in practice.
+pub fn allow_dump() -> io::Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 1).map(drop)
+}
+
 /// Has the kernel kill this process when the thread that made it ends (PR_SET_PDEATHSIG), or no longer.
 ///
 /// A change of user or a gain of capabilities takes it back (prctl(2)), and so does nothing else here. A parent that

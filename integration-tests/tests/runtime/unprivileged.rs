@@ -17,9 +17,13 @@ fn a_user_runs_a_container() {
     let script = "id -u; tr -s ' ' < /proc/self/uid_map; tr -s ' ' < /proc/self/gid_map; cat /proc/self/setgroups; \
                   for d in null zero full random urandom tty; do [ -c /dev/$d ] || echo $d lacks; done; \
                   echo x > /dev/null && head -c 2 /dev/zero | wc -c; touch /made && echo made; ls /sys/fs/cgroup | wc -l; \
-                  [ -d /sys/kernel ] && mount | grep -c ' /sys '; grep CapBnd /proc/self/status";
-    let ran = user.run_script("web", script, |_| {}).ok();
-    let expected = format!("0\n 0 {UID} 1\n 0 {GID} 1\ndeny\n2\nmade\n0\n1\nCapBnd:\t0000000020000420\n",);
+                  [ -d /sys/kernel ] && mount | grep -c ' /sys '; grep CapBnd /proc/self/status; readlink /dev/ptmx";
+    let ran = user.run_script("web", script, |config| {
+        let ptmx = json!({"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2});
+        config["linux"]["devices"] = json!([ptmx]);
+    });
+    let ran = ran.ok();
+    let expected = format!("0\n 0 {UID} 1\n 0 {GID} 1\ndeny\n2\nmade\n0\n1\nCapBnd:\t0000000020000420\npts/ptmx\n",);
     assert_eq!(ran.stdout, expected);
     assert_eq!(ran.stderr, "");
     user.host.assert_clean();
@@ -32,6 +36,8 @@ fn every_verb_works_or_says_what_lacks() {
     user.detached(&["create", "--bundle", text(&bundle), "web"]);
     let state = user.state_of("web");
     assert_eq!(state["status"], "created");
+    // Also before it is started.
+    assert_eq!(user.run(&["exec", "web", "id", "-u"]).ok().stdout, "0\n");
     let _ = user.run(&["start", "web"]).ok();
     assert_eq!(user.state_of("web")["status"], "running");
     let listed = user.run(&["list"]).ok().stdout;

@@ -260,6 +260,10 @@ fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
         let kept = [kit.socket.as_fd(), fifo.as_fd()];
         descriptors::close_all_but(3 + plan.process.preserve_fds, kept).at(Stage::Descriptors)?;
         wait::end_by_signals().at(Stage::Session)?;
+        if kit.opens_sources && plan.namespaces.is_user_new() {
+            // A user without privilege could not enter it otherwise before it is started; nobody else is in its users.
+            prctl::allow_dump().at(Stage::Session)?;
+        }
     }
     filter::install_last(&plan.process, kit.socket.as_fd())?;
     ask(kit.socket.as_fd(), &Report::Ready);

@@ -55,8 +55,9 @@ const DEFAULTS: [(&str, u32, u32); 6] = [
 ];
 
 pub(super) fn plan(devices: &[SpecDevice], is_bound: bool) -> Result<DevicePlan, SpecError> {
-    let mut nodes =
-        devices.iter().enumerate().map(|(index, device)| node(index, device)).collect::<Result<Vec<_>, _>>()?;
+    // The terminal multiplexer is the container's own, whatever node is named.
+    let named = devices.iter().enumerate().filter(|(_, device)| device.path != "/dev/ptmx");
+    let mut nodes = named.map(|(index, device)| node(index, device)).collect::<Result<Vec<_>, _>>()?;
     for (path, major, minor) in DEFAULTS {
         // A node of the spec replaces the default one.
         if !devices.iter().any(|device| device.path == path) {
