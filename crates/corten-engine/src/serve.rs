@@ -43,7 +43,7 @@ pub async fn serve(config: Config) -> Result<()> {
     let engine = Arc::new(Engine::open(config, programs)?);
     execs::restore::restore(&engine);
     if apparmor::is_supported()
-        && let Err(error) = apparmor::load_default()
+        && let Err(error) = apparmor::load_default_if_missing()
     {
         // A container that needs it tries again, and says so.
         tracing::error!(error = error.message(), "no default AppArmor profile");

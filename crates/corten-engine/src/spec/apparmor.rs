@@ -1,8 +1,8 @@
 //! AppArmor: which profile confines a container, and docker's default one.
 //!
-//! The default profile cannot be kept in /etc/apparmor.d, where an administrator decides. It is loaded when the engine
-//! starts, so that a newer engine brings a newer text, and again when it is missing as it is needed: an upgrade of the
-//! system can unload it.
+//! The default profile cannot be kept in /etc/apparmor.d, where an administrator decides. It is loaded when it is missing:
+//! as the engine starts, and as it is needed, because an upgrade of the system can unload it. One that is there is left
+//! as it is, as docker 28 does: it may be docker's own, or an administrator's.
 
 use std::fs;
 use std::io::Write;
@@ -36,11 +36,7 @@ pub fn profile_of(asked_for: Option<&str>, is_privileged: bool) -> String {
     asked_for.unwrap_or(without).to_owned()
 }
 
-/// Loads the default profile, over the one that is there.
-///
-/// # Errors
-/// What the parser says.
-pub fn load_default() -> Result<()> {
+fn load_default() -> Result<()> {
     let failed = |why: &dyn std::fmt::Display| {
         EngineError::internal(format!(
             "AppArmor enabled on system but the {DEFAULT} profile could not be loaded: {PARSER}: {why}"
