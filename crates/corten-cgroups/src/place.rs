@@ -57,6 +57,23 @@ impl Host {
     }
 }
 
+impl Host {
+    /// What a container with the cgroups `cgroup` is in: in the v1 hierarchies that were left out, the caller's own.
+    #[must_use]
+    pub fn memberships(&self, cgroup: &Cgroup) -> Cgroup {
+        let directories = self.v1.iter().map(|hierarchy| {
+            let is_same = |directory: &&Directory| directory.controllers == hierarchy.controllers;
+            let own = || Directory {
+                controllers: hierarchy.controllers.clone(),
+                path: hierarchy.mount.join(hierarchy.own.trim_start_matches('/')),
+            };
+            cgroup.directories.iter().find(is_same).cloned().unwrap_or_else(own)
+        });
+        let unified = cgroup.directories.iter().filter(|directory| directory.is_unified()).cloned();
+        Cgroup { directories: directories.chain(unified).collect() }
+    }
+}
+
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("/", |(parent, _)| parent)
 }
@@ -172,6 +189,16 @@ mod tests {
     fn on_v2_a_relative_path_lies_beside_the_caller() {
         let host = Host { v1: Vec::new(), unified: Some(Unified { mount: "/cg".into(), own: "/a/me".into() }) };
         assert_eq!(host.place(None, "web").unified(), Some(Path::new("/cg/a/web")));
+    }
+
+    #[test]
+    fn what_was_left_out_is_where_the_caller_is() {
+        let whole = hybrid().place(Some("/docker/web"), "web");
+        let only_cpu = Cgroup { directories: whole.directories[..1].to_vec() };
+        let found = hybrid().memberships(&only_cpu);
+        assert_eq!(found.v1("cpu"), Some(Path::new("/cg/cpu,cpuacct/docker/web")));
+        assert_eq!(found.v1("memory"), Some(Path::new("/cg/memory/me")));
+        assert_eq!(found.unified(), None);
     }
 
     #[test]

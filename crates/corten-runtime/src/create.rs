@@ -174,8 +174,9 @@ pub(crate) fn make(
         Err(error) if error.is_forbidden() && !is_placed && caller.tolerates_missing_cgroups() => {
             cgroup.leave_out_forbidden()?;
             record.cgroup_paths = cgroup.paths();
-            // Mounts of cgroups show those there are.
-            plan = make_plan(&cgroup)?;
+            // Mounts of cgroups show those that the container is in.
+            plan = make_plan(&host.memberships(&cgroup))?;
+            plan.protect_cgroups();
             if cgroup.directories().is_empty() && !plan.namespaces.has_own_pid() {
                 caller.log.warn(NOTHING_HOLDS_IT);
             }

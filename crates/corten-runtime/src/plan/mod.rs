@@ -21,7 +21,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use corten_cgroups::{Cgroup, Limits};
-use corten_sys::mount::Propagation;
+use corten_sys::mount::{Propagation, attr};
 use corten_sys::openat2::InRootfs;
 
 use crate::spec::{Spec, SpecError};
@@ -147,6 +147,20 @@ impl Plan {
             return Err(invalid("linux.mountLabel", process::WITHOUT_SELINUX));
         }
         self.process.check_security()
+    }
+}
+
+impl Plan {
+    /// Makes mounts of cgroups read-only, whatever was asked for: some are not the container's own (CVE-2023-25809).
+    pub fn protect_cgroups(&mut self) {
+        for step in &mut self.steps {
+            if let Step::Mount(step) = step
+                && step.described.0 == "cgroup"
+            {
+                step.attributes.set |= attr::RDONLY;
+                step.attributes.clear &= !attr::RDONLY;
+            }
+        }
     }
 }
 
