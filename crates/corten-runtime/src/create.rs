@@ -166,22 +166,15 @@ pub(crate) fn make(
         caller.log.debug(&format!("seccomp filter flags: {}", filter.flags));
         kept_filter::save(&directory, filter)?;
     }
-    let is_placed = !spec.linux.cgroups_path.is_empty();
-    let created = cgroup.create().map(Created::keep);
-    match created {
-        Ok(()) => {}
-        // Where nobody asked for a place, one that may not be made is done without, and its limits are refused.
-        Err(error) if error.is_forbidden() && !is_placed && caller.tolerates_missing_cgroups() => {
-            cgroup.leave_out_forbidden()?;
-            record.cgroup_paths = cgroup.paths();
-            // Mounts of cgroups show those that the container is in.
-            plan = make_plan(&host.memberships(&cgroup))?;
-            plan.protect_cgroups();
-            if cgroup.directories().is_empty() && !plan.namespaces.has_own_pid() {
-                caller.log.warn(NOTHING_HOLDS_IT);
-            }
+    let may_lack = || spec.linux.cgroups_path.is_empty() && caller.tolerates_missing_cgroups();
+    if !make_cgroups(&mut cgroup, may_lack)? {
+        record.cgroup_paths = cgroup.paths();
+        // Mounts of cgroups show those that the container is in.
+        plan = make_plan(&host.memberships(&cgroup))?;
+        plan.protect_cgroups();
+        if cgroup.directories().is_empty() && !plan.namespaces.has_own_pid() {
+            caller.log.warn(NOTHING_HOLDS_IT);
         }
-        Err(error) => return Err(error.into()),
     }
     if !cgroup.can_limit_devices() && caller.tolerates_missing_cgroups() {
         // Without privilege no node can be made, and what is bound is guarded by its owner: runc leaves it at that.
@@ -224,6 +217,16 @@ fn own_status(plan: &Plan) -> Result<OwnStatus, CreateError> {
     }
     plan.process.check_capabilities(&own)?;
     Ok(own)
+}
+
+/// Makes the cgroups; whether all of them. Where nobody asked for a place (`may_lack`) those that may not be made are
+/// done without, and limits that need them are refused.
+fn make_cgroups(cgroup: &mut Cgroup, may_lack: impl FnOnce() -> bool) -> Result<bool, CgroupError> {
+    match cgroup.create().map(Created::keep) {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_forbidden() && may_lack() => cgroup.leave_out_forbidden().map(|()| false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Without either its processes cannot be told from others, and may outlive it.
