@@ -71,8 +71,8 @@ fn limits_are_the_users_to_set_in_a_delegated_part() {
         assert!(status.success(), "{}", fs::read_to_string(user.host.root.join("out")).unwrap_or_default());
         let value = |file: &str| fs::read_to_string(given.join(name).join(file)).expect("it is there");
         assert_eq!((value("pids.max").as_str(), value("memory.max").as_str()), ("7\n", "67108864\n"));
+        // With a cgroup namespace of its own, which is as `spec` writes it for v2, the container's group is the root.
         let inside = run(&user, &session, &["exec", name, "cat", "/proc/self/cgroup", "/sys/fs/cgroup/pids.max"]).ok();
-        // With a cgroup namespace of its own, as `spec` writes it where cgroups are v2 alone: its own cgroup is the root.
         assert_eq!(inside.stdout, "0::/\n7\n");
         let _ = run(&user, &session, &["pause", name]).ok();
         assert_eq!(value("cgroup.freeze"), "1\n");
