@@ -1,7 +1,8 @@
 #!/bin/bash
-# Runs the demo's steps 1 to 3 once in a virtual machine: Debian 12 as it is installed, with systemd and
-# cgroup v2, under a User Mode Linux kernel, which needs no KVM. The machine's disk is built once and kept
-# in .vmkit (delete it to build anew); what the machine writes goes to a throw-away overlay of it.
+# Runs the demo's steps 1 to 3 once in a virtual machine, and the runtime as a user to whom systemd delegates a cgroup:
+# Debian 12 as it is installed, with systemd and cgroup v2, under a User Mode Linux kernel, which needs no KVM. The
+# machine's disk is built once and kept in .vmkit (delete it to build anew); what the machine writes goes to a throw-away
+# overlay of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kit=${CORTEN_VM_DIR:-$PWD/.vmkit}
@@ -61,12 +62,33 @@ cp target/release/{corten,cortend,corten-supervisor,corten-ctr,corten-shim,corte
 cat > "$share/run.sh" <<'RUN'
 mkdir /opt/corten && cp /host/corten* /host/demo /opt/corten/
 echo "kernel $(uname -r), cgroup file system: $(stat -fc %T /sys/fs/cgroup), PID 1: $(cat /proc/1/comm)"
-cd /opt/corten && CORTEN_BIN_DIR=/opt/corten ./demo --steps 1-3
+cd /opt/corten && CORTEN_BIN_DIR=/opt/corten ./demo --steps 1-3 || exit 1
+mkdir -p /opt/user/rootfs/bin /opt/user/rootfs/proc /opt/user/rootfs/dev /opt/user/rootfs/sys
+cp /bin/busybox /opt/user/rootfs/bin/ && ln -s busybox /opt/user/rootfs/bin/sleep && ln -s busybox /opt/user/rootfs/bin/id
+cp /host/delegated.sh /opt/user/ && chown -R 1000:1000 /opt/user
+systemd-run --quiet --wait --pipe --uid=1000 --gid=1000 --property=Delegate=yes sh /opt/user/delegated.sh
 RUN
+cat > "$share/delegated.sh" <<'USER'
+set -eu
+runtime="/opt/corten/corten-runtime --root /opt/user/state"
+group=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
+echo "user $(id -u), given by systemd: ${group#/sys/fs/cgroup}, with $(cat "$group/cgroup.controllers")"
+# Processes and controllers do not share a cgroup of v2: the caller moves down, and the container comes beside it.
+mkdir "$group/session" && echo $$ > "$group/session/cgroup.procs" && echo "+memory +pids" > "$group/cgroup.subtree_control"
+cd /opt/user && $runtime spec --rootless
+sed -i -e 's/"terminal": true/"terminal": false/' -e 's/"sh"$/"sleep", "1000"/' config.json
+$runtime run --detach --bundle . web < /dev/null > /dev/null 2>&1 || { $runtime run --bundle . web; exit 1; }
+$runtime update --pids-limit 9 --memory 64M web
+$runtime exec web id
+said="$(cat "$group/web/pids.max") $(cat "$group/web/memory.max")"
+$runtime pause web && $runtime resume web && $runtime delete --force web
+[ "$said" = "9 67108864" ] && [ ! -e "$group/web" ] || { echo "limits: $said, left: $(ls "$group")"; exit 1; }
+echo "limits of the user's container: $said; deleted"
+USER
 kernel=$kit/kernel/usr/bin/linux.uml
 [ -x "$kernel" ] || kernel=$(ls "$kit"/*/usr/bin/linux.uml)
 timeout "${CORTEN_VM_TIMEOUT:-600}" "$kernel" mem=1536M umid="corten$$" ubd0="$overlay,$kit/root.img" root=/dev/ubda rw \
   con=null con0=null,fd:1 quiet corten.share="$share" </dev/null 2>&1 | grep -v mmapper_init || true
 code=$(cat "$share/code" 2>/dev/null || echo "none: the machine did not finish")
-[ "$code" = 0 ] || { echo "test-vm: the demo in the machine ended with code $code" >&2; exit 1; }
-echo "test-vm: steps 1 to 3 passed on cgroup v2 under systemd"
+[ "$code" = 0 ] || { echo "test-vm: what runs in the machine ended with code $code" >&2; exit 1; }
+echo "test-vm: steps 1 to 3 and a user's container in a delegated cgroup passed on cgroup v2 under systemd"
