@@ -63,6 +63,7 @@ cat > "$share/run.sh" <<'RUN'
 mkdir /opt/corten && cp /host/corten* /host/demo /opt/corten/
 echo "kernel $(uname -r), cgroup file system: $(stat -fc %T /sys/fs/cgroup), PID 1: $(cat /proc/1/comm)"
 cd /opt/corten && CORTEN_BIN_DIR=/opt/corten ./demo --steps 1-3 || exit 1
+echo 'user:x:1000:1000::/opt/user:/bin/sh' >> /etc/passwd && echo 'user:x:1000:' >> /etc/group
 mkdir -p /opt/user/rootfs/bin /opt/user/rootfs/proc /opt/user/rootfs/dev /opt/user/rootfs/sys
 cp /bin/busybox /opt/user/rootfs/bin/ && ln -s busybox /opt/user/rootfs/bin/sleep && ln -s busybox /opt/user/rootfs/bin/id
 cp /host/delegated.sh /opt/user/ && chown -R 1000:1000 /opt/user

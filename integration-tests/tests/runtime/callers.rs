@@ -6,13 +6,14 @@ use std::{
     io::{Read, Write},
     os::{
         fd::{AsFd, AsRawFd},
-        unix::net::UnixListener,
+        unix::{fs::PermissionsExt, net::UnixListener, process::ExitStatusExt},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
 };
 
-use corten_sys::{descriptors::wait_readable, eventfd::EventFd};
+use corten_sys::{descriptors::wait_readable, eventfd::EventFd, wait::as_helper};
 use integration_tests::{DEADLINE, Ran, programs, wait_for};
 use serde_json::{Value, json};
 
@@ -277,6 +278,53 @@ fn a_container_outlives_who_made_it() {
     for name in ["web", "other"] {
         let _ = host.run(&["delete", "--force", name]).ok();
     }
+    host.assert_clean();
+}
+
+/// A caller that starts the runtime to be killed with its thread, as go-runc does (PR_SET_PDEATHSIG): as long as the
+/// container is not created its process ends with the runtime, and from then on it stays.
+#[test]
+fn the_end_of_the_callers_thread_ends_a_container_that_is_not_created() {
+    let host = Host::new();
+    let begun = host.root.join("begun");
+    let hook = format!("#!/bin/sh\necho $$ > {0}.new; mv {0}.new {0}; exec sleep 1000\n", text(&begun));
+    let script = host.root.join("hook");
+    fs::write(&script, hook)
+        .and_then(|()| fs::set_permissions(&script, fs::Permissions::from_mode(0o755)))
+        .expect("writes");
+    let bundle = host.bundle("web", &["sleep", "1000"], |config| {
+        config["hooks"] = json!({"createRuntime": [{"path": script}]});
+    });
+    let create = |name: &str, bundle: &Path| {
+        let mut command = host.command(&["create", "--bundle", text(bundle), name]);
+        as_helper(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        command.spawn().expect("it starts")
+    };
+
+    let thread = thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = create("web", &bundle);
+            wait_for("the hook to begin", DEADLINE, || begun.exists());
+            runtime
+        });
+        thread.join()
+    });
+    let mut runtime = thread.expect("the thread ended by itself");
+    assert_eq!(runtime.wait().expect("it was started here").signal(), Some(9));
+    let hook = fs::read_to_string(&begun).expect("the hook wrote it");
+    let hook = Path::new("/proc").join(hook.trim());
+    wait_for("the hook to end with the runtime", DEADLINE, || !hook.exists());
+    // Nothing but its record and its cgroups is left.
+    assert_eq!(host.state_of("web")["status"], "stopped");
+    let _ = host.run(&["delete", "--force", "web"]).ok();
+
+    let other = host.bundle("other", &["sleep", "1000"], |_| {});
+    let created = thread::scope(|scope| scope.spawn(|| create("other", &other).wait()).join());
+    assert!(created.expect("the thread ended by itself").expect("it was started here").success());
+    assert_eq!(host.status("other"), "created");
+    let _ = host.run(&["start", "other"]).ok();
+    assert_eq!(host.status("other"), "running");
+    let _ = host.run(&["delete", "--force", "other"]).ok();
     host.assert_clean();
 }
 
