@@ -8,57 +8,12 @@ use serde_json::{Value, json};
 
 use crate::{Host, push, set, text};
 
-/// By number, the lowest first.
-const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 /// As `docker run --privileged` has it: every capability there is, every namespace but the users' of its own, nothing
 /// masked; with the program and what it is linked with.
 fn privileged(config: &mut Value) {
     let own = OwnStatus::read().permitted;
-    let held: Vec<String> =
-        (0..).zip(CAPABILITIES).filter(|(bit, _)| own >> bit & 1 == 1).map(|(_, name)| format!("CAP_{name}")).collect();
+    let held = caps::all().into_iter().filter(|capability| own & capability.bitmask() != 0);
+    let held: Vec<String> = held.map(|capability| capability.to_string()).collect();
     for name in ["bounding", "effective", "permitted"] {
         set(config, &format!("/process/capabilities/{name}"), json!(held));
     }

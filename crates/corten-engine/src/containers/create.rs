@@ -46,7 +46,7 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
     let networking = body.networking_config.unwrap_or_default();
     check::config(&config)?;
     check::host(&host_config)?;
-    engine.runtimes.find(&host_config.runtime)?;
+    let runtime = engine.runtimes.find(&host_config.runtime)?;
     check::networking(&networking, &host_config.network_mode)?;
     name_by_id(engine, &mut host_config.network_mode);
     name_by_id(engine, &mut host_config.pid_mode);
@@ -67,7 +67,7 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
         created: Moment::now(),
         image_id: image.id.clone(),
         snapshotter: SNAPSHOTTER.to_owned(),
-        runtime: match engine.runtimes.find(&host_config.runtime)? {
+        runtime: match runtime {
             Runtime::Program(_) => engine.programs.shim.display().to_string(),
             Runtime::Shim(shim) => shim,
         },

@@ -20,7 +20,7 @@ use crate::tasks;
 pub async fn update(engine: &Arc<Engine>, wanted: &str, change: HostConfig) -> Result<ContainerUpdated> {
     let container = engine.containers.find(wanted)?;
     // Only limits and the policy are read of the body, as dockerd does.
-    let asked = HostConfig {
+    let mut asked = HostConfig {
         restart_policy: change.restart_policy.clone(),
         cpu_shares: change.cpu_shares,
         memory: change.memory,
@@ -38,7 +38,6 @@ pub async fn update(engine: &Arc<Engine>, wanted: &str, change: HostConfig) -> R
         pids_limit: change.pids_limit,
         ..HostConfig::default()
     };
-    let mut asked = asked;
     let warnings = discard::discard(&mut asked);
     check::restart_policy(&asked)?;
     // What can never be is refused by itself; what does not go with the rest, as this container's.
