@@ -14,6 +14,7 @@ mod daemon;
 mod docker_cli;
 mod dockerd;
 mod engine_api;
+pub mod hostile;
 mod image;
 mod leaks;
 mod mounts;

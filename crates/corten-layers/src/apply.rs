@@ -171,9 +171,10 @@ impl ApplyError {
             | Self::Bound { .. } => ErrorKind::InvalidArgument,
             Self::Write { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::ResourceExhausted,
-                io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => {
-                    ErrorKind::InvalidArgument
-                }
+                io::ErrorKind::NotADirectory
+                | io::ErrorKind::InvalidInput
+                | io::ErrorKind::InvalidFilename
+                | io::ErrorKind::FileTooLarge => ErrorKind::InvalidArgument,
                 _ => ErrorKind::Unknown,
             },
             Self::Open { .. } => ErrorKind::Unknown,

@@ -483,6 +483,11 @@ fn read_pax(data: &[u8], extensions: &mut Extensions) -> Result<(), Problem> {
     };
     let mut offset = None;
     for (key, value) in pax_records(data)? {
+        // An empty value takes a record back (pax(1)): what the header itself says holds then, and docker and
+        // containerd read an empty attribute so, too.
+        if value.is_empty() {
+            continue;
+        }
         match key {
             b"path" => extensions.path = Some(value.to_vec()),
             b"linkpath" => extensions.link = Some(value.to_vec()),

@@ -2,6 +2,10 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+mod zstd_frames;
+
+use zstd_frames::Zstd;
+
 /// How a blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
@@ -64,7 +68,7 @@ impl<'a> Decoder<'a> {
         let inner: Box<dyn Read + Send + 'a> = match codec {
             Codec::Plain => Box::new(whole),
             Codec::Gzip => Box::new(Gzip::new(BufReader::with_capacity(BUFFER, whole))),
-            Codec::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?),
+            Codec::Zstd => Box::new(Zstd::new(BufReader::with_capacity(BUFFER, whole))?),
         };
         Ok(Self { codec, inner })
     }
@@ -160,6 +164,32 @@ mod tests {
             let mut decoder = Decoder::new(&stream[..stream.len() - 5]).unwrap();
             assert!(io::copy(&mut decoder, &mut io::sink()).is_err());
         }
+    }
+
+    #[test]
+    fn windows_of_zstd_are_bounded_and_the_large_ones_are_opened_one_at_a_time() {
+        let data: Vec<u8> = (0..3_000_000_u32).flat_map(|number| (number % 251).to_le_bytes()).collect();
+        let with_window = |log: u32| {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.set_parameter(zstd::zstd_safe::CParameter::WindowLog(log)).unwrap();
+            encoder.write_all(&data).unwrap();
+            encoder.finish().unwrap()
+        };
+        let wide = with_window(25);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut out = Vec::new();
+                    Decoder::new(&[wide.clone(), with_window(20)].concat()[..]).unwrap().read_to_end(&mut out).unwrap();
+                    assert_eq!(out.len(), 2 * data.len());
+                });
+            }
+        });
+        // A window of 2 GiB, as `zstd --ultra --long=31` asks for.
+        let mut huge = with_window(25);
+        huge[5] = 21 << 3;
+        let error = io::copy(&mut Decoder::new(&huge[..]).unwrap(), &mut io::sink()).unwrap_err();
+        assert_eq!(error.to_string(), "a zstd window of 2147483648 bytes is over the bound of 134217728");
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Trees as archives, by descriptor.
 //!
 //! In reading order: [`archive`] parses tar as a stream, [`name`] keeps names inside and knows whiteouts,
-//! [`codec`] decompresses by magic, [`pipe`] does so in a thread of its own, [`tree`] is the directory written to,
-//! [`apply`](apply::apply) writes a layer into it, [`diff`](diff::diff) makes one from it, [`copy`] copies.
+//! [`codec`] decompresses by magic, [`pipe`] does so in a thread of its own through [`buffers`] of one stock,
+//! [`budget`] bounds what comes of it, [`tree`] is the directory written to, [`apply`](apply::apply) writes a layer
+//! into it, [`diff`](diff::diff) makes one from it, [`copy`] copies.
 
 pub mod apply;
 pub mod archive;
+pub mod budget;
+pub mod buffers;
 pub mod codec;
 pub mod copy;
 pub mod diff;

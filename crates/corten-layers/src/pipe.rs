@@ -1,16 +1,18 @@
-//! A layer's stream in two stages: one thread decompresses and hashes while the caller's writes the tree.
+//! A layer's stream in two stages: one thread reads and decompresses while the caller's hashes and writes the tree.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use corten_types::Digest;
 use sha2::{Digest as _, Sha256};
 
+use crate::budget;
+use crate::buffers::{BUFFER, Buffer, STOCK, Stream};
 use crate::codec::{Codec, Decoder};
 
-/// What the stages hand over at once, and how many of these may wait: 4 MiB a layer, whatever its size.
-const CHUNK: usize = 256 << 10;
-const CHUNKS_WAITING: usize = 16;
+/// Buffers that may wait between the stages: half of the stock, so that two layers at once never wait for each other.
+const BUFFERS_WAITING: usize = STOCK / BUFFER / 2;
 
 /// What went through the pipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,20 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
+/// Counts what passes, for a bound that is looked at while the stream runs.
+struct Counting<'a, R> {
+    inner: R,
+    count: &'a AtomicU64,
+}
+
+impl<R: Read> Read for Counting<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
 /// Runs `consume` on the decompressed stream of `reader` and tells what passed once it returned.
 ///
 /// `consume` must read to the end, or the digests would cover a part only; it is told of a read error by its reader.
@@ -66,75 +82,115 @@ pub fn run<T, E>(
     consume: impl FnOnce(&mut dyn Read) -> Result<T, E>,
 ) -> Result<(T, Option<Streamed>), E> {
     std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(CHUNKS_WAITING);
+        let (sender, receiver) = sync_channel(BUFFERS_WAITING);
         let producer = scope.spawn(move || produce(reader, &sender));
-        let mut source = Source { receiver, chunk: Vec::new(), position: 0 };
+        let mut source = Source { receiver, chunk: None, position: 0, hash: Sha256::new() };
         let result = consume(&mut source);
-        // Without its receiver the producer stops at its next chunk.
-        drop(source);
-        let streamed = producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        // Without its receiver the producer stops at its next buffer.
+        let hash = source.into_hash();
+        let produced = producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let streamed = produced.map(|Produced { size, compressed, compressed_size, codec }| {
+            // The two streams of a layer that is not compressed are one, and hashed once.
+            let diff_id = match codec {
+                Codec::Plain => compressed.clone(),
+                Codec::Gzip | Codec::Zstd => Digest::sha256(hash.finalize().into()),
+            };
+            Streamed { diff_id, size, compressed, compressed_size, codec }
+        });
         result.map(|value| (value, streamed))
     })
 }
 
-/// Fills chunks until the end; none when the consumer left or reading failed.
-fn produce(reader: impl Read + Send, chunks: &SyncSender<io::Result<Vec<u8>>>) -> Option<Streamed> {
+/// What one stage hands the next.
+enum Piece {
+    /// Decompressed data.
+    Data { chunk: Buffer, codec: Codec },
+    /// Reading or decompressing ended in this.
+    Broken(io::Error),
+}
+
+struct Produced {
+    size: u64,
+    compressed: Digest,
+    compressed_size: u64,
+    codec: Codec,
+}
+
+/// Fills buffers until the end; none when the consumer left or reading failed.
+fn produce(reader: impl Read + Send, pieces: &SyncSender<Piece>) -> Option<Produced> {
     let mut raw = Hashing::new(reader);
-    let produced = decode(&mut raw, chunks);
-    match produced {
-        Ok(Some((diff_id, size, codec))) => {
+    match decode(&mut raw, pieces) {
+        Ok(Some((size, codec))) => {
             let (compressed, compressed_size) = raw.finish();
-            Some(Streamed { diff_id, size, compressed, compressed_size, codec })
+            Some(Produced { size, compressed, compressed_size, codec })
         }
         Ok(None) => None,
         Err(error) => {
             // A consumer that left needs no error.
-            let _ = chunks.send(Err(error));
+            let _ = pieces.send(Piece::Broken(error));
             None
         }
     }
 }
 
-fn decode(
-    raw: &mut (impl Read + Send),
-    chunks: &SyncSender<io::Result<Vec<u8>>>,
-) -> io::Result<Option<(Digest, u64, Codec)>> {
-    let mut decoder = Decoder::new(raw)?;
+fn decode(raw: &mut (impl Read + Send), pieces: &SyncSender<Piece>) -> io::Result<Option<(u64, Codec)>> {
+    let read = AtomicU64::new(0);
+    let mut decoder = Decoder::new(Counting { inner: raw, count: &read })?;
     let codec = decoder.codec();
-    let mut hash = Sha256::new();
     let mut size = 0_u64;
+    let stream = Stream::default();
     loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        (&mut decoder).take(CHUNK as u64).read_to_end(&mut chunk)?;
+        let mut chunk = stream.buffer();
+        chunk.fill(&mut decoder)?;
         if chunk.is_empty() {
-            return Ok(Some((Digest::sha256(hash.finalize().into()), size, codec)));
+            return Ok(Some((size, codec)));
         }
-        hash.update(&chunk);
         size += chunk.len() as u64;
-        if chunks.send(Ok(chunk)).is_err() {
+        budget::check_stream(read.load(Ordering::Relaxed), size)?;
+        if pieces.send(Piece::Data { chunk, codec }).is_err() {
             return Ok(None);
         }
     }
 }
 
+/// The consumer's end. It hashes what was decompressed, as decompressing is the longer half of the work.
 struct Source {
-    receiver: Receiver<io::Result<Vec<u8>>>,
-    chunk: Vec<u8>,
+    receiver: Receiver<Piece>,
+    chunk: Option<Buffer>,
     position: usize,
+    hash: Sha256,
+}
+
+impl Source {
+    /// The hash so far; the other end learns that nobody reads on.
+    fn into_hash(self) -> Sha256 {
+        self.hash
+    }
 }
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.position == self.chunk.len() {
+        loop {
+            if let Some(chunk) = &self.chunk
+                && self.position < chunk.len()
+            {
+                let count = buffer.len().min(chunk.len() - self.position);
+                buffer[..count].copy_from_slice(&chunk[self.position..self.position + count]);
+                self.position += count;
+                return Ok(count);
+            }
+            // It goes back to the stock before the next one is waited for.
+            self.chunk = None;
             match self.receiver.recv() {
-                Ok(chunk) => self.chunk = chunk?,
+                Ok(Piece::Data { chunk, codec }) => {
+                    if codec != Codec::Plain {
+                        self.hash.update(&*chunk);
+                    }
+                    (self.chunk, self.position) = (Some(chunk), 0);
+                }
+                Ok(Piece::Broken(error)) => return Err(error),
                 Err(_) => return Ok(0),
             }
-            self.position = 0;
         }
-        let count = buffer.len().min(self.chunk.len() - self.position);
-        buffer[..count].copy_from_slice(&self.chunk[self.position..self.position + count]);
-        self.position += count;
-        Ok(count)
     }
 }

@@ -6,7 +6,10 @@ use std::{
     fs::File,
     io,
     mem::MaybeUninit,
-    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsRawFd, BorrowedFd},
+        unix::ffi::OsStrExt,
+    },
     path::Path,
 };
 
@@ -35,13 +38,30 @@ pub fn usage(path: &Path) -> io::Result<Usage> {
     // SAFETY: the path ends in NUL and the buffer has the structure's size.
     cvt(unsafe { libc::statvfs(path.as_ptr(), facts.as_mut_ptr()) }.into())?;
     // SAFETY: statvfs fills the whole structure when it succeeds.
-    let facts = unsafe { facts.assume_init() };
-    Ok(Usage {
-        total_bytes: facts.f_blocks * facts.f_frsize,
-        free_bytes: facts.f_bavail * facts.f_frsize,
-        total_files: facts.f_files,
-        free_files: facts.f_favail,
-    })
+    Ok(Usage::of(&unsafe { facts.assume_init() }))
+}
+
+/// How full the file system that `file` lies on is.
+///
+/// # Errors
+/// The kernel's (fstatvfs(3)).
+pub fn usage_of(file: BorrowedFd<'_>) -> io::Result<Usage> {
+    let mut facts = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the buffer has the structure's size.
+    cvt(unsafe { libc::fstatvfs(file.as_raw_fd(), facts.as_mut_ptr()) }.into())?;
+    // SAFETY: fstatvfs fills the whole structure when it succeeds.
+    Ok(Usage::of(&unsafe { facts.assume_init() }))
+}
+
+impl Usage {
+    const fn of(facts: &libc::statvfs) -> Self {
+        Self {
+            total_bytes: facts.f_blocks * facts.f_frsize,
+            free_bytes: facts.f_bavail * facts.f_frsize,
+            total_files: facts.f_files,
+            free_files: facts.f_favail,
+        }
+    }
 }
 
 /// Whether listing `directory` tells the type of its entries; overlayfs needs that of its layers.

@@ -3,10 +3,13 @@
 //! Each target gets a few thousand inputs; `CORTEN_FUZZ_SECONDS` gives each that much time instead. A failure prints its
 //! seed, and `CORTEN_FUZZ_SEED` begins there. Nothing here parses netlink: the runtime asks the kernel by ioctl.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod accounts;
 mod arguments;
 mod cgroups;
 mod config;
+mod layers;
 mod mutate;
 mod profiles;
 
@@ -22,14 +25,19 @@ use mutate::Random;
 const INPUTS: u64 = 3000;
 
 /// Calls `target` with one number generator after the other: the same seed makes the same input.
-fn each_input(name: &str, mut target: impl FnMut(&mut Random)) {
+fn each_input(name: &str, target: impl FnMut(&mut Random)) {
+    each_of(INPUTS, name, target);
+}
+
+/// [`each_input`] with another number of inputs, for targets that write files.
+fn each_of(inputs: u64, name: &str, mut target: impl FnMut(&mut Random)) {
     let number = |variable: &str| {
         env::var(variable).ok().map(|text| text.parse::<u64>().unwrap_or_else(|_| panic!("{variable}={text}")))
     };
     let first = number("CORTEN_FUZZ_SEED").unwrap_or(1);
     let seconds = number("CORTEN_FUZZ_SECONDS").map(Duration::from_secs);
     let begun = Instant::now();
-    let goes_on = |done: u64| seconds.map_or(done < INPUTS, |time| begun.elapsed() < time);
+    let goes_on = |done: u64| seconds.map_or(done < inputs, |time| begun.elapsed() < time);
     let mut done = 0;
     while goes_on(done) {
         let seed = first.wrapping_add(done);

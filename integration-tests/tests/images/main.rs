@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod catalog;
+mod equality;
+mod hostile;
 mod import;
 mod load;
 mod malformed;

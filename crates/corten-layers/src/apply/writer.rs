@@ -13,6 +13,7 @@ use corten_sys::xattr;
 
 use super::{ApplyError, Form};
 use crate::archive::{Archive, Entry, Kind};
+use crate::budget::Budget;
 use crate::copy;
 use crate::name::{Marker, Name, marker};
 use crate::tree::{self, Dir, Tree, is_missing};
@@ -55,6 +56,7 @@ pub(super) struct Writer {
     written: HashSet<Name>,
     remembered: usize,
     entries: u64,
+    budget: Budget,
     buffer: Vec<u8>,
 }
 
@@ -68,6 +70,7 @@ impl Writer {
             written: HashSet::new(),
             remembered: 0,
             entries: 0,
+            budget: Budget::default(),
             buffer: vec![0; BUFFER],
         }
     }
@@ -91,6 +94,8 @@ impl Writer {
             self.finish_directory(&root, entry, &name)?;
             return Ok(());
         };
+        let (size, stored) = if entry.kind == Kind::File { (entry.size, archive.data_left()) } else { (0, 0) };
+        self.budget.spend(self.tree.root(), size, stored).map_err(failed("write"))?;
         let dir = self.tree.directory(&parent).map_err(failed("create the directory of"))?;
         match marker(last).map_err(named)? {
             Marker::None => {}
@@ -280,10 +285,33 @@ impl Writer {
         match linked {
             // ext4 allows 65000 names of a file: beyond, a copy is the nearest to what was archived.
             Err(error) if error.kind() == io::ErrorKind::TooManyLinks => {
-                copy::file(target_dir.as_fd(), target_last, dir.fd(), last).map_err(failed)
+                copy::file(target_dir.as_fd(), target_last, dir.fd(), last).map_err(failed)?;
             }
-            result => result.map_err(failed),
+            result => result.map_err(failed)?,
         }
+        self.set_link_metadata(dir, last, entry, &stat)
+    }
+
+    /// What the entry of a hard link says of the file counts for all its names, as in docker; most say the same.
+    fn set_link_metadata(&self, dir: &Dir, last: &OsStr, entry: &Entry, stat: &at::Stat) -> Result<(), ApplyError> {
+        let failed = |operation| move |source| ApplyError::Write { operation, path: entry.name(), source };
+        let owner_differs = (entry.uid, entry.gid) != (stat.uid, stat.gid);
+        if owner_differs {
+            at::chown(dir.fd(), last, entry.uid, entry.gid).map_err(failed("set the owner of"))?;
+        }
+        if stat.file_type != FileType::Regular {
+            return Ok(());
+        }
+        let set = |key: &OsStr, value: &[u8]| xattr::set(dir.fd(), last, key, value);
+        set_xattrs(entry, set).map_err(failed("set attributes of"))?;
+        if owner_differs || entry.mode != stat.mode {
+            at::chmod(dir.fd(), last, entry.mode).map_err(failed("set the mode of"))?;
+        }
+        let time = clamped(entry.mtime);
+        if time == stat.mtime {
+            return Ok(());
+        }
+        at::set_times(dir.fd(), last, time, time).map_err(failed("set the times of"))
     }
 
     fn copy_up(&mut self, name: &Name) -> io::Result<Option<(std::os::fd::OwnedFd, at::Stat)>> {
