@@ -21,6 +21,7 @@ mod mounts;
 mod processes;
 pub mod programs;
 mod ran;
+pub mod registry;
 pub mod seccomp_profile;
 mod signals;
 mod stack;

@@ -3,7 +3,7 @@
 //! In reading order: [`platform`] says what runs here, [`manifest`] reads indexes, manifests and configurations,
 //! [`unpack`](unpack::unpack) turns layers into snapshots, [`load`](load::load) takes archives of whole images,
 //! [`import`](import::import) makes an image of a file system, with [`change`]s to its configuration,
-//! [`catalog`] finds, lists, tags and removes what is there.
+//! [`catalog`] finds, lists, tags and removes what is there. [`registry`] is the client of registries.
 //!
 //! Everything made is under a lease until an image record refers to it, so that garbage collection never takes a
 //! half-made image and always takes the rest of a failed one. [`settle`](lease::settle) ends what a killed process
@@ -18,6 +18,7 @@ pub mod load;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;
+pub mod registry;
 pub mod unpack;
 
 mod archived;

@@ -1,0 +1,39 @@
+//! Tags, repositories and search results.
+
+use integration_tests::registry::TestRegistry;
+
+use crate::{anonymous, image, open, runtime, settings};
+
+#[test]
+fn tags_and_repositories_come_in_pages() {
+    let server = TestRegistry::start();
+    let mut expected: Vec<String> = (0..250).map(|number| format!("t{number}")).collect();
+    expected.sort();
+    let layered = server.put_image("a/b", "t0", &image());
+    for tag in &expected {
+        server.put_manifest("a/b", Some(tag), &layered.manifest);
+    }
+    runtime().block_on(async {
+        let registry = anonymous(settings());
+        assert_eq!(open(&registry, &format!("{}/a/b", server.host())).await.tags().await.unwrap(), expected);
+        assert_eq!(server.log().0.len(), 3);
+        assert_eq!(registry.catalog(&server.host()).await.unwrap(), ["a/b"]);
+    });
+}
+
+#[test]
+fn a_registry_without_search_is_searched_by_its_catalogue() {
+    let server = TestRegistry::start();
+    for name in ["apple", "fruit/apple-pie", "pear"] {
+        let _ = server.put_image(name, "1", &image());
+    }
+    runtime().block_on(async {
+        let registry = anonymous(settings());
+        let names =
+            |found: Vec<corten_images::registry::Found>| found.into_iter().map(|one| one.name).collect::<Vec<_>>();
+        let found = registry.search(&format!("{}/apple", server.host()), 25).await.unwrap();
+        assert_eq!(names(found), ["apple", "fruit/apple-pie"]);
+        let found = registry.search(&format!("{}/a", server.host()), 1).await.unwrap();
+        assert_eq!(found.len(), 1);
+    });
+}
