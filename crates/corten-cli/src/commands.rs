@@ -1,6 +1,7 @@
 //! One file per verb.
 
 pub mod attach;
+pub mod cp;
 pub mod create;
 pub mod doctor;
 pub mod events;

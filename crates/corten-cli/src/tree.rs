@@ -68,6 +68,7 @@ const fn also(place: Place, aliases: &'static [&'static str]) -> Place {
 /// Every command.
 pub const PLACES: &[Place] = &[
     at("", "attach", &commands::attach::VERB),
+    at("", "cp", &commands::cp::VERB),
     at("", "create", &commands::create::VERB),
     at("", "doctor", &commands::doctor::VERB),
     at("", "events", &commands::events::VERB),
@@ -96,6 +97,7 @@ pub const PLACES: &[Place] = &[
     at("", "version", &commands::version::VERB),
     at("", "wait", &commands::wait::VERB),
     at("container", "attach", &commands::attach::VERB),
+    at("container", "cp", &commands::cp::VERB),
     at("container", "create", &commands::create::VERB),
     at("container", "exec", &commands::exec::VERB),
     at("container", "inspect", &commands::inspect::CONTAINER_VERB),

@@ -25,6 +25,7 @@ pub mod runtimes;
 pub mod spec;
 pub mod store;
 pub mod system;
+pub mod trees;
 
 pub mod containerd;
 pub mod snapshots;

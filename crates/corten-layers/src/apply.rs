@@ -16,7 +16,7 @@ use crate::name::NameError;
 use crate::pipe;
 use crate::tree::Tree;
 
-mod writer;
+pub(crate) mod writer;
 
 use writer::Writer;
 

@@ -119,7 +119,7 @@ impl<W: Write> Differ<W> {
             }
             let marker = self.pending.len();
             if same {
-                self.pending.push(entry_of(upper, &last, &child, &above).map_err(failed)?);
+                self.pending.push(entry_of(upper, &last, archived(&child, &above), &above).map_err(failed)?);
             } else {
                 self.entry(upper, &last, &child, &above)?;
             }
@@ -153,7 +153,7 @@ impl<W: Write> Differ<W> {
         }
         self.flush()?;
         let failed = |source| DiffError::Read { path: name.display(), source };
-        let mut entry = entry_of(dir, last, name, stat).map_err(failed)?;
+        let mut entry = entry_of(dir, last, archived(name, stat), stat).map_err(failed)?;
         if stat.links > 1 && stat.file_type != FileType::Directory {
             if let Some(first) = self.links.get(&(stat.device, stat.inode)) {
                 entry.kind = Kind::HardLink;
@@ -195,7 +195,14 @@ fn descend(dir: BorrowedFd<'_>, last: &OsStr, name: &Name) -> Result<OwnedFd, Di
     at::open_dir(dir, last).map_err(failed)
 }
 
-fn entry_of(dir: BorrowedFd<'_>, last: &OsStr, name: &Name, stat: &Stat) -> io::Result<Entry> {
+/// The archived form of a name.
+fn archived(name: &Name, stat: &Stat) -> Vec<u8> {
+    let end: &[u8] = if stat.file_type == FileType::Directory { b"/" } else { b"" };
+    [name.as_bytes(), end].concat()
+}
+
+/// What is archived of `last` in `dir` under the name `path`, which ends in a slash for a directory.
+pub(crate) fn entry_of(dir: BorrowedFd<'_>, last: &OsStr, path: Vec<u8>, stat: &Stat) -> io::Result<Entry> {
     let kind = match stat.file_type {
         FileType::Regular | FileType::Socket => Kind::File,
         FileType::Directory => Kind::Directory,
@@ -204,10 +211,6 @@ fn entry_of(dir: BorrowedFd<'_>, last: &OsStr, name: &Name, stat: &Stat) -> io::
         FileType::BlockDevice => Kind::BlockDevice,
         FileType::Fifo => Kind::Fifo,
     };
-    let mut path = name.as_bytes().to_vec();
-    if kind == Kind::Directory {
-        path.push(b'/');
-    }
     let link = if kind == Kind::Symlink { at::readlink(dir, last)?.as_bytes().to_vec() } else { Vec::new() };
     let mut xattrs = Vec::new();
     for key in xattr::list(dir, last)? {

@@ -21,6 +21,7 @@ pub mod executable;
 pub mod fifo;
 pub mod files;
 pub mod filesystem;
+pub mod handle;
 pub mod inotify;
 pub mod lock_file;
 pub mod loopback;

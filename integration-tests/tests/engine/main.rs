@@ -4,6 +4,7 @@
 
 mod apparmor;
 mod attach;
+mod copying;
 mod crash;
 mod create;
 mod events;

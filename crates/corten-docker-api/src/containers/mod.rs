@@ -1,5 +1,6 @@
 //! `/containers`.
 
+mod archive;
 mod config;
 mod create;
 mod host_config;
@@ -12,6 +13,7 @@ mod top;
 mod update;
 mod wait;
 
+pub use archive::{FileMode, PATH_STAT_HEADER, PathStat};
 pub use config::{ContainerConfig, Healthcheck};
 pub use create::{ContainerCreate, ContainerCreated};
 pub use host_config::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use corten_sys::atomic_file::Durability;
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Mutex, MutexGuard, RwLock, watch};
 use tracing::warn;
 
 use super::record::{FORMAT, Record, State};
@@ -47,6 +47,9 @@ pub struct Container {
     back_off_ms: AtomicU64,
     removal_begun: AtomicBool,
     removal_holds: AtomicUsize,
+    /// Who uses its file system from outside: copies of a running container's share it, a copy of a stopped one's and a
+    /// start have it alone. Taken after the turn, by who takes both.
+    pub tree: RwLock<()>,
     /// Clients that attached before the start; [`crate::attach`] hands them to the shim.
     pub parked: crate::attach::Parked,
 }
@@ -64,6 +67,7 @@ impl Container {
             back_off_ms: AtomicU64::new(0),
             removal_begun: AtomicBool::new(false),
             removal_holds: AtomicUsize::new(0),
+            tree: RwLock::default(),
             parked: crate::attach::Parked::default(),
         }
     }

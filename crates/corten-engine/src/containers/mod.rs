@@ -1,5 +1,6 @@
 //! Containers: one file per verb, each with one function of that name.
 
+pub mod archive;
 pub mod attach;
 pub mod create;
 pub mod delete;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use corten_proto::containerd::types::Mount;
 use corten_stdio::stdio_file;
 use corten_types::ErrorKind;
+use tokio::sync::RwLockWriteGuard;
 
-use super::{Turn, View, check, delete, logging};
+use super::{Container, Turn, View, check, delete, logging};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -18,6 +20,9 @@ use crate::{attach, execs, files, images, networks, snapshots, tasks};
 
 /// Most bytes read of `/etc/passwd` and `/etc/group`.
 const ACCOUNT_FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How long a start waits for a copy of files that began before.
+const COPY_DEADLINE: Duration = Duration::from_secs(120);
 
 /// Starts a container that does not run.
 ///
@@ -118,6 +123,8 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     if let Err(error) = execs::files::clear(turn).and_then(|()| execs::record::clear(turn)) {
         tracing::warn!(id = turn.id, %error, "remove what execs of the run before have left");
     }
+    // Whoever copies files has the overlay mounted, of this run or the one before: there must never be a second one.
+    let _tree = unused_tree(turn).await?;
     let rootfs = root_filesystem(engine, turn, view).await?;
     let input = Input {
         record,
@@ -144,6 +151,16 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     Ok(pid)
 }
 
+/// Waits until nobody copies files into or out of the container.
+async fn unused_tree<'a>(turn: &'a Turn<'_>) -> Result<RwLockWriteGuard<'a, ()>> {
+    let waited = tokio::time::timeout(COPY_DEADLINE, turn.tree.write()).await;
+    waited.map_err(|_| {
+        let seconds = COPY_DEADLINE.as_secs();
+        let text = format!("files of the container have been copied for {seconds} s; end that, and try again");
+        EngineError::new(ErrorKind::Unavailable, text)
+    })
+}
+
 /// Sees to it that the profile the container is to have is loaded, when it is the engine's own.
 async fn confine(spec: &oci_spec::runtime::Spec) -> Result<()> {
     let profile = spec.process().as_ref().and_then(|process| process.apparmor_profile().as_deref());
@@ -167,11 +184,23 @@ fn resolve_user(view: &View, rootfs: &[corten_proto::containerd::types::Mount]) 
 
 /// The user's mounts and the engine's files; where both want a place, the user has it.
 fn mounts(turn: &Turn<'_>, view: &View) -> Result<Vec<UserMount>> {
+    with_files(view, |view| files::prepare(turn, view))
+}
+
+/// What the next start would mount, as far as it is there: the engine's files are written by the first start.
+///
+/// # Errors
+/// What a start would refuse.
+pub fn mounts_before(container: &Container) -> Result<Vec<UserMount>> {
+    with_files(&container.view(), |view| Ok(files::written(container, view)))
+}
+
+fn with_files(view: &View, files: impl FnOnce(&View) -> Result<Vec<files::FileMount>>) -> Result<Vec<UserMount>> {
     let mut all = check::mounts(&view.record.host_config)?;
     for mount in all.iter().filter(|mount| mount.kind == "bind") {
         make_source(mount)?;
     }
-    for file in files::prepare(turn, view)? {
+    for file in files(view)? {
         if all.iter().any(|mount| mount.target == file.target) {
             continue;
         }

@@ -42,6 +42,16 @@ pub fn prepare(container: &Container, view: &View) -> Result<Vec<FileMount>> {
     Ok(TARGETS.map(mount).into())
 }
 
+/// Those of the files that a start has written.
+pub fn written(container: &Container, view: &View) -> Vec<FileMount> {
+    let directory = match view.record.host_config.network_mode.strip_prefix("container:") {
+        Some(other) => container.directory().with_file_name(other),
+        None => container.directory().to_owned(),
+    };
+    let mount = |(name, target): (&str, &str)| FileMount { source: directory.join(name), target: target.to_owned() };
+    TARGETS.map(mount).into_iter().filter(|file| file.source.is_file()).collect()
+}
+
 /// One of the host's files; a host may have none.
 fn read(path: impl AsRef<Path>) -> String {
     std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()

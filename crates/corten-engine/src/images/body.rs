@@ -1,6 +1,7 @@
 //! A request's body as the archive that loading reads: piece by piece, never whole.
 
 use std::future::Future;
+use std::time::Duration;
 
 use corten_images::input::{self, Reader};
 use http_body_util::BodyExt;
@@ -15,16 +16,27 @@ const DISCARDED_BYTES: usize = 256 * 1024 * 1024;
 /// A client that goes away breaks the archive off, which `work` sees as an error; the task goes on
 /// and undoes what it has begun.
 pub async fn with_archive<T, F: Future<Output = T>>(body: Incoming, work: impl FnOnce(Reader) -> F) -> T {
+    with_archive_within(body, Duration::MAX, work).await
+}
+
+/// As [`with_archive`]; a client that sends nothing for `patience` has gone away.
+pub async fn with_archive_within<T, F: Future<Output = T>>(
+    body: Incoming,
+    patience: Duration,
+    work: impl FnOnce(Reader) -> F,
+) -> T {
     let (sender, reader) = input::channel();
-    let feed = tokio::spawn(feed(body, sender));
+    let feed = tokio::spawn(feed(body, sender, patience));
     let outcome = work(reader).await;
     // The reader is gone by now: what is left of the body is taken and thrown away.
     let _ = feed.await;
     outcome
 }
 
-async fn feed(mut body: Incoming, sender: input::Sender) {
-    while let Some(frame) = body.frame().await {
+async fn feed(mut body: Incoming, sender: input::Sender, patience: Duration) {
+    loop {
+        let Ok(frame) = tokio::time::timeout(patience, body.frame()).await else { return };
+        let Some(frame) = frame else { break };
         // The connection broke: without `finish` the reader sees that the archive is not whole.
         let Ok(frame) = frame else { return };
         let Ok(data) = frame.into_data() else { continue };

@@ -18,7 +18,6 @@ macro_rules! later {
 }
 
 later! {
-    archive: "copying files to and from containers";
     changes: "listing a container's changed files";
     export: "exporting a container's file system";
     attach_websocket: "attaching by websocket";

@@ -2,6 +2,7 @@
 //!
 //! A handler decodes its request, makes one call, and encodes the answer. Anything else is not here.
 
+mod archives;
 mod containers;
 mod execs;
 mod images;
@@ -87,9 +88,9 @@ pub const ROUTES: &[Route] = routes! {
     GET "/exec/{id}/json" => execs::inspect,
 
     GET "/containers/{id}/attach/ws" => later::attach_websocket,
-    HEAD "/containers/{id}/archive" => later::archive,
-    GET "/containers/{id}/archive" => later::archive,
-    PUT "/containers/{id}/archive" => later::archive,
+    HEAD "/containers/{id}/archive" => archives::stat,
+    GET "/containers/{id}/archive" => archives::get,
+    PUT "/containers/{id}/archive" => archives::put,
     GET "/containers/{id}/changes" => later::changes,
     GET "/containers/{id}/export" => later::export,
     GET "/containers/{id}/checkpoints" => later::checkpoint,

@@ -414,7 +414,7 @@ impl Writer {
     }
 }
 
-fn clamped((seconds, nanoseconds): (i64, u32)) -> (i64, u32) {
+pub(crate) fn clamped((seconds, nanoseconds): (i64, u32)) -> (i64, u32) {
     match seconds {
         ..0 => (0, 0),
         0..=TIME_MAX => (seconds, nanoseconds),
@@ -423,7 +423,7 @@ fn clamped((seconds, nanoseconds): (i64, u32)) -> (i64, u32) {
 }
 
 /// Sets an entry's attributes but overlayfs' own; those the file or the file system cannot carry are left out.
-fn set_xattrs(entry: &Entry, set: impl Fn(&OsStr, &[u8]) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn set_xattrs(entry: &Entry, set: impl Fn(&OsStr, &[u8]) -> io::Result<()>) -> io::Result<()> {
     for (key, value) in &entry.xattrs {
         if tree::is_overlay_xattr(key) {
             tracing::debug!(path = entry.name(), "attribute of overlayfs in an archive left out");
