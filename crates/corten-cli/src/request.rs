@@ -308,6 +308,21 @@ fn healthcheck(matches: &Matches) -> Result<Option<Healthcheck>, String> {
 /// Operating systems a platform may name first; any other word alone is an architecture.
 const SYSTEMS: [&str; 4] = ["linux", "windows", "darwin", "freebsd"];
 
+/// `os[/arch[/variant]]` as the document that loading and saving take since 1.48; empty when nothing was asked for.
+///
+/// # Errors
+/// docker's words.
+pub fn platform_json(text: &str) -> Result<String, crate::failure::Failure> {
+    let full = platform(text).map_err(|error| crate::failure::Failure::new(format!("invalid platform: {error}")))?;
+    let mut parts = full.split('/');
+    let (Some(os), Some(architecture)) = (parts.next(), parts.next()) else { return Ok(String::new()) };
+    let mut document = serde_json::json!({"architecture": architecture, "os": os});
+    if let Some(variant) = parts.next() {
+        document["variant"] = variant.into();
+    }
+    Ok(document.to_string())
+}
+
 /// Reads `os[/arch[/variant]]` and writes it in full; which platforms there are is the daemon's to know.
 ///
 /// # Errors

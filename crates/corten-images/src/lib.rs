@@ -3,6 +3,7 @@
 //! In reading order: [`platform`] says what runs here, [`manifest`] reads indexes, manifests and configurations,
 //! [`unpack`](unpack::unpack) turns layers into snapshots, [`load`](load::load) takes archives of whole images,
 //! [`import`](import::import) makes an image of a file system, with [`change`]s to its configuration,
+//! [`save`](save::save) writes archives,
 //! [`catalog`] finds, lists, tags and removes what is there. [`registry`] is the client of registries.
 //!
 //! Everything made is under a lease until an image record refers to it, so that garbage collection never takes a
@@ -19,6 +20,7 @@ pub mod manifest;
 pub mod media_type;
 pub mod platform;
 pub mod registry;
+pub mod save;
 pub mod unpack;
 
 mod archived;
@@ -30,3 +32,4 @@ pub use change::Change;
 pub use import::{ImportError, ImportRequest, import};
 pub use load::{LoadError, LoadRequest, Loaded, load};
 pub use platform::Platform;
+pub use save::{SaveError, SaveRequest, Saving, save};

@@ -21,6 +21,22 @@ impl<W: Write> Writer<W> {
     /// # Errors
     /// `UnexpectedEof` when the file became shorter meanwhile; what the output gave.
     pub fn append(&mut self, entry: &Entry, data: &mut dyn Read) -> io::Result<()> {
+        self.append_header(entry)?;
+        if entry.kind == Kind::File {
+            let copied = io::copy(&mut data.take(entry.size), &mut self.out)?;
+            if copied < entry.size {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"));
+            }
+            self.out.write_all(&[0; BLOCK][..padding(entry.size)])?;
+        }
+        Ok(())
+    }
+
+    /// Writes an entry without its data: the caller writes that to [`Writer::get_mut`], and [`padding`] behind it.
+    ///
+    /// # Errors
+    /// What the output gave.
+    pub fn append_header(&mut self, entry: &Entry) -> io::Result<()> {
         let records = pax_records(entry);
         if !records.is_empty() {
             let name = b"PaxHeaders.0/x".to_vec();
@@ -37,15 +53,12 @@ impl<W: Write> Writer<W> {
             Kind::Directory => b'5',
             Kind::Fifo => b'6',
         };
-        self.out.write_all(&block(entry, typeflag))?;
-        if entry.kind == Kind::File {
-            let copied = io::copy(&mut data.take(entry.size), &mut self.out)?;
-            if copied < entry.size {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"));
-            }
-            self.out.write_all(&[0; BLOCK][..padding(entry.size)])?;
-        }
-        Ok(())
+        self.out.write_all(&block(entry, typeflag))
+    }
+
+    /// The output.
+    pub const fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Writes a file that is in memory.
@@ -91,7 +104,8 @@ pub fn blank(kind: Kind, size: u64) -> Entry {
     }
 }
 
-const fn padding(size: u64) -> usize {
+/// Bytes of zeroes behind `size` bytes of data.
+pub const fn padding(size: u64) -> usize {
     ((BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64) as usize
 }
 

@@ -1,4 +1,4 @@
-//! `load` and `import`: archives from a file and from standard input.
+//! `load`, `import` and `save`: archives from and to files, and from standard input.
 
 use crate::pair::Pair;
 use integration_tests::{Kind, busybox};
@@ -32,5 +32,11 @@ fn compare(kind: Kind) {
     pair.same_with_input(&["import", "-c", "BOGUS x", "-"], b"this is no archive");
     pair.same(&["inspect", "-f", "{{.Config.Cmd}} {{.Comment}}", "imported:1"]);
     pair.same_with_input(&["import", "-", "imported:3"], b"this is no archive");
+    let saved = pair.stack.root().join("saved.tar").display().to_string();
+    pair.same(&["save", "-o", &saved, "busybox", "other:1"]);
+    pair.same(&["load", "-i", &saved]);
+    pair.same(&["image", "save", "-o", "/nowhere/at/all.tar", "busybox"]);
+    pair.same(&["save", "-o", &pair.stack.root().path().display().to_string(), "busybox"]);
+    pair.same(&["save", "-o", &saved, "nobody:1"]);
     pair.finish();
 }

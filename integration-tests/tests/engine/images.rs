@@ -40,6 +40,26 @@ fn an_image_is_loaded_named_and_removed_by_both_clients() {
 }
 
 #[test]
+fn an_image_is_saved_by_both_clients_and_loaded_from_what_they_wrote() {
+    let stack = engine();
+    for docker in DockerCli::originals(&stack.socket()) {
+        let path = stack.root().join("saved.tar").display().to_string();
+        let _ = docker.run(&["save", "--output", &path, "busybox"]).ok();
+        let _ = docker.run(&["rmi", "busybox"]).ok();
+        assert_eq!(docker.run(&["load", "--input", &path]).ok().out(), "Loaded image: busybox:latest");
+        let id = docker.run(&["image", "inspect", "--format", "{{.Id}}", "busybox"]).ok();
+        assert_eq!(id.out(), busybox::image().id(), "{}", docker.label);
+        let missing = docker.run(&["save", "--output", &path, "nobody:1"]);
+        assert!(missing.code != 0 && missing.err().contains("No such image: nobody:1"), "{missing:?}");
+    }
+    assert_eq!(refusal(get(&stack, "/images/get"), 400), "no image is named to be saved");
+    let platforms = "names=busybox&platform=%7B%22os%22%3A%22linux%22%7D&platform=%7B%22os%22%3A%22linux%22%7D";
+    let refused = refusal(get(&stack, &format!("/images/get?{platforms}")), 501);
+    assert!(refused.contains("more than one platform"), "{refused}");
+    assert_eq!(stack.ctr().run(&["leases", "ls", "-q"]).ok().out(), "");
+}
+
+#[test]
 fn a_file_system_is_imported_with_changes_and_runs() {
     let stack = Stack::start(Kind::Ours);
     let archive = busybox::layer_file(stack.root()).display().to_string();

@@ -8,6 +8,7 @@ mod hostile;
 mod import;
 mod load;
 mod malformed;
+mod save;
 
 use std::io::Cursor;
 use std::path::Path;

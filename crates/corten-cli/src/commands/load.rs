@@ -5,7 +5,7 @@ use crate::cli::Cli;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::progress;
-use crate::request::os_error;
+use crate::request::{self, os_error};
 use crate::stream::upload;
 use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{Method, Query};
@@ -32,9 +32,9 @@ pub async fn load(cli: &Cli, matches: &Matches) -> Outcome {
     } else {
         Box::new(File::open(path).map_err(|error| Failure::new(os_error("open", path, &error)))?)
     };
+    let platform = request::platform_json(matches.text("platform"))?;
     let is_quiet = matches.flag("quiet") || !cli.output_is_terminal();
-    let query =
-        Query::new().with("quiet", if is_quiet { "1" } else { "0" }).non_empty("platform", matches.text("platform"));
+    let query = Query::new().with("quiet", if is_quiet { "1" } else { "0" }).non_empty("platform", &platform);
     let payload = upload::archive(source)?;
     let response = cli.client.send(Method::POST, &format!("/images/load{}", query.as_str()), payload).await?;
     progress::show(response.into_body(), |text| cli.print(text)).await

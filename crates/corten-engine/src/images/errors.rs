@@ -1,6 +1,6 @@
 //! Errors of images as the engine's.
 
-use corten_images::{ImportError, LoadError, ResolveError};
+use corten_images::{ImportError, LoadError, ResolveError, SaveError};
 use corten_types::error::chain;
 
 use crate::errors::EngineError;
@@ -13,6 +13,12 @@ impl From<ResolveError> for EngineError {
 
 impl From<LoadError> for EngineError {
     fn from(error: LoadError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
+}
+
+impl From<SaveError> for EngineError {
+    fn from(error: SaveError) -> Self {
         Self::new(error.kind(), chain(&error))
     }
 }

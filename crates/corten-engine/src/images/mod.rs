@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod list;
 pub mod load;
 pub mod prune;
+pub mod save;
 pub mod tag;
 
 pub mod body;

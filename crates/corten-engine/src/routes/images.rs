@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::{Answer, Query, Request};
-use crate::images::{body, delete, history, import, inspect, list, load, prune, tag};
+use crate::images::{body, delete, history, import, inspect, list, load, prune, save, tag};
 
 /// `GET /images/json`.
 pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
@@ -50,11 +50,24 @@ pub async fn prune(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `POST /images/load`.
 pub async fn load(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    let platform = match load_platform(&request.query) {
+    let platform = match one_platform(&request.query, "loading") {
         Ok(platform) => platform,
         Err(error) => return refuse(error, request).await,
     };
     progress(&load::load(&engine, request.into_body(), platform).await?)
+}
+
+/// `GET /images/{name}/get`.
+pub async fn save(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let (names, platform) = (vec![request.param("name").to_owned()], one_platform(&request.query, "saving")?);
+    Ok(Answer::stream("application/x-tar", save::save(&engine, names, platform).await?))
+}
+
+/// `GET /images/get`.
+pub async fn save_several(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let names = request.query.all("names").filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let platform = one_platform(&request.query, "saving")?;
+    Ok(Answer::stream("application/x-tar", save::save(&engine, names, platform).await?))
 }
 
 /// `POST /images/create`: pulls, or imports the body.
@@ -88,7 +101,7 @@ fn progress(lines: &[Progress]) -> Result<Answer> {
     Ok(Answer::bytes(StatusCode::OK, "application/json", Bytes::from(body)))
 }
 
-/// A platform as JSON, as `load` gets it since 1.48.
+/// A platform as JSON, as `load` and `save` get it since 1.48.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct PlatformJson {
@@ -97,11 +110,12 @@ struct PlatformJson {
     variant: String,
 }
 
-fn load_platform(query: &Query) -> Result<Option<Platform>> {
+fn one_platform(query: &Query, doing: &str) -> Result<Option<Platform>> {
     let mut given = query.all("platform").filter(|text| !text.is_empty());
     let (Some(text), rest) = (given.next(), given.next()) else { return Ok(None) };
     if rest.is_some() {
-        return Err(EngineError::unimplemented("loading more than one platform of an image: not supported yet"));
+        let text = format!("{doing} more than one platform of an image: not supported yet");
+        return Err(EngineError::unimplemented(text));
     }
     let platform: PlatformJson = serde_json::from_str(text)
         .map_err(|error| EngineError::invalid("invalid parameter 'platform'").caused_by(error))?;
@@ -114,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_platform_is_json() {
-        let read = |text: &str| load_platform(&Query::decode(text));
+        let read = |text: &str| one_platform(&Query::decode(text), "loading");
         assert_eq!(read("quiet=1").unwrap(), None);
         assert_eq!(
             read("platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22arm64%22%7D")

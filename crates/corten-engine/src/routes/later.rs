@@ -25,7 +25,6 @@ later! {
     commit: "committing a container";
     build: "building images";
     build_prune: "pruning the build cache";
-    save: "saving images";
     push: "pushing images";
     search: "searching a registry for images";
     distribution: "asking a registry for an image";
