@@ -65,6 +65,38 @@ impl<S: Leases> Held<S> {
     }
 }
 
+/// A lease of an operation that may be dropped anywhere: it is released then, too, in a task of its own.
+pub(crate) struct Abandoned<S: Leases>(Option<Held<S>>);
+
+impl<S: Leases> Abandoned<S> {
+    pub(crate) fn new(held: Held<S>) -> Self {
+        Self(Some(held))
+    }
+
+    pub(crate) async fn release(&mut self, collect: Collect) {
+        if let Some(held) = self.0.take() {
+            held.release(collect).await;
+        }
+    }
+}
+
+impl<S: Leases> std::ops::Deref for Abandoned<S> {
+    type Target = Held<S>;
+
+    fn deref(&self) -> &Held<S> {
+        self.0.as_ref().expect("it is taken by what ends the operation")
+    }
+}
+
+impl<S: Leases> Drop for Abandoned<S> {
+    fn drop(&mut self) {
+        // A runtime that ends takes the task along; the next settling finds the lease.
+        if let (Some(held), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(held.release(Collect::Now));
+        }
+    }
+}
+
 impl<S> Drop for Held<S> {
     fn drop(&mut self) {
         running().remove(&self.id);

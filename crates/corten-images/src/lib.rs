@@ -4,7 +4,8 @@
 //! [`unpack`](unpack::unpack) turns layers into snapshots, [`load`](load::load) takes archives of whole images,
 //! [`import`](import::import) makes an image of a file system, with [`change`]s to its configuration,
 //! [`save`](save::save) writes archives,
-//! [`catalog`] finds, lists, tags and removes what is there. [`registry`] is the client of registries.
+//! [`catalog`] finds, lists, tags and removes what is there. [`registry`] is the client of registries,
+//! [`pull`](pull::pull) fetches images with it, and tells a [`Sink`](progress::Sink) of its [`Progress`].
 //!
 //! Everything made is under a lease until an image record refers to it, so that garbage collection never takes a
 //! half-made image and always takes the rest of a failed one. [`settle`](lease::settle) ends what a killed process
@@ -19,12 +20,15 @@ pub mod load;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;
+pub mod progress;
+pub mod pull;
 pub mod registry;
 pub mod save;
 pub mod unpack;
 
 mod archived;
 mod expand;
+mod fetch;
 mod ingest;
 
 pub use catalog::{Catalog, Details, Listed, ResolveError};
@@ -32,4 +36,6 @@ pub use change::Change;
 pub use import::{ImportError, ImportRequest, import};
 pub use load::{LoadError, LoadRequest, Loaded, load};
 pub use platform::Platform;
+pub use progress::{Progress, Sink};
+pub use pull::{Naming, PullError, PullRequest, Pulled, pull, pull_all};
 pub use save::{SaveError, SaveRequest, Saving, save};

@@ -14,7 +14,7 @@ pub const CONFIG_MAX: u64 = 8 << 20;
 /// Most layers of an image: more than any mount can stack.
 pub const LAYERS_MAX: usize = 1024;
 /// How deep an index may list indexes.
-const DEPTH_MAX: usize = 4;
+pub(crate) const DEPTH_MAX: usize = 4;
 
 /// A descriptor as JSON.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -249,14 +249,8 @@ pub async fn read_json<T: serde::de::DeserializeOwned>(
 /// # Errors
 /// [`ManifestError`], also when it is a manifest by its fields.
 pub async fn read_index(store: &impl ContentStore, descriptor: &Descriptor) -> Result<Index, ManifestError> {
-    let (value, data) = read_json::<serde_json::Value>(store, "index", descriptor, MANIFEST_MAX).await?;
-    let malformed =
-        |why: &str| ManifestError::Malformed { what: "index", digest: descriptor.digest.clone(), why: why.to_owned() };
-    // A document that can be read both ways means two images to two programs (CVE-2021-41190).
-    if value.get("config").is_some() || value.get("layers").is_some() {
-        return Err(malformed("it has the fields of a manifest"));
-    }
-    serde_json::from_slice(&data).map_err(|error| malformed(&format!("not as expected: {error}")))
+    let (_, data) = read_json::<serde::de::IgnoredAny>(store, "index", descriptor, MANIFEST_MAX).await?;
+    parse_index(descriptor, &data)
 }
 
 /// Reads a manifest.
@@ -264,22 +258,50 @@ pub async fn read_index(store: &impl ContentStore, descriptor: &Descriptor) -> R
 /// # Errors
 /// [`ManifestError`], also when it is an index by its fields.
 pub async fn read_manifest(store: &impl ContentStore, descriptor: &Descriptor) -> Result<Manifest, ManifestError> {
-    let (value, data) = read_json::<serde_json::Value>(store, "manifest", descriptor, MANIFEST_MAX).await?;
-    let malformed = |why: &str| ManifestError::Malformed {
-        what: "manifest",
-        digest: descriptor.digest.clone(),
-        why: why.to_owned(),
-    };
-    if value.get("manifests").is_some() {
-        return Err(malformed("it has the fields of an index"));
+    let (_, data) = read_json::<serde::de::IgnoredAny>(store, "manifest", descriptor, MANIFEST_MAX).await?;
+    parse_manifest(descriptor, &data)
+}
+
+/// The members that tell a manifest from an index.
+#[derive(Deserialize)]
+struct Members {
+    config: Option<serde::de::IgnoredAny>,
+    layers: Option<serde::de::IgnoredAny>,
+    manifests: Option<serde::de::IgnoredAny>,
+}
+
+/// An index from its bytes.
+///
+/// # Errors
+/// [`ManifestError::Malformed`].
+pub fn parse_index(descriptor: &Descriptor, data: &[u8]) -> Result<Index, ManifestError> {
+    let malformed = |why: String| ManifestError::Malformed { what: "index", digest: descriptor.digest.clone(), why };
+    let unexpected = |error: serde_json::Error| malformed(format!("not as expected: {error}"));
+    // A document that can be read both ways means two images to two programs (CVE-2021-41190).
+    let members: Members = serde_json::from_slice(data).map_err(unexpected)?;
+    if members.config.is_some() || members.layers.is_some() {
+        return Err(malformed("it has the fields of a manifest".to_owned()));
     }
-    let manifest: Manifest =
-        serde_json::from_slice(&data).map_err(|error| malformed(&format!("not as expected: {error}")))?;
+    serde_json::from_slice(data).map_err(unexpected)
+}
+
+/// A manifest from its bytes.
+///
+/// # Errors
+/// [`ManifestError::Malformed`].
+pub fn parse_manifest(descriptor: &Descriptor, data: &[u8]) -> Result<Manifest, ManifestError> {
+    let malformed = |why: String| ManifestError::Malformed { what: "manifest", digest: descriptor.digest.clone(), why };
+    let unexpected = |error: serde_json::Error| malformed(format!("not as expected: {error}"));
+    let members: Members = serde_json::from_slice(data).map_err(unexpected)?;
+    if members.manifests.is_some() {
+        return Err(malformed("it has the fields of an index".to_owned()));
+    }
+    let manifest: Manifest = serde_json::from_slice(data).map_err(unexpected)?;
     if !manifest.media_type.is_empty() && manifest.media_type != descriptor.media_type {
-        return Err(malformed("its mediaType is not the one of its descriptor"));
+        return Err(malformed("its mediaType is not the one of its descriptor".to_owned()));
     }
     if manifest.layers.len() > LAYERS_MAX {
-        return Err(malformed(&format!("{} layers, at most {LAYERS_MAX} are taken", manifest.layers.len())));
+        return Err(malformed(format!("{} layers, at most {LAYERS_MAX} are taken", manifest.layers.len())));
     }
     Ok(manifest)
 }

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 
 pub use faults::{Effect, Fault};
 pub use log::{Log, Logged};
-pub use storage::{Artifact, Layered};
+pub use storage::{Artifact, Layered, gzip};
 pub use tls::Authority;
 pub use tokens::{Access, Tokens};
 

@@ -8,6 +8,7 @@ mod hostile;
 mod import;
 mod load;
 mod malformed;
+mod pull;
 mod save;
 
 use std::io::Cursor;

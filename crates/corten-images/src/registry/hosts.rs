@@ -203,7 +203,7 @@ async fn complete(endpoint: &mut Endpoint, settings: &Settings) -> Result<(), Re
 }
 
 /// The host without its port and without the brackets of an address.
-pub(super) fn bare_host(host: &str) -> &str {
+pub fn bare_host(host: &str) -> &str {
     let bare = match host.rsplit_once(':') {
         Some((bare, port)) if !port.ends_with(']') => bare,
         _ => host,

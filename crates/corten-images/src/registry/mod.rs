@@ -29,7 +29,7 @@ use corten_types::Reference;
 pub use blobs::Blob;
 pub use credentials::{Anonymous, Answer, Asked, Credential, Credentials, ForDomain};
 pub use error::RegistryError;
-pub use hosts::Operation;
+pub use hosts::{Operation, bare_host};
 pub use listing::{Found, Login};
 pub use patience::Patience;
 pub use repository::{Repository, Resolved};

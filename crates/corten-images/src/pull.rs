@@ -1,0 +1,384 @@
+//! Pulling: from a registry to blobs, snapshots and a name.
+//!
+//! ```text
+//! resolve ─> manifests, index first ─> configuration ─> layers, several at once ─> snapshots ─> name
+//! ```
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Labels, Store};
+use corten_types::{Digest, ErrorKind, Reference};
+
+use crate::catalog::name_image;
+use crate::fetch::Fetcher;
+use crate::lease::{Abandoned, hold};
+use crate::manifest::{
+    DEPTH_MAX, Index, Manifest, ManifestError, Pointer, is_attestation, manifest_labels, parse_index, parse_manifest,
+    read_config,
+};
+use crate::media_type::{is_config, is_index, is_manifest};
+use crate::platform::Platform;
+use crate::progress::{Progress, Sink, key};
+use crate::registry::{Registry, RegistryError};
+use crate::unpack::{UnpackError, unpack};
+
+/// Most manifests of one image.
+const MANIFESTS_MAX: usize = 1024;
+
+/// What to pull.
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    /// The image; `latest` when it has neither tag nor digest.
+    pub reference: Reference,
+    /// Which platforms of an image for several are fetched, each as well as it can be had; all when none is named.
+    pub platforms: Vec<Platform>,
+    /// For which of them layers become snapshots; for none, the image is only stored.
+    pub unpack: Option<Platform>,
+    /// What the image is called here.
+    pub naming: Naming,
+    /// Whose work this is; see [`settle`](crate::lease::settle).
+    pub owner: String,
+}
+
+/// What a pulled image is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Naming {
+    /// As docker does it: by the reference, and what had this name before is kept without one.
+    Reference,
+    /// As containerd does it: by this name, with these labels, whatever had it before.
+    Replace {
+        /// The name.
+        name: String,
+        /// The record's labels.
+        labels: Labels,
+    },
+}
+
+impl PullRequest {
+    /// `docker pull`: one platform, unpacked, named by its reference.
+    pub fn new(reference: Reference, platform: Platform, owner: &str) -> Self {
+        Self {
+            reference,
+            platforms: vec![platform.clone()],
+            unpack: Some(platform),
+            naming: Naming::Reference,
+            owner: owner.to_owned(),
+        }
+    }
+}
+
+/// An image that was pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// Its name.
+    pub name: String,
+    /// What the name stands for: the digest that `docker pull` prints is its.
+    pub target: Descriptor,
+    /// The image's id, of the platform that was unpacked or the only one there is.
+    pub id: Option<Digest>,
+    /// The name stood for this already, and nothing had to be fetched.
+    pub is_up_to_date: bool,
+}
+
+/// Why an image was not pulled.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The registry did not serve it.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// Its description cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A layer could not be unpacked.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// What a host served is not what was asked for.
+    #[error("blob {digest} from {host}: {}", source.reason())]
+    Content {
+        /// The last host that served it.
+        host: String,
+        /// What was asked for.
+        digest: Digest,
+        /// What the store found: both digests.
+        source: ApiError,
+    },
+    /// The store did not do it.
+    #[error("{operation}")]
+    Api {
+        /// What was being done.
+        operation: String,
+        /// Why.
+        source: ApiError,
+    },
+    /// Another part of the same image could not be had.
+    #[error("fetch {what}: given up with the rest of the image")]
+    GivenUp {
+        /// Of what.
+        what: String,
+        /// What was fetched of it is of use to another attempt.
+        may_be_continued: bool,
+    },
+    /// A transfer ended early.
+    #[error("fetch {what}: the task panicked")]
+    Panicked {
+        /// Of what.
+        what: String,
+    },
+}
+
+impl PullError {
+    /// What went wrong, for the edge.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Registry(error) => error.kind(),
+            Self::Manifest(error) => error.kind(),
+            Self::Unpack(error) => error.kind(),
+            Self::Content { .. } => ErrorKind::FailedPrecondition,
+            Self::Api { source, .. } => source.kind(),
+            Self::GivenUp { .. } => ErrorKind::Canceled,
+            Self::Panicked { .. } => ErrorKind::Internal,
+        }
+    }
+
+    /// What the registry answered, when that was the reason: host, status and code for the edge.
+    pub fn registry(&self) -> Option<&RegistryError> {
+        match self {
+            Self::Registry(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) fn api(operation: impl Into<String>) -> impl FnOnce(ApiError) -> PullError {
+    let operation = operation.into();
+    move |source| PullError::Api { operation, source }
+}
+
+/// Pulls an image: blobs to the content store, layers to snapshots, the name last.
+///
+/// A blob that is on its way is an ingest named after its digest, so what a killed or failed pull fetched is not
+/// fetched again, and two pulls that want the same blob fetch it once. Everything else of a failed pull goes with its
+/// lease. No blob is held in memory. Dropped, it ends, and its lease is released.
+///
+/// # Errors
+/// [`PullError`]; see [`PullError::registry`].
+pub async fn pull<S: Store>(
+    store: &S,
+    request: &PullRequest,
+    registry: &Registry,
+    sink: &Sink,
+) -> Result<Pulled, PullError> {
+    let held = hold(store, "pull", &request.owner).await.map_err(api("take a lease"))?;
+    let mut held = Abandoned::new(held);
+    let reference = request.reference.clone().or_latest();
+    sink(Progress::message(format!("Resolving from {reference}")));
+    let pulled = pull_under(store, &held.store, request, reference, registry, sink).await;
+    held.release(if pulled.is_ok() { Collect::Later } else { Collect::Now }).await;
+    pulled
+}
+
+/// Pulls every tag of the request's repository; the tag or digest of its reference does not count.
+///
+/// # Errors
+/// [`PullError`] of the first image that fails; those before it are there.
+pub async fn pull_all<S: Store>(
+    store: &S,
+    request: &PullRequest,
+    registry: &Registry,
+    sink: &Sink,
+) -> Result<Vec<Pulled>, PullError> {
+    let mut pulled = Vec::new();
+    for tag in registry.repository(&request.reference).await?.tags().await? {
+        // What is no tag cannot be asked for either.
+        let Ok(reference) = request.reference.with_tag(&tag) else { continue };
+        pulled.push(pull(store, &PullRequest { reference, ..request.clone() }, registry, sink).await?);
+    }
+    Ok(pulled)
+}
+
+async fn pull_under<S: Store>(
+    store: &S,
+    leased: &S,
+    request: &PullRequest,
+    reference: Reference,
+    registry: &Registry,
+    sink: &Sink,
+) -> Result<Pulled, PullError> {
+    let repository = registry.repository(&reference).await?;
+    let resolved = repository.resolve().await?;
+    let target = resolved.descriptor;
+    if !is_index(&target.media_type) && !is_manifest(&target.media_type) {
+        let why = format!("unsupported media type {:?}", target.media_type);
+        return Err(ManifestError::Malformed { what: "manifest", digest: target.digest, why }.into());
+    }
+    let name = match &request.naming {
+        Naming::Replace { name, .. } => name.clone(),
+        Naming::Reference => recorded_name(&reference),
+    };
+    sink(Progress::message(format!("Pulling from {reference}")));
+    sink(Progress::of_image("fetching image content", &name, Some(target.clone())));
+
+    let downloads = registry.settings().downloads;
+    let fetcher = Arc::new(Fetcher::new(store.clone(), leased.clone(), repository, sink.clone(), downloads));
+    let walk = Walk { fetcher: fetcher.clone(), platforms: request.platforms.clone(), images: Vec::new(), seen: 0 };
+    let images = walk.images(&target, resolved.data, &name).await?;
+    let mut id = None;
+    // Of several, those that are not to run may be anything.
+    let is_to_run = request.unpack.is_some() && images.len() == 1;
+    for image in &images {
+        fetch_image(&fetcher, image, is_to_run).await?;
+    }
+    if let Some(platform) = &request.unpack {
+        let (_, manifest) = crate::manifest::choose(leased, &target, platform).await?;
+        unpack_image(leased, &manifest, sink).await?;
+        id = Some(manifest.config.digest);
+    } else if let [only] = &images[..] {
+        id = Some(only.manifest.config.digest.clone());
+    }
+
+    let stood = leased.get_image(&name).await.is_ok_and(|record| record.target.digest == target.digest);
+    match &request.naming {
+        Naming::Reference => name_image(leased, &name, &target).await,
+        Naming::Replace { name, labels } => leased.put_image(&Image::new(name, target.clone(), labels.clone())).await,
+    }
+    .map_err(api(format!("record image {name}")))?;
+    sink(Progress::of_image("saved", &name, Some(target.clone())));
+    sink(Progress::message(format!("Completed pull from {reference}")));
+    Ok(Pulled { name, target, id, is_up_to_date: stood && !fetcher.has_fetched() })
+}
+
+/// A digest says all that a tag beside it could.
+fn recorded_name(reference: &Reference) -> String {
+    match reference.digest() {
+        Some(digest) => reference.with_digest(digest.clone()).to_string(),
+        None => reference.to_string(),
+    }
+}
+
+/// A manifest that is here, with what led to it.
+struct Wanted {
+    manifest: Manifest,
+    descriptor: Descriptor,
+}
+
+/// From the top to the manifests that are wanted, fetching what is read on the way.
+struct Walk<S: Store> {
+    fetcher: Arc<Fetcher<S>>,
+    platforms: Vec<Platform>,
+    images: Vec<Wanted>,
+    seen: usize,
+}
+
+impl<S: Store> Walk<S> {
+    async fn images(mut self, top: &Descriptor, data: Option<Bytes>, name: &str) -> Result<Vec<Wanted>, PullError> {
+        self.visit(top, data, &[name.to_owned()], 0).await?;
+        Ok(self.images)
+    }
+
+    /// Fetches a manifest or index, then what it lists, and labels it at last; whether anything runs here.
+    async fn visit(
+        &mut self,
+        descriptor: &Descriptor,
+        data: Option<Bytes>,
+        parents: &[String],
+        depth: usize,
+    ) -> Result<(), PullError> {
+        let malformed =
+            |why: String| ManifestError::Malformed { what: "manifest", digest: descriptor.digest.clone(), why };
+        self.seen += 1;
+        if self.seen > MANIFESTS_MAX {
+            return Err(malformed(format!("it lists more than {MANIFESTS_MAX} manifests")).into());
+        }
+        let data = self.fetcher.manifest(descriptor, data, parents).await?;
+        if is_manifest(&descriptor.media_type) {
+            let manifest = parse_manifest(descriptor, &data)?;
+            self.fetcher.label(descriptor, &manifest_labels(&manifest)).await?;
+            self.images.push(Wanted { manifest, descriptor: descriptor.clone() });
+            return Ok(());
+        }
+        if depth == DEPTH_MAX {
+            return Err(malformed(format!("indexes are nested more than {DEPTH_MAX} deep")).into());
+        }
+        let index = parse_index(descriptor, &data)?;
+        let own = [key(descriptor)];
+        for child in self.wanted(descriptor, &index)? {
+            let child = Descriptor::from(child.clone());
+            if is_index(&child.media_type) || is_manifest(&child.media_type) {
+                Box::pin(self.visit(&child, None, &own, depth + 1)).await?;
+            } else if self.platforms.is_empty() {
+                self.fetcher.blob(&child, &own).await?;
+            }
+        }
+        let mut labels = Labels::new();
+        for child in &index.manifests {
+            if self.fetcher.is_here(&child.digest).await? {
+                labels.insert(format!("containerd.io/gc.ref.content.m.{}", labels.len()), child.digest.to_string());
+            }
+        }
+        self.fetcher.label(descriptor, &labels).await
+    }
+
+    /// What of an index is fetched: all, or for each platform the entry that runs best. An entry that does not say what
+    /// it runs on is fetched when nothing better is listed.
+    fn wanted<'a>(&self, descriptor: &Descriptor, index: &'a Index) -> Result<Vec<&'a Pointer>, PullError> {
+        if self.platforms.is_empty() {
+            return Ok(index.manifests.iter().collect());
+        }
+        let mut wanted: Vec<&Pointer> = Vec::new();
+        for platform in &self.platforms {
+            let candidates = || index.manifests.iter().filter(|pointer| !is_attestation(pointer));
+            let rank = |pointer: &&Pointer| platform.rank(&pointer.platform.as_ref()?.into());
+            // The first among equals.
+            let best =
+                candidates().filter_map(|pointer| Some((rank(&pointer)?, pointer))).min_by_key(|(rank, _)| *rank);
+            let chosen: Vec<&Pointer> = match best {
+                Some((_, pointer)) => vec![pointer],
+                None => candidates().filter(|pointer| pointer.platform.is_none()).collect(),
+            };
+            if chosen.is_empty() {
+                let (platform, digest) = (platform.clone(), descriptor.digest.clone());
+                return Err(ManifestError::NoPlatform { platform, digest }.into());
+            }
+            wanted.extend(chosen);
+        }
+        let mut seen = HashSet::new();
+        wanted.retain(|pointer| seen.insert(&pointer.digest));
+        Ok(wanted)
+    }
+}
+
+/// Fetches configuration and layers; what is to be unpacked is looked at before its layers are fetched.
+async fn fetch_image<S: Store>(fetcher: &Arc<Fetcher<S>>, image: &Wanted, is_to_run: bool) -> Result<(), PullError> {
+    let parents = [key(&image.descriptor)];
+    let config = Descriptor::from(image.manifest.config.clone());
+    let malformed = |why: String| ManifestError::Malformed { what: "config", digest: config.digest.clone(), why };
+    if is_to_run && !is_config(&config.media_type) {
+        return Err(malformed(format!("unsupported media type {:?}", config.media_type)).into());
+    }
+    if config.size > crate::manifest::CONFIG_MAX {
+        let max = crate::manifest::CONFIG_MAX;
+        return Err(malformed(format!("{} bytes, at most {max} are taken", config.size)).into());
+    }
+    fetcher.blob(&config, &parents).await?;
+    if is_to_run {
+        let _ = read_config(fetcher.leased(), &image.manifest).await?;
+    }
+    let mut seen = HashSet::new();
+    let layers: Vec<Descriptor> = image.manifest.layers.iter().cloned().map(Descriptor::from).collect();
+    let layers = layers.into_iter().filter(|layer| seen.insert(layer.digest.clone())).collect();
+    Fetcher::blobs(fetcher, layers, &parents).await
+}
+
+async fn unpack_image<S: Store>(store: &S, manifest: &Manifest, sink: &Sink) -> Result<(), PullError> {
+    let layers: Vec<Descriptor> = manifest.layers.iter().cloned().map(Descriptor::from).collect();
+    for layer in &layers {
+        sink(Progress::of_blob("extracting", layer, &[], 0));
+    }
+    unpack(store, manifest).await?;
+    for layer in &layers {
+        sink(Progress::of_blob("extracted", layer, &[], layer.size));
+    }
+    Ok(())
+}
