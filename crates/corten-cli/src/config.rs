@@ -1,9 +1,11 @@
 //! docker's `config.json` and contexts, as far as a command needs them.
 
+use crate::credentials::Auth;
 use crate::failure::Failure;
 use corten_docker_api::client::Host;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
@@ -29,22 +31,42 @@ pub struct Config {
     pub detach_keys: String,
     /// Context in use.
     pub current_context: String,
+    /// Credentials kept in the file itself, by registry.
+    pub auths: Option<BTreeMap<String, Auth>>,
+    /// Name of the program that keeps credentials.
+    pub creds_store: String,
+    /// Names of programs that keep those of one registry.
+    pub cred_helpers: Option<BTreeMap<String, String>>,
+    /// Where the file is, or would be.
+    #[serde(skip)]
+    pub path: PathBuf,
 }
 
 impl Config {
     /// Reads `config.json` below `directory`; a missing one is empty, a broken one is told and skipped.
     pub fn load(directory: &Path) -> Self {
         let path = directory.join("config.json");
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Self::default(),
+        let config = match std::fs::read(&path) {
+            Ok(text) => Self::parse(&path, &text),
             Err(error) => {
-                eprintln!("WARNING: Error loading config file: {}: {error}", path.display());
-                return Self::default();
+                if error.kind() != ErrorKind::NotFound {
+                    eprintln!("WARNING: Error loading config file: {}: {error}", path.display());
+                }
+                Self::default()
             }
         };
-        serde_json::from_slice(&text).unwrap_or_else(|error| {
-            eprintln!("WARNING: Error parsing config file ({}): {error}", path.display());
+        Self { path, ..config }
+    }
+
+    fn parse(path: &Path, text: &[u8]) -> Self {
+        serde_json::from_slice(text).unwrap_or_else(|error| {
+            // What serde says of a value of another type quotes it, and it may be a secret.
+            let reason = if error.is_data() {
+                format!("unexpected value at line {} column {}", error.line(), error.column())
+            } else {
+                error.to_string()
+            };
+            eprintln!("WARNING: Error parsing config file ({}): {reason}", path.display());
             Self::default()
         })
     }
@@ -109,7 +131,7 @@ fn parse(host: &str, context: &str) -> Result<Endpoint, Failure> {
 #[derive(Deserialize)]
 struct ContextFile {
     #[serde(rename = "Endpoints", default)]
-    endpoints: std::collections::BTreeMap<String, ContextEndpoint>,
+    endpoints: BTreeMap<String, ContextEndpoint>,
 }
 
 #[derive(Deserialize)]

@@ -48,7 +48,7 @@ pub async fn make(cli: &Cli) -> Result<(), Failure> {
     let chunks = OneChunk(Some(archive));
     let payload = Payload::Stream { content_type: "application/x-tar", chunks: Box::pin(chunks) };
     let response = cli.client.send(Method::POST, &format!("/images/create{}", query.as_str()), payload).await?;
-    progress::show(response.into_body(), |_| {}).await?;
+    progress::show(response.into_body(), progress::To::Nowhere).await?;
     cli.warn(&format!("Made image 'hello:latest' from {}", path.display()));
     Ok(())
 }

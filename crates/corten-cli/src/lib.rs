@@ -7,13 +7,14 @@
 //! and create into the body of a create (pure); [`stream`] moves bytes between terminal and container;
 //! [`end`] tells how it
 //! ended; [`copy`] has docker's rules for copied files; [`table`] and [`template`] print. [`failure`] is how a command ends badly, [`hello`] the image that
-//! needs no registry.
+//! needs no registry; [`credentials`] is what registries are shown, [`progress`] how far the daemon is.
 
 mod arguments;
 mod cli;
 mod commands;
 mod config;
 mod copy;
+mod credentials;
 mod end;
 mod entry;
 mod failure;

@@ -27,7 +27,8 @@ pub use hyper::Method;
 use hyper::Request;
 use hyper::body::Frame;
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, UPGRADE, USER_AGENT};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE, USER_AGENT};
+pub use hyper::header::{HeaderMap, HeaderValue};
 use hyper_util::rt::TokioIo;
 use std::sync::OnceLock;
 

@@ -58,6 +58,14 @@ impl Settings {
         Self(plain)
     }
 
+    /// The same with typed characters not shown.
+    #[must_use]
+    pub fn without_echo(&self) -> Self {
+        let mut hidden = self.0.clone();
+        hidden.local_flags.remove(termios::LocalFlags::ECHO);
+        Self(hidden)
+    }
+
     /// Whether typed characters are shown.
     #[must_use]
     pub fn echoes(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Raw mode, given back on every way out.
+//! Raw mode and hidden input, given back on every way out.
 //!
 //! The settings found are kept in the guard and in one process-wide place, so that besides the
 //! guard's drop a panic hook and a signal path ([`restore_now`]) can put them back: a shell whose
@@ -19,9 +19,9 @@ struct Saved {
 static SAVED: Mutex<Option<Saved>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 
-/// A terminal in raw mode; dropping it restores the settings.
+/// A terminal in raw mode or without echo; dropping it restores the settings.
 #[derive(Debug)]
-#[must_use = "dropping the guard ends raw mode"]
+#[must_use = "dropping the guard restores the terminal"]
 pub struct RawMode(());
 
 impl RawMode {
@@ -30,6 +30,18 @@ impl RawMode {
     /// # Errors
     /// `ENOTTY` when it is no terminal.
     pub fn enter(fd: impl AsFd) -> io::Result<Self> {
+        Self::change(fd, Settings::to_raw)
+    }
+
+    /// Leaves the terminal `fd` in line mode but shows nothing of what is typed, for a password.
+    ///
+    /// # Errors
+    /// `ENOTTY` when it is no terminal.
+    pub fn without_echo(fd: impl AsFd) -> io::Result<Self> {
+        Self::change(fd, Settings::without_echo)
+    }
+
+    fn change(fd: impl AsFd, to: fn(&Settings) -> Settings) -> io::Result<Self> {
         let terminal = File::from(fd.as_fd().try_clone_to_owned()?);
         let before = termios::settings(&terminal)?;
         HOOK.call_once(|| {
@@ -40,9 +52,9 @@ impl RawMode {
             }));
         });
         // Known to the hook before the change, so that no moment is uncovered.
-        let raw = before.to_raw();
+        let changed = to(&before);
         let mut saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner);
-        termios::apply(&terminal, &raw)?;
+        termios::apply(&terminal, &changed)?;
         *saved = Some(Saved { terminal, before });
         Ok(Self(()))
     }

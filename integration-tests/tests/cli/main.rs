@@ -3,11 +3,15 @@
 //! Every table runs on Debian's dockerd and on cortend: whatever a daemon answers, both show it alike.
 
 mod connection;
+mod fake;
 mod hello;
 mod inspecting;
 mod listings;
+mod logins;
 mod mistakes;
 mod pair;
+mod progress;
+mod registries;
 mod restarts;
 mod running;
 mod states;

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Matches, Order};
 use crate::cli::Cli;
+use crate::commands::pull::platform_flag;
 use crate::failure::{Failure, Outcome};
 use crate::hello;
 use crate::request::{self, flags::CREATE_FLAGS};
@@ -58,7 +59,7 @@ pub async fn create_container(cli: &Cli, matches: &Matches, body: &mut Container
         host.console_size = [u32::from(size.rows), u32::from(size.columns)];
     }
     let policy = matches.text("pull");
-    let platform = request::platform(matches.text("platform"))
+    let platform = request::platform(&platform_flag(matches))
         .map_err(|error| Failure::new(format!("error parsing specified platform: {error}")))?;
     // Since then each network has its own, and a daemon warns of this one.
     if cli.client.version_at_least("1.44") {
@@ -104,7 +105,7 @@ fn parse_image(image: &str) -> Result<Reference, Failure> {
 
 async fn pull(cli: &Cli, matches: &Matches, reference: &Reference) -> Result<(), Failure> {
     let quiet = matches.flag("quiet");
-    crate::commands::pull::pull_image(cli, &reference.clone().or_latest(), matches.text("platform"), quiet).await
+    crate::commands::pull::pull_image(cli, &reference.clone().or_latest(), &platform_flag(matches), quiet).await
 }
 
 /// docker warns of name servers that a container cannot reach.

@@ -49,5 +49,5 @@ pub async fn import(cli: &Cli, matches: &Matches) -> Outcome {
     }
     let query = query.non_empty("platform", &matches.text("platform").to_ascii_lowercase()).with("repo", name);
     let response = cli.client.send(Method::POST, &format!("/images/create{}", query.as_str()), payload).await?;
-    progress::show(response.into_body(), |text| cli.print(text)).await
+    progress::show(response.into_body(), progress::To::Output).await
 }

@@ -37,5 +37,5 @@ pub async fn load(cli: &Cli, matches: &Matches) -> Outcome {
     let query = Query::new().with("quiet", if is_quiet { "1" } else { "0" }).non_empty("platform", &platform);
     let payload = upload::archive(source)?;
     let response = cli.client.send(Method::POST, &format!("/images/load{}", query.as_str()), payload).await?;
-    progress::show(response.into_body(), |text| cli.print(text)).await
+    progress::show(response.into_body(), progress::To::Output).await
 }

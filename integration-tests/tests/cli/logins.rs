@@ -1,0 +1,191 @@
+//! `login` and `logout`, and what is kept where: docker's texts, requests and `config.json`, byte for byte.
+
+use crate::fake::Fake;
+use crate::registries::same;
+use integration_tests::DockerCli;
+
+/// base64 of `me:secret`.
+const PAIR: &str = "bWU6c2VjcmV0";
+
+/// A helper that answers as a keychain would, and notes what it is asked.
+const HELPER: &str = r#"#!/bin/sh
+read -r key
+echo "$(basename "$0") $1 $key" >> "$DOCKER_CONFIG/../helper.log"
+case "$1 $key" in
+"get token.example") echo '{"ServerURL":"token.example","Username":"<token>","Secret":"tok"}';;
+"get known.example") echo '{"ServerURL":"known.example","Username":"me","Secret":"secret"}';;
+"get https://index.docker.io/v1/refresh-token") test -e "$DOCKER_CONFIG/../browser" &&
+    echo '{"Username":"me","Secret":"secret..client"}' || { echo 'credentials not found in native keychain'; exit 1; };;
+"get broken.example") echo 'the keychain is locked'; exit 1;;
+"get garbage.example") echo 'secret';;
+get*) echo 'credentials not found in native keychain'; exit 1;;
+"erase broken"*) echo 'the keychain is locked'; exit 2;;
+"store "*stubborn*) echo 'no room'; exit 1;;
+esac
+"#;
+
+fn ready() -> Option<Fake> {
+    let fake = Fake::start()?;
+    fake.answer("POST /auth", 200, "{\"Status\":\"Login Succeeded\",\"IdentityToken\":\"\"}");
+    fake.program("docker-credential-all", HELPER);
+    fake.program("docker-credential-one", HELPER);
+    Some(fake)
+}
+
+#[test]
+fn logins_without_a_terminal_are_docker_s() {
+    let Some(fake) = ready() else { return };
+    let commands: &[(&[&str], &[u8])] = &[
+        (&["login", "-u", "me", "-p", "secret", "a.example"], b""),
+        (&["login", "-u", "me", "--password-stdin", "https://a.example:5000/v2/"], b"sec ret\r\n"),
+        (&["login", "-u", "me", "--password-stdin"], b"secret"),
+        (&["login", "-u", "me", "-p", "secret", "docker.io"], b""),
+        (&["login", "-u", "me", "a.example"], b""),
+        (&["login", "a.example"], b""),
+        (&["login", "--password-stdin", "a.example"], b"secret"),
+        (&["login", "-u", "me", "-p", "x", "--password-stdin", "a.example"], b"secret"),
+        (&["login", "-u", "", "a.example"], b""),
+        (&["login", "-p", "", "a.example"], b""),
+        (&["login", "a.example", "b.example"], b""),
+        (&["logout", "a.example"], b""),
+        (&["logout"], b""),
+        (&["logout", "a", "b"], b""),
+    ];
+    same(&fake, None, commands);
+    let kept = format!("{{\"auths\":{{\"a.example\":{{\"auth\":\"{PAIR}\"}},\"b.example\":{{\"auth\":\"eDp5\"}}}}}}");
+    same(&fake, Some(&kept), &commands[..2]);
+    same(&fake, Some(&kept), &[commands[5], commands[11], (&["logout", "https://a.example/v2/"], b"")]);
+    let old = format!("{{\"auths\":{{\"https://a.example\":{{\"auth\":\"{PAIR}\"}}}}}}");
+    same(&fake, Some(&old), &[commands[5], commands[11]]);
+}
+
+#[test]
+fn a_registry_s_token_takes_the_password_s_place() {
+    let Some(fake) = ready() else { return };
+    fake.answer("POST /auth", 200, "{\"Status\":\"Login Succeeded\",\"IdentityToken\":\"tok\"}");
+    same(&fake, None, &[(&["login", "-u", "me", "--password-stdin", "a.example"], b"secret")]);
+}
+
+#[test]
+fn a_refused_login_keeps_nothing() {
+    let Some(fake) = ready() else { return };
+    fake.answer("POST /auth", 401, "{\"message\":\"unauthorized: incorrect username or password\"}");
+    let kept = format!("{{\"auths\":{{\"b.example\":{{\"auth\":\"{PAIR}\"}}}}}}");
+    same(
+        &fake,
+        Some(&kept),
+        &[(&["login", "-u", "me", "--password-stdin", "a.example"], b"secret"), (&["login", "b.example"], b"")],
+    );
+    fake.answer("POST /auth", 500, "{\"message\":\"no route to host\"}");
+    same(&fake, Some(&kept), &[(&["login", "b.example"], b"")]);
+}
+
+#[test]
+fn helpers_are_asked_as_docker_asks_them() {
+    let Some(fake) = ready() else { return };
+    fake.answer("POST /images/", 200, "{\"status\":\"Done\"}\r\n");
+    let configuration = format!(
+        "{{\"auths\":{{\"known.example\":{{\"auth\":\"eDp5\"}},\"file.example\":{{\"auth\":\"{PAIR}\"}}}},\
+         \"credsStore\":\"all\",\
+         \"credHelpers\":{{\"token.example\":\"one\",\"file.example\":\"\",\"absent.example\":\"absent\"}}}}"
+    );
+    let commands: &[(&[&str], &[u8])] = &[
+        (&["pull", "known.example/a"], b""),
+        (&["pull", "token.example/a"], b""),
+        (&["pull", "file.example/a"], b""),
+        (&["pull", "unknown.example/a"], b""),
+        (&["pull", "broken.example/a"], b""),
+        (&["pull", "absent.example/a"], b""),
+        (&["push", "token.example/a"], b""),
+        (&["pull", "busybox"], b""),
+        (&["login", "known.example"], b""),
+        (&["login", "broken.example"], b""),
+        (&["login", "-u", "me", "--password-stdin", "new.example"], b"secret"),
+        (&["login", "-u", "me", "--password-stdin", "stubborn.example"], b"secret"),
+        (&["login", "-u", "me", "--password-stdin", "absent.example"], b"secret"),
+        (&["logout", "known.example"], b""),
+        (&["logout"], b""),
+    ];
+    let log = fake.path().join("helper.log");
+    let told = |cli: &DockerCli, arguments: &[&str], input: &[u8]| {
+        let _ = std::fs::remove_file(&log);
+        fake.configure(Some(&configuration));
+        let (ran, asked) = fake.run(cli, arguments, input);
+        let helper = std::fs::read_to_string(&log).unwrap_or_default();
+        (ran.code, ran.stdout, ran.stderr, asked, helper, fake.configuration().split_whitespace().collect::<String>())
+    };
+    for (arguments, input) in commands {
+        // What docker writes has its own order of members; ours keeps the user's, which here is the same.
+        assert_eq!(told(&fake.corten, arguments, input), told(&fake.docker, arguments, input), "{arguments:?}");
+    }
+    let (_, _, errors, ..) = told(&fake.corten, &["create", "garbage.example/a"], &[]);
+    assert!(!errors.contains("secret"), "{errors}");
+}
+
+#[test]
+fn the_tokens_of_a_login_in_a_browser_go_with_it() {
+    let Some(fake) = ready() else { return };
+    std::fs::write(fake.path().join("browser"), "").expect("the root is writable");
+    fake.configure(Some("{\"credsStore\":\"all\"}"));
+    let (ran, _) = fake.run(&fake.corten, &["logout"], &[]);
+    assert!(ran.ok().stderr.contains("until they expire"));
+    let erased = std::fs::read_to_string(fake.path().join("helper.log")).expect("the helper was asked");
+    for key in ["access-token", "refresh-token", ""] {
+        let line = format!("docker-credential-all erase https://index.docker.io/v1/{key}\n");
+        assert!(erased.contains(&line), "{erased}");
+    }
+}
+
+#[test]
+fn a_helper_that_never_ends_its_answer_is_stopped() {
+    let Some(fake) = ready() else { return };
+    fake.program("docker-credential-endless", "#!/bin/sh\nexec cat /dev/zero\n");
+    fake.configure(Some("{\"credsStore\":\"endless\"}"));
+    let (ran, _) = fake.run(&fake.corten, &["login", "-u", "me", "--password-stdin", "a.example"], b"secret");
+    assert!(ran.code(1).stderr.contains("its answer is longer than 1048576 bytes"));
+}
+
+#[test]
+fn what_a_person_is_asked_is_docker_s() {
+    let Some(fake) = ready() else { return };
+    let kept = format!("{{\"auths\":{{\"a.example\":{{\"auth\":\"{PAIR}\"}}}}}}");
+    let both = |configuration: Option<&str>, arguments: &[&str], typed: &[(&str, &str)]| {
+        let told = |cli: &DockerCli| {
+            fake.configure(configuration);
+            fake.asked();
+            let screen = fake.run_on_terminal(cli, 120, arguments, typed);
+            (screen, fake.asked(), fake.configuration())
+        };
+        let (theirs, ours) = (told(&fake.docker), told(&fake.corten));
+        assert_eq!(ours, theirs, "{arguments:?} {typed:?}");
+        assert!(!ours.0.1.contains("secret"), "what is typed is not shown");
+    };
+    let (user, password) = (("Username", "me"), ("Password: ", "secret"));
+    both(None, &["login", "a.example"], &[user, password]);
+    both(None, &["login", "-u", "me", "a.example"], &[password]);
+    both(None, &["login"], &[user, password]);
+    both(None, &["login", "a.example"], &[("Username: ", "")]);
+    both(None, &["login", "-u", "me", "a.example"], &[("Password: ", "")]);
+    both(Some(&kept), &["login", "a.example"], &[]);
+    fake.answer("POST /auth", 401, "{\"message\":\"unauthorized\"}");
+    both(Some(&kept), &["login", "a.example"], &[("Username (me): ", ""), password]);
+}
+
+#[test]
+fn a_pull_that_is_refused_asks_who_you_are_on_a_terminal() {
+    let Some(fake) = ready() else { return };
+    fake.answer("POST /images/create", 401, "{\"message\":\"unauthorized\"}");
+    fake.configure(None);
+    let (code, screen) = fake.run_on_terminal(
+        &fake.corten,
+        80,
+        &["pull", "a.example/a"],
+        &[("Username", "me"), ("Password: ", "secret")],
+    );
+    assert_eq!(code, 1);
+    assert!(screen.contains("Login prior to pull:"), "{screen}");
+    let asked = fake.asked();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0].auth, "e30=");
+    assert!(asked[1].auth.len() > 50, "{asked:?}");
+}
