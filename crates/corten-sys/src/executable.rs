@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use crate::descriptors::{StringList, execute_file};
 use crate::files::{O_NOFOLLOW, O_PATH, open, stat_following};
-use crate::mount::{Change, Extent, attr, clone_tree, create, fsopen, set_attributes, set_string};
+use crate::mount::{Change, Extent, attr, clone_tree_changed, create, fsopen, set_string};
 use crate::syscall::HERE;
 use crate::{cvt, cvt_int};
 
@@ -73,6 +73,10 @@ fn is_sealed() -> io::Result<bool> {
     if !is_read_only()? {
         return Ok(false);
     }
+    // The root of a mount that is attached nowhere: what every path calls so is a directory.
+    if link.as_os_str() == "/" {
+        return Ok(true);
+    }
     let own = stat_following(HERE, SELF)?;
     let at_path = stat_following(HERE, &c_string(link.into_os_string())?);
     Ok(at_path.map_or(true, |there| (there.dev, there.inode) != (own.dev, own.inode)))
@@ -104,10 +108,8 @@ fn read_only_overlay() -> io::Result<OwnedFd> {
 }
 
 fn read_only_mount() -> io::Result<OwnedFd> {
-    let tree = clone_tree(HERE, SELF, Extent::Single)?;
     let change = Change { set: attr::RDONLY | attr::NODEV | attr::NOSUID, ..Change::default() };
-    set_attributes(tree.as_fd(), change, Extent::Single)?;
-    Ok(tree)
+    clone_tree_changed(HERE, SELF, Extent::Single, change)
 }
 
 fn sealed_copy() -> io::Result<OwnedFd> {

@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::{
     cvt, cvt_int,
@@ -95,11 +95,37 @@ pub fn clone_tree_nofollow(dir: BorrowedFd<'_>, path: &CStr, extent: Extent) -> 
     clone_tree_with(dir, path, extent, libc::AT_SYMLINK_NOFOLLOW)
 }
 
-fn clone_tree_with(dir: BorrowedFd<'_>, path: &CStr, extent: Extent, more: libc::c_int) -> io::Result<OwnedFd> {
-    let mut flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | (empty_path(path) | more) as libc::c_uint;
-    if extent == Extent::Recursive {
-        flags |= AT_RECURSIVE as libc::c_uint;
+/// As [`clone_tree`], with `change` for the mounts that are copied: one call since Linux 6.15.
+///
+/// # Errors
+/// Those of [`clone_tree`] and [`set_attributes`].
+pub fn clone_tree_changed(dir: BorrowedFd<'_>, path: &CStr, extent: Extent, change: Change) -> io::Result<OwnedFd> {
+    /// The same number on every architecture that was there before Linux 7.
+    const SYS_OPEN_TREE_ATTR: libc::c_long = 467;
+    let attributes = MountAttr::from(change);
+    let size = size_of::<MountAttr>();
+    let flags = clone_flags(path, extent, 0);
+    // SAFETY: `path` is NUL-terminated; `attributes` has the layout of struct mount_attr, and its size is given. Both are
+    // only read.
+    let result =
+        unsafe { libc::syscall(SYS_OPEN_TREE_ATTR, raw(dir), path.as_ptr(), flags, &raw const attributes, size) };
+    // SAFETY: open_tree_attr returns a new descriptor.
+    if let Ok(tree) = unsafe { check_fd(result) } {
+        return Ok(tree);
     }
+    // An older kernel, or a filter of system calls that does not know it; or an error, which the one or the other has.
+    let tree = clone_tree(dir, path, extent)?;
+    set_attributes(tree.as_fd(), change, extent)?;
+    Ok(tree)
+}
+
+fn clone_flags(path: &CStr, extent: Extent, more: libc::c_int) -> libc::c_uint {
+    let recursive = if extent == Extent::Recursive { AT_RECURSIVE } else { 0 };
+    OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | (empty_path(path) | more | recursive) as libc::c_uint
+}
+
+fn clone_tree_with(dir: BorrowedFd<'_>, path: &CStr, extent: Extent, more: libc::c_int) -> io::Result<OwnedFd> {
+    let flags = clone_flags(path, extent, more);
     // SAFETY: `path` is NUL-terminated and outlives the call, which only reads it.
     let result = unsafe { libc::syscall(libc::SYS_open_tree, raw(dir), path.as_ptr(), flags) };
     // SAFETY: open_tree returns a new descriptor.
@@ -153,6 +179,36 @@ pub fn create(context: BorrowedFd<'_>, attrs: u64) -> io::Result<OwnedFd> {
     // SAFETY: fsmount returns a new descriptor.
     unsafe { check_fd(result) }
 }
+
+/// Makes a new instance of a filesystem and attaches it at `path`, in one call (mount(2)); `path` is looked up from the
+/// current directory. `attrs` are [`attr`]; `data` holds the filesystem's options, with commas between them.
+///
+/// # Errors
+/// Those of mount(2), without a word about the reason: [`fsopen`] and [`context_message`] tell it.
+pub fn mount_new(fstype: &CStr, source: Option<&CStr>, path: &CStr, attrs: u64, data: Option<&CStr>) -> io::Result<()> {
+    let [source, data] = [source, data].map(|text| text.map_or(std::ptr::null(), CStr::as_ptr));
+    // SAFETY: the strings are NUL-terminated and only read; a NULL source or data is allowed.
+    cvt_int(unsafe { libc::mount(source, path.as_ptr(), fstype.as_ptr(), flags(attrs), data.cast()) })?;
+    Ok(())
+}
+
+/// The bits of mount(2) for those of mount_setattr(2); a new mount has relative access times without any.
+fn flags(attrs: u64) -> libc::c_ulong {
+    const PAIRS: [(u64, libc::c_ulong); 8] = [
+        (attr::RDONLY, libc::MS_RDONLY),
+        (attr::NOSUID, libc::MS_NOSUID),
+        (attr::NODEV, libc::MS_NODEV),
+        (attr::NOEXEC, libc::MS_NOEXEC),
+        (attr::NOATIME, libc::MS_NOATIME),
+        (attr::STRICTATIME, libc::MS_STRICTATIME),
+        (attr::NODIRATIME, libc::MS_NODIRATIME),
+        (attr::NOSYMFOLLOW, MS_NOSYMFOLLOW),
+    ];
+    PAIRS.iter().filter(|(bits, _)| attrs & bits != 0).fold(0, |flags, (_, flag)| flags | flag)
+}
+
+/// Linux 5.10.
+const MS_NOSYMFOLLOW: libc::c_ulong = 256;
 
 /// Takes the oldest message of a filesystem context, such as `e proc: Unknown parameter 'x'`; its length, 0 for none.
 pub fn context_message(context: BorrowedFd<'_>, buffer: &mut [u8]) -> usize {
@@ -241,6 +297,13 @@ struct MountAttr {
     userns_fd: u64,
 }
 
+impl From<Change> for MountAttr {
+    fn from(change: Change) -> Self {
+        let propagation = change.propagation.map_or(0, Propagation::bits);
+        Self { attr_set: change.set, attr_clr: change.clear, propagation, userns_fd: 0 }
+    }
+}
+
 /// Changes the mount that `mount` is the root of (mount_setattr(2), Linux 5.12).
 ///
 /// # Errors
@@ -258,12 +321,7 @@ pub fn set_attributes_at(dir: BorrowedFd<'_>, path: &CStr, change: Change, exten
     if extent == Extent::Recursive {
         flags |= AT_RECURSIVE;
     }
-    let attributes = MountAttr {
-        attr_set: change.set,
-        attr_clr: change.clear,
-        propagation: change.propagation.map_or(0, Propagation::bits),
-        userns_fd: 0,
-    };
+    let attributes = MountAttr::from(change);
     // SAFETY: `attributes` has the layout of struct mount_attr, its size is given, and it is only read.
     cvt(unsafe {
         libc::syscall(

@@ -102,6 +102,12 @@ impl Resolve {
     /// which a mount on top could redirect (CVE-2025-52881).
     pub const BENEATH_SAME_MOUNT: Self =
         Self(libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV);
+
+    /// The same, and no other mount is entered: `EXDEV`.
+    #[must_use]
+    pub const fn on_same_mount(self) -> Self {
+        Self(self.0 | libc::RESOLVE_NO_XDEV)
+    }
 }
 
 /// Opens `path` under `root` with `flags` (`libc::O_*`; `O_CLOEXEC` is added) and, for `O_CREAT`, `mode`.

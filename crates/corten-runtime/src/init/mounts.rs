@@ -1,6 +1,7 @@
 //! Mounting in the child: every filesystem is made detached, every target is opened within the root, and the two are
 //! joined by descriptor.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -24,6 +25,8 @@ pub(super) fn all(
     binds: &mut [Option<BindSource>],
     made: &mut [Option<OwnedFd>],
 ) -> Result<(), Fault> {
+    // The step whose filesystem is the current directory.
+    let mut here = None;
     for (index, step) in plan.steps.iter().enumerate() {
         match step {
             Step::Link { target, directory, name } => {
@@ -45,9 +48,12 @@ pub(super) fn all(
                     }
                     _ => binds.get_mut(index).and_then(Option::take),
                 };
-                let tree = match try_inside(step, bind.as_ref(), made, index)? {
+                let tree = match try_inside(step, bind.as_ref(), made, index, &mut here)? {
                     Some(new) => new.or(bind.map(|bind| bind.tree)),
-                    None => Some(one(root, step, bind, index)?),
+                    None => {
+                        here = None;
+                        one(root, step, bind, index)?
+                    }
                 };
                 if let Some(tree) = &tree {
                     propagate(step, tree, index)?;
@@ -82,21 +88,29 @@ pub(super) fn protect(
 }
 
 /// Attaches a step in the empty filesystem an earlier one made, by its name there; `None` when that is not how it is.
-/// What is returned is the new filesystem, or `None` for a bind, which the caller has.
+/// What is returned is the new filesystem, or `None` for one that nobody needs again and for a bind, which the caller has.
 fn try_inside(
     step: &MountStep,
     bind: Option<&BindSource>,
     made: &[Option<OwnedFd>],
     index: usize,
+    here: &mut Option<usize>,
 ) -> Result<Option<Option<OwnedFd>>, Fault> {
-    let Some((parent, name)) = &step.inside else { return Ok(None) };
-    let Some(parent) = made.get(*parent).and_then(Option::as_ref) else { return Ok(None) };
+    let Some((number, name)) = &step.inside else { return Ok(None) };
+    let Some(parent) = made.get(*number).and_then(Option::as_ref) else { return Ok(None) };
     if bind.is_some_and(|bind| !bind.is_directory) {
         return Ok(None);
     }
     match files::make_directory(parent.as_fd(), name, 0o755) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
         result => result.at_index(Stage::Mount, Operation::Target, index)?,
+    }
+    if step.one_call.is_some() {
+        let entered = *here == Some(*number) || files::change_directory(parent.as_fd()).is_ok();
+        *here = entered.then_some(*number);
+        if entered && in_one_call(step, name) {
+            return Ok(Some(None));
+        }
     }
     let new = match bind {
         Some(_) => None,
@@ -116,13 +130,33 @@ fn propagate(step: &MountStep, tree: &OwnedFd, index: usize) -> Result<(), Fault
     mount::set_attributes(tree.as_fd(), change, extent).at_index(Stage::Mount, Operation::Attributes, index)
 }
 
-fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: usize) -> Result<OwnedFd, Fault> {
+/// Makes the filesystem and attaches it at `path` from the current directory; `false` when that is done the long way, or
+/// said there why not.
+fn in_one_call(step: &MountStep, path: &CStr) -> bool {
+    let (Source::New { fstype, source, .. }, Some(data)) = (&step.source, &step.one_call) else { return false };
+    let data = (!data.is_empty()).then_some(data.as_c_str());
+    mount::mount_new(fstype, source.as_deref(), path, step.attributes.set, data).is_ok()
+}
+
+/// What is returned is the tree, unless nobody needs it again.
+fn one(
+    root: BorrowedFd<'_>,
+    step: &MountStep,
+    bind: Option<BindSource>,
+    index: usize,
+) -> Result<Option<OwnedFd>, Fault> {
     let is_directory = bind.as_ref().is_none_or(|bind| bind.is_directory);
-    let (target, existed) = open_target(root, step, is_directory).at_index(Stage::Mount, Operation::Target, index)?;
-    if !step.may_cover_proc {
+    let opened = open_target(root, step, is_directory).at_index(Stage::Mount, Operation::Target, index)?;
+    let Target { handle: target, existed, is_in_procfs } = opened;
+    if is_in_procfs != Some(false) && !step.may_cover_proc {
         refuse_proc(target.as_fd()).map_err(|error| {
             Fault::new(Stage::Mount, Operation::Target, index, &error).with_message(b"it lies inside a procfs")
         })?;
+    }
+    // The current directory is the handle: a path is not walked twice.
+    if step.one_call.is_some() && files::change_directory(target.as_fd()).is_ok() && in_one_call(step, c".") {
+        leave_to_exec(target);
+        return Ok(None);
     }
     let tree = match bind {
         Some(bind) => bind.tree,
@@ -136,7 +170,7 @@ fn one(root: BorrowedFd<'_>, step: &MountStep, bind: Option<BindSource>, index: 
     }
     mount::attach(tree.as_fd(), target.as_fd()).at_index(Stage::Mount, Operation::Attach, index)?;
     leave_to_exec(target);
-    Ok(tree)
+    Ok(Some(tree))
 }
 
 /// By what the target is, not by its path: a symlink of the image may lead there.
@@ -150,23 +184,38 @@ fn refuse_proc(target: BorrowedFd<'_>) -> io::Result<()> {
 
 const EPERM: i32 = 1;
 
-/// Opens where a step is attached, making what is missing; whether it was there.
-fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<(OwnedFd, bool)> {
+/// Where a step is attached.
+struct Target {
+    handle: OwnedFd,
+    /// Whether it was there.
+    existed: bool,
+    /// Whether it lies in a procfs; `None` when nobody has looked.
+    is_in_procfs: Option<bool>,
+}
+
+/// Opens where a step is attached, making what is missing.
+fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<Target> {
     let resolve = if step.needs_real_directory { Resolve::IN_ROOT_NO_SYMLINKS } else { Resolve::IN_ROOT };
     let mut flags = if step.target_nofollow { files::O_PATH | files::O_NOFOLLOW } else { files::O_PATH };
     if step.needs_real_directory {
         flags |= files::O_DIRECTORY;
     }
-    match openat2::open(root, &step.target, flags, 0, resolve) {
-        Ok(target) => Ok((target, true)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_directory => {
-            rootfs::make_directories(root, &step.target, 0o755).map(|target| (target, false))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            rootfs::make_file(root, &step.target).map(|target| (target, false))
-        }
-        Err(error) => Err(error),
+    // What is on the root's own mount is in no other: it need not be asked what it is.
+    if step.is_on_root
+        && !step.may_cover_proc
+        && let Ok(handle) = openat2::open(root, &step.target, flags, 0, resolve.on_same_mount())
+    {
+        return Ok(Target { handle, existed: true, is_in_procfs: Some(false) });
     }
+    let (handle, existed) = match openat2::open(root, &step.target, flags, 0, resolve) {
+        Ok(target) => (target, true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_directory => {
+            (rootfs::make_directories(root, &step.target, 0o755)?, false)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (rootfs::make_file(root, &step.target)?, false),
+        Err(error) => return Err(error),
+    };
+    Ok(Target { handle, existed, is_in_procfs: None })
 }
 
 fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index: usize) -> Result<OwnedFd, Fault> {
@@ -235,8 +284,8 @@ impl Octal {
         Self([b'0', digit(9), digit(6), digit(3), digit(0), 0])
     }
 
-    fn as_c_str(&self) -> &std::ffi::CStr {
-        std::ffi::CStr::from_bytes_with_nul(&self.0).unwrap_or(c"0755")
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_with_nul(&self.0).unwrap_or(c"0755")
     }
 }
 

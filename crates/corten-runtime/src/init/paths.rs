@@ -86,11 +86,18 @@ fn null_device() -> io::Result<OwnedFd> {
 }
 
 /// Makes every path that exists read-only by binding it onto itself.
-pub(super) fn read_only(root: BorrowedFd<'_>, paths: &[InRootfs]) -> Result<(), Fault> {
-    for (index, path) in paths.iter().enumerate() {
+pub(super) fn read_only(root: BorrowedFd<'_>, paths: &[(InRootfs, Extent)]) -> Result<(), Fault> {
+    for (index, (path, extent)) in paths.iter().enumerate() {
         let Some(target) = existing(root, path).at_index(Stage::Readonly, Operation::Target, index)? else { continue };
-        let result = mount::clone_tree(target.as_fd(), c"", Extent::Recursive).and_then(|tree| {
-            mount::set_attributes(tree.as_fd(), READ_ONLY, Extent::Single)?;
+        let tree = match extent {
+            Extent::Single => mount::clone_tree_changed(target.as_fd(), c"", Extent::Single, READ_ONLY),
+            // What is mounted below keeps what it has.
+            Extent::Recursive => mount::clone_tree(target.as_fd(), c"", Extent::Recursive).and_then(|tree| {
+                mount::set_attributes(tree.as_fd(), READ_ONLY, Extent::Single)?;
+                Ok(tree)
+            }),
+        };
+        let result = tree.and_then(|tree| {
             mount::attach(tree.as_fd(), target.as_fd())?;
             leave_to_exec(tree);
             Ok(())

@@ -32,7 +32,10 @@ pub(crate) fn about_init(plan: &Plan, fault: &Fault) -> String {
         }
         Stage::Mask => format!("can't mask path {:?}", plan.masked.get(index).map(inside).unwrap_or_default()),
         Stage::Readonly => {
-            format!("can't make {:?} read-only", plan.readonly.get(index).map(inside).unwrap_or_default())
+            format!(
+                "can't make {:?} read-only",
+                plan.readonly.get(index).map(|(path, _)| inside(path)).unwrap_or_default()
+            )
         }
         Stage::Hook => return about_hook(plan, fault),
         // sched_setattr(2): a deadline cannot be kept by who may not run everywhere.

@@ -5,7 +5,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use corten_sys::clone::Namespaces;
 use corten_sys::files;
@@ -82,19 +82,13 @@ pub(super) fn open_in_child(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A detached copy of the root filesystem's mounts, cut off the host's.
+/// A detached copy of the root filesystem's mounts, cut off the host's. The path ends with a slash, so that what is no
+/// directory is refused.
 fn root_tree(path: &CStr) -> io::Result<OwnedFd> {
-    let tree = mount::clone_tree(HERE, path, Extent::Recursive)?;
-    if !files::stat(tree.as_fd(), c"")?.is(files::S_IFDIR) {
-        return Err(io::Error::from_raw_os_error(ENOTDIR));
-    }
     // pivot_root refuses a shared root; what the specification asks for is set at the end.
     let change = Change { propagation: Some(mount::Propagation::Slave), ..Change::default() };
-    mount::set_attributes(tree.as_fd(), change, Extent::Recursive)?;
-    Ok(tree)
+    mount::clone_tree_changed(HERE, path, Extent::Recursive, change)
 }
-
-const ENOTDIR: i32 = 20;
 
 fn devices(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
     let Some(devices) = plan.devices.as_ref().filter(|devices| devices.is_bound) else { return Ok(Vec::new()) };

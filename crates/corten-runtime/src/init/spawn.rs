@@ -435,7 +435,8 @@ fn prepare(
     join_namespaces: Vec<Option<OwnedFd>>,
     socket: OwnedFd,
 ) -> Result<Kit, InitError> {
-    let root = c_path(&plan.rootfs).map_err(spawn_error("name the root filesystem"))?;
+    // With a slash at its end: it must be a directory.
+    let root = c_path(&plan.rootfs.join("")).map_err(spawn_error("name the root filesystem"))?;
     let join_files = cgroup.join_files().map_err(InitError::Cgroup)?;
     let sources = sources::open(plan, &root)?;
     let root_path = match options.mount_point.as_deref() {

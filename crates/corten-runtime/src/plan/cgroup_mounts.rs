@@ -91,6 +91,8 @@ fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last:
         needs_real_directory: false,
         may_cover_proc: false,
         inside: None,
+        one_call: None,
+        is_on_root: false,
         id_map: None,
         root_label: None,
         source_nofollow: false,

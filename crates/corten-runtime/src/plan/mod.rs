@@ -13,6 +13,7 @@ mod idmap;
 mod mount_options;
 mod mounts;
 mod namespaces;
+mod one_call;
 mod process;
 mod schedule;
 pub(crate) mod seccomp;
@@ -21,7 +22,7 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use corten_cgroups::{Cgroup, Limits};
-use corten_sys::mount::{Propagation, attr};
+use corten_sys::mount::{Extent, Propagation, attr};
 use corten_sys::openat2::InRootfs;
 
 use crate::spec::{Spec, SpecError};
@@ -60,8 +61,8 @@ pub struct Plan {
     pub mount_label: Option<CString>,
     /// Paths that cannot be read.
     pub masked: Vec<InRootfs>,
-    /// Paths that cannot be written.
-    pub readonly: Vec<InRootfs>,
+    /// Paths that cannot be written, and whether there may be mounts below, which come with them.
+    pub readonly: Vec<(InRootfs, Extent)>,
     /// Kernel parameters: path below /proc/sys, value, name.
     pub sysctls: Vec<Sysctl>,
     /// The host name.
@@ -105,13 +106,16 @@ impl Plan {
         let binds_dev = spec.mounts.iter().any(mounts::binds_dev);
         let rootfs = bundle.join(&root.path);
         let places = mounts::Places { bundle, rootfs: &rootfs };
-        let steps = mounts::plan(&spec.mounts, &places, cgroup, &namespaces, &spec.linux)?;
+        let mut steps = mounts::plan(&spec.mounts, &places, cgroup, &namespaces, &spec.linux)?;
+        let fresh_dev = mounts::fresh(&steps, "/dev");
+        one_call::mark(&mut steps, fresh_dev);
         Ok(Self {
             rootfs,
             is_root_readonly: root.readonly,
             root_propagation,
             bind_propagation,
-            fresh_dev: mounts::fresh(&steps, "/dev"),
+            fresh_dev,
+            readonly: mounts::read_only(&spec.linux.readonly_paths, &steps)?,
             steps,
             devices: if binds_dev {
                 None
@@ -120,7 +124,6 @@ impl Plan {
             },
             mount_label: process::label("linux.mountLabel", &spec.linux.mount_label)?,
             masked: masked(&spec.linux.masked_paths)?,
-            readonly: in_rootfs("linux.readonlyPaths", &spec.linux.readonly_paths)?,
             sysctls: sysctls(spec, &namespaces)?,
             hostname: name("hostname", &spec.hostname, &namespaces)?,
             domainname: name("domainname", &spec.domainname, &namespaces)?,

@@ -53,6 +53,10 @@ pub struct MountStep {
     /// The earlier step that made the empty filesystem this one lies directly in, and its name there: nobody else can
     /// have put anything on the way.
     pub inside: Option<(usize, CString)>,
+    /// The options in one string, where one call makes and attaches the filesystem.
+    pub one_call: Option<CString>,
+    /// Whether no step before can have mounted anything on the way to it.
+    pub is_on_root: bool,
     /// Whose owners it shows.
     pub id_map: Option<IdMap>,
     /// What its root is labelled once it is mounted (SELinux), where the filesystem takes no option that says so.
@@ -212,8 +216,10 @@ pub(super) fn plan(
     }
     for index in 0..steps.len() {
         let inside = fresh_parent(&steps, index);
+        let is_on_root = is_on_root(&steps, index);
         if let Step::Mount(step) = &mut steps[index] {
             step.inside = inside;
+            step.is_on_root = is_on_root;
         }
     }
     Ok(steps)
@@ -237,6 +243,17 @@ fn fresh_parent(steps: &[Step], index: usize) -> Option<(usize, CString)> {
     let (parent, name) = target.rsplit_once('/').filter(|(parent, name)| !parent.is_empty() && !name.is_empty())?;
     let made = fresh(&steps[..index], parent)?;
     CString::new(name).ok().map(|name| (made, name))
+}
+
+/// By the paths alone: a symlink may still have led another mount there, which shows when the path is walked.
+fn is_on_root(steps: &[Step], index: usize) -> bool {
+    let target = |step: &Step| match step {
+        Step::Mount(step) => Some(clean(&step.target.display().to_string())),
+        Step::Link { .. } => None,
+    };
+    let Some(own) = target(&steps[index]) else { return false };
+    let mut above = steps[..index].iter().filter_map(target);
+    !above.any(|above| own == above || own.starts_with(&format!("{}/", above.trim_end_matches('/'))))
 }
 
 /// Whether every step can only have been attached below `path`, or in another filesystem made here.
@@ -314,12 +331,29 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
         last,
         needs_real_directory,
         inside: None,
+        one_call: None,
+        is_on_root: false,
         id_map: None,
         root_label: None,
         source_nofollow: options.source_nofollow,
         target_nofollow: options.target_nofollow,
         described,
     })
+}
+
+/// `readonlyPaths`. Below a procfs made here nothing is mounted but what may be: another procfs, and the files of
+/// [`PROC_FILES`].
+pub(super) fn read_only(paths: &[String], steps: &[Step]) -> Result<Vec<(InRootfs, Extent)>, SpecError> {
+    let target = |step: &MountStep| clean(&step.target.display().to_string());
+    let mounts = || steps.iter().filter_map(|step| if let Step::Mount(step) = step { Some(step) } else { None });
+    let mut covering = mounts().filter(|step| step.may_cover_proc);
+    let procfs = covering.next().filter(|step| step.needs_real_directory).map(|step| format!("{}/", target(step)));
+    let procfs = procfs.filter(|_| covering.next().is_none());
+    let with_extent = super::in_rootfs("linux.readonlyPaths", paths)?.into_iter().zip(paths).map(|(inside, path)| {
+        let is_bare = procfs.as_ref().is_some_and(|procfs| clean(path).starts_with(procfs));
+        (inside, if is_bare { Extent::Single } else { Extent::Recursive })
+    });
+    Ok(with_extent.collect())
 }
 
 /// The path without `.` and `..`, as runc cleans it: `..` is taken literally, before any symlink is looked at.
