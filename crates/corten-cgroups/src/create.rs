@@ -13,7 +13,7 @@ use crate::place::{Cgroup, Directory};
 use crate::{CgroupError, delete, processes};
 
 /// The files of a v1 cpuset that must be filled before a process can enter.
-const CPUSET_FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+pub(crate) const CPUSET_FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
 /// Cgroups that were made, and are removed when this is dropped unless kept.
 #[derive(Debug)]
@@ -131,11 +131,10 @@ impl Cgroup {
 fn make(directory: &Directory, is_v2: bool) -> Result<Level, CgroupError> {
     let path = &directory.path;
     let fail = |source| CgroupError::Create { path: path.clone(), source };
-    let is_cpuset = directory.controllers.iter().any(|controller| controller == "cpuset");
     if is_v2 {
         return make_v2(path);
     }
-    let level = if is_cpuset { make_cpuset(path) } else { make_v1(path) }.map_err(fail)?;
+    let level = if directory.is_cpuset() { make_cpuset(path) } else { make_v1(path) }.map_err(fail)?;
     if level == Level::WasThere {
         refuse_processes(path)?;
     }
@@ -152,11 +151,11 @@ fn make_v1(path: &Path) -> io::Result<Level> {
 }
 
 /// One system call: musl's open(3), behind the standard library, makes two.
-fn open(path: &Path, flags: i32) -> io::Result<OwnedFd> {
+pub(crate) fn open(path: &Path, flags: i32) -> io::Result<OwnedFd> {
     files::open(HERE, &CString::new(path.as_os_str().as_bytes())?, flags, 0)
 }
 
-fn make_one(path: &Path) -> io::Result<()> {
+pub(crate) fn make_one(path: &Path) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     files::make_directory(HERE, &path, 0o755)
 }

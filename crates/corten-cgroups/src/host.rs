@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -52,9 +53,7 @@ impl Host {
     /// # Errors
     /// [`CgroupError::Detect`].
     pub fn detect() -> Result<Self, CgroupError> {
-        let path = PathBuf::from("/proc/self/cgroup");
-        let own = files::read_small(c"/proc/self/cgroup").map_err(|source| CgroupError::Detect { path, source })?;
-        let own = String::from_utf8_lossy(&own);
+        let (own, _) = own_memberships()?;
         let mut host = Self::default();
         let mut table = None;
         for (controllers, own) in memberships(&own) {
@@ -70,6 +69,34 @@ impl Host {
             let Some(mount) = mount else { continue };
             let own = existing(&mount, own);
             host.v1.push(Hierarchy { controllers: controllers.split(',').map(str::to_owned).collect(), mount, own });
+        }
+        Ok(host)
+    }
+
+    /// As [`Host::detect`], but takes for granted that the hierarchies of v1 are mounted where every distribution has them,
+    /// and that the own cgroup is seen there: a look at each costs a system call, and
+    /// [`Cgroup::create_at_once`](crate::Cgroup::create_at_once) finds out whether it is so. What was read stays open in
+    /// `spent`, to be closed with other descriptors in one call.
+    ///
+    /// # Errors
+    /// [`CgroupError::Detect`].
+    pub fn presume(spent: &mut Vec<OwnedFd>) -> Result<Self, CgroupError> {
+        let (own, file) = own_memberships()?;
+        spent.push(file);
+        let mut host = Self::default();
+        for (controllers, own) in memberships(&own) {
+            if !controllers.is_empty() {
+                let mount = conventional_path(controllers);
+                let controllers = controllers.split(',').map(str::to_owned).collect();
+                host.v1.push(Hierarchy { controllers, mount, own: own.to_owned() });
+            } else if host.v1.is_empty() {
+                host.unified = unified_mount().map(|mount| Unified { own: existing(&mount, own), mount });
+            } else {
+                // Beside others it is in their midst; what cannot hold tasks would not show before the clone.
+                let mount = Path::new(ROOT).join("unified");
+                let is_there = is_on(&mount, CGROUP2_SUPER_MAGIC);
+                host.unified = is_there.then(|| Unified { own: existing(&mount, own), mount });
+            }
         }
         Ok(host)
     }
@@ -102,6 +129,13 @@ pub fn memberships(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+fn own_memberships() -> Result<(String, OwnedFd), CgroupError> {
+    let path = PathBuf::from("/proc/self/cgroup");
+    let read = files::read_small_keeping(c"/proc/self/cgroup");
+    let (text, file) = read.map_err(|source| CgroupError::Detect { path, source })?;
+    Ok((String::from_utf8_lossy(&text).into_owned(), file))
+}
+
 fn unified_mount() -> Option<PathBuf> {
     [Path::new(ROOT), &Path::new(ROOT).join("unified")]
         .into_iter()
@@ -110,9 +144,11 @@ fn unified_mount() -> Option<PathBuf> {
 }
 
 fn conventional_mount(controllers: &str) -> Option<PathBuf> {
-    let name = controllers.strip_prefix("name=").unwrap_or(controllers);
-    let path = Path::new(ROOT).join(name);
-    is_on(&path, CGROUP_SUPER_MAGIC).then_some(path)
+    Some(conventional_path(controllers)).filter(|path| is_on(path, CGROUP_SUPER_MAGIC))
+}
+
+fn conventional_path(controllers: &str) -> PathBuf {
+    Path::new(ROOT).join(controllers.strip_prefix("name=").unwrap_or(controllers))
 }
 
 fn is_on(path: &Path, magic: i64) -> bool {
@@ -180,5 +216,8 @@ mod tests {
     fn this_machine_has_hierarchies() {
         let host = Host::detect().expect("this process is in a cgroup");
         assert!(!host.v1.is_empty() || host.unified.is_some());
+        // What is presumed has at least these, at the same places or at others.
+        let presumed = Host::presume(&mut Vec::new()).expect("this process is in a cgroup");
+        assert!(presumed.v1.len() >= host.v1.len() && presumed.is_v2() == host.is_v2());
     }
 }

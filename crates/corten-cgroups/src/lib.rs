@@ -5,6 +5,7 @@
 //! waits 6–16 ms for a grace period of the kernel. v2 takes the child in clone3, and on v1 a process with one thread
 //! writes `0` to `tasks` itself ([`Cgroup::join_files`]).
 
+mod at_once;
 mod below;
 mod create;
 mod delete;
@@ -22,6 +23,7 @@ mod place;
 mod processes;
 mod stats;
 
+pub use at_once::Opened;
 pub use create::Created;
 pub use detail::{BlockCounter, BlockEntry, CPUSET_FLAGS, Cpuset, Detail, Pressure, Usage, Waited};
 pub use devices::{Access, DeviceKind, DeviceRule};

@@ -133,6 +133,14 @@ impl Cgroup {
     /// [`CgroupError::Write`], [`CgroupError::NoController`], [`CgroupError::NotInVersion`],
     /// [`CgroupError::DeviceFilter`].
     pub fn limit(&self, limits: &Limits) -> Result<(), CgroupError> {
+        self.limit_keeping(limits, &mut Vec::new())
+    }
+
+    /// As [`Cgroup::limit`]; the descriptors of the files are left in `spent`, to be closed with others in one call.
+    ///
+    /// # Errors
+    /// As [`Cgroup::limit`].
+    pub fn limit_keeping(&self, limits: &Limits, spent: &mut Vec<OwnedFd>) -> Result<(), CgroupError> {
         let writes = match self.kept_quota(limits) {
             Some(quota) => plan(&Limits { cpu_quota_us: Some(quota), ..limits.clone() }, self.is_v2())?,
             None => plan(limits, self.is_v2())?,
@@ -141,12 +149,12 @@ impl Cgroup {
         for group in writes.chunk_by(|a, b| a.group().is_some() && a.group() == b.group()) {
             match group {
                 _ if std::mem::take(&mut is_done) => {}
-                [write] => is_done = self.write(write)? && write.missing == Missing::Next,
-                group => self.write_together(group)?,
+                [write] => is_done = self.write(write, spent)? && write.missing == Missing::Next,
+                group => self.write_together(group, spent)?,
             }
         }
         if let Some(rules) = &limits.devices {
-            self.limit_devices(rules)?;
+            self.limit_devices(rules, spent)?;
         }
         Ok(())
     }
@@ -161,13 +169,13 @@ impl Cgroup {
     }
 
     /// Writes those that the kernel takes, then the others again, until it takes no more.
-    fn write_together(&self, writes: &[Write]) -> Result<(), CgroupError> {
+    fn write_together(&self, writes: &[Write], spent: &mut Vec<OwnedFd>) -> Result<(), CgroupError> {
         let mut left: Vec<&Write> = writes.iter().collect();
         loop {
             let mut refused = Vec::new();
             let mut first = None;
             for write in &left {
-                match self.write(write) {
+                match self.write(write, spent) {
                     Ok(_) => {}
                     Err(error @ CgroupError::Write { .. }) => {
                         refused.push(*write);
@@ -185,20 +193,23 @@ impl Cgroup {
     }
 
     /// Writes; whether the file was there.
-    fn write(&self, write: &Write) -> Result<bool, CgroupError> {
+    fn write(&self, write: &Write, spent: &mut Vec<OwnedFd>) -> Result<bool, CgroupError> {
         let directory = if self.is_v2() { self.unified() } else { self.v1(write.controller) };
         let no_controller =
             || CgroupError::NoController { limit: write.limit.clone(), controller: write.controller.to_owned() };
         let path = directory.ok_or_else(no_controller)?.join(&write.file);
         match write_file(&path, &write.value) {
-            Ok(()) => Ok(true),
+            Ok(file) => {
+                spent.push(file);
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound && write.missing != Missing::Fails => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_v2() => Err(no_controller()),
             Err(source) => Err(CgroupError::Write { path, value: write.value.clone(), source }),
         }
     }
 
-    fn limit_devices(&self, rules: &[DeviceRule]) -> Result<(), CgroupError> {
+    fn limit_devices(&self, rules: &[DeviceRule], spent: &mut Vec<OwnedFd>) -> Result<(), CgroupError> {
         let no_controller = || CgroupError::NoController {
             limit: "linux.resources.devices".to_owned(),
             controller: "devices".to_owned(),
@@ -221,14 +232,16 @@ impl Cgroup {
             for (_, line) in same {
                 files::write(file.as_fd(), line.as_bytes()).map_err(|source| fail(line, source))?;
             }
+            spent.push(file);
         }
         Ok(())
     }
 }
 
-fn write_file(path: &Path, value: &str) -> io::Result<()> {
+fn write_file(path: &Path, value: &str) -> io::Result<OwnedFd> {
     let file = open(path)?;
-    files::write(file.as_fd(), value.as_bytes())
+    files::write(file.as_fd(), value.as_bytes())?;
+    Ok(file)
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

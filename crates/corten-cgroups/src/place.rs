@@ -26,6 +26,10 @@ impl Directory {
     pub fn is_unified(&self) -> bool {
         self.controllers.is_empty()
     }
+
+    pub(crate) fn is_cpuset(&self) -> bool {
+        self.controllers.iter().any(|controller| controller == "cpuset")
+    }
 }
 
 impl Host {

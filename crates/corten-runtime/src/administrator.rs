@@ -7,9 +7,10 @@ use std::fs;
 use std::path::Path;
 
 use corten_runtime_api::arguments::Command;
+use corten_sys::descriptors::leave_to_exec;
 use corten_sys::executable::Container;
 
-use crate::spec::read_limited;
+use crate::spec::read_open;
 
 const NAME: &[u8] = b"CAP_SYS_ADMIN";
 
@@ -38,10 +39,12 @@ fn is_no_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
-/// A file that cannot be read is reported by whoever needs it.
+/// A file that cannot be read is reported by whoever needs it. It is closed by the exec that the answer is for.
 fn names_it(path: &Path) -> bool {
-    let text = read_limited(path, "");
-    text.is_ok_and(|text| text.windows(NAME.len()).any(|window| window == NAME))
+    read_open(path, "").is_ok_and(|(text, file)| {
+        leave_to_exec(file);
+        text.windows(NAME.len()).any(|window| window == NAME)
+    })
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Caller {
 
 /// The descriptors are this process's only when systemd says so.
 fn listen_fds(pid: Option<&str>, count: Option<&str>) -> u32 {
-    let is_ours = pid.and_then(|pid| pid.parse().ok()) == Some(std::process::id());
+    let is_ours = pid.and_then(|pid| pid.parse().ok()).is_some_and(|pid: u32| pid == std::process::id());
     count.filter(|_| is_ours).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 

@@ -34,8 +34,7 @@ const EXEC_FAILED: u8 = 255;
 #[must_use]
 #[expect(clippy::needless_pass_by_value, reason = "the form of a program's main")]
 pub fn main(arguments: Vec<OsString>) -> u8 {
-    // Who closes a pipe early gets an error written to the log, and no half-made container.
-    if descriptors::fill_standard_streams().and_then(|()| wait::ignore_broken_pipes()).is_err() {
+    if descriptors::fill_standard_streams().is_err() {
         return FAILED;
     }
     match parse(arguments.get(1..).unwrap_or_default()) {
@@ -44,7 +43,14 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     }
 }
 
+/// Who closes a pipe early gets an error written to the log, and no half-made container. Not before the program runs from
+/// its sealed copy, which begins anew.
+fn ignore_broken_pipes() {
+    let _ = wait::ignore_broken_pipes(); // it fails for no signal that exists
+}
+
 fn refuse(arguments: &[OsString], failure: &Failure) -> u8 {
+    ignore_broken_pipes();
     let program = program(arguments);
     // The command line's own error matters more than a log that cannot be opened.
     let log = Log::open(&failure.global).unwrap_or_else(|_| Log::on_standard_error());
@@ -69,6 +75,7 @@ fn invoke(arguments: &[OsString], invocation: &Invocation) -> u8 {
     let log = match Log::open(global) {
         Ok(log) => log,
         Err(error) => {
+            ignore_broken_pipes();
             Log::on_standard_error().error(&format!("open log: {error}"));
             return FAILED;
         }
@@ -76,6 +83,7 @@ fn invoke(arguments: &[OsString], invocation: &Invocation) -> u8 {
     match check(global) {
         Ok(root) => call(arguments, &root, global, command, log),
         Err(text) => {
+            ignore_broken_pipes();
             log.error(&text);
             FAILED
         }
@@ -113,9 +121,10 @@ fn is_host_root() -> bool {
 }
 
 fn call(line: &[OsString], root: &Path, global: &Global, command: &Command, log: Log) -> u8 {
-    if matches!(command, Command::Create(_) | Command::Run(_) | Command::Exec(_))
-        && let Err(error) = executable::seal_self(line, || administrator::of(root, command))
-    {
+    let enters = matches!(command, Command::Create(_) | Command::Run(_) | Command::Exec(_));
+    let sealed = if enters { executable::seal_self(line, || administrator::of(root, command)) } else { Ok(()) };
+    ignore_broken_pipes();
+    if let Err(error) = sealed {
         log.error(&format!("protect the runtime's executable: {error}"));
         return if matches!(command, Command::Exec(_)) { EXEC_FAILED } else { FAILED };
     }

@@ -62,6 +62,9 @@ pub enum CreateError {
     /// No way to take the terminal over.
     #[error("make a socket pair for the terminal")]
     Terminal(#[source] io::Error),
+    /// No way to speak with the first process.
+    #[error("unable to start container process: make a socket pair")]
+    Sockets(#[source] io::Error),
     /// Flags that contradict each other.
     #[error("{0}")]
     Usage(&'static str),
@@ -141,10 +144,12 @@ pub(crate) fn make(
     check_descriptors(inherited)?;
     let bundle = absolute(arguments.bundle.as_deref().unwrap_or(Path::new(".")))?;
     let mut spec = Spec::load(&bundle)?;
-    set_home(&mut spec, &bundle);
+    // First, so that what is closed together lies together.
+    let sockets = descriptors::packet_pair().map_err(CreateError::Sockets)?;
+    let mut spent = Vec::with_capacity(16);
+    spent.extend(set_home(&mut spec, &bundle));
     hand_over(&mut spec, caller, &state_dir::path_of(root, &arguments.id)?);
-    let host = Host::detect()?;
-    let mut cgroup = host.place(Some(&spec.linux.cgroups_path), &arguments.id);
+    let mut cgroup = Host::presume(&mut spent)?.place(Some(&spec.linux.cgroups_path), &arguments.id);
     let make_plan = |cgroup: &Cgroup| -> Result<Plan, SpecError> {
         let mut plan = Plan::from_spec(&spec, &bundle, cgroup)?;
         plan.process.preserve_fds = inherited;
@@ -156,25 +161,20 @@ pub(crate) fn make(
     let mut plan = make_plan(&cgroup)?;
     plan.process.warnings.iter().for_each(|warning| caller.log.warn(warning));
     plan.check_security()?;
-    let own = own_status(&plan)?;
+    let own = own_status(&plan, &mut spent)?;
     let console = console_for(arguments, &plan, attachment, own_end)?;
 
     let directory = StateDir::claim(root, &arguments.id)?;
-    let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
+    let mut record = record(arguments, &spec, &bundle, &plan, &cgroup, directory.writer());
     directory.save(&record)?;
     if let Some(filter) = &plan.process.seccomp {
         caller.log.debug(&format!("seccomp filter flags: {}", filter.flags));
         kept_filter::save(&directory, filter)?;
     }
-    let may_lack = || spec.linux.cgroups_path.is_empty() && caller.tolerates_missing_cgroups();
-    if !make_cgroups(&mut cgroup, may_lack)? {
-        record.cgroup_paths = cgroup.paths();
-        // Mounts of cgroups show those that the container is in.
-        plan = make_plan(&host.memberships(&cgroup))?;
-        plan.protect_cgroups();
-        if cgroup.directories().is_empty() && !plan.namespaces.has_own_pid() {
-            caller.log.warn(NOTHING_HOLDS_IT);
-        }
+    let mut opened = if cgroup.is_v2() { None } else { cgroup.create_at_once() };
+    if opened.is_none() {
+        let place = Place { spec: &spec, id: &arguments.id, directory: &directory, caller };
+        place.make_cgroups(&mut cgroup, &mut plan, &mut record, &make_plan)?;
     }
     if !cgroup.can_limit_devices() && caller.tolerates_missing_cgroups() {
         // Without privilege no node can be made, and what is bound is guarded by its owner: runc leaves it at that.
@@ -186,7 +186,8 @@ pub(crate) fn make(
         make.map_err(|source| CreateError::Path { what: "make", path: path(), source })?;
     }
     let cgroup = KeptCgroup { cgroup, is_kept: false };
-    cgroup.cgroup.limit(&plan.limits)?;
+    spent.extend(opened.iter_mut().flat_map(|opened| std::mem::take(&mut opened.spent)));
+    cgroup.cgroup.limit_keeping(&plan.limits, &mut spent)?;
 
     let options = Options {
         no_pivot: arguments.no_pivot,
@@ -195,6 +196,9 @@ pub(crate) fn make(
         console,
         fifo: if attachment == Attachment::WaitForStart { Some(make_fifo(&directory)?) } else { None },
         own,
+        join_files: opened.map(|opened| opened.join),
+        spent,
+        sockets,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
     };
     let parent = Parent { hooks: &spec.hooks, record: &record, plan: &plan };
@@ -207,8 +211,8 @@ pub(crate) fn make(
 }
 
 /// What this process may give away; refuses what it cannot.
-fn own_status(plan: &Plan) -> Result<OwnStatus, CreateError> {
-    let own = OwnStatus::read();
+fn own_status(plan: &Plan, spent: &mut Vec<OwnedFd>) -> Result<OwnStatus, CreateError> {
+    let own = OwnStatus::read_keeping(spent);
     if plan.namespaces.has_own_users() {
         return Ok(own.in_user_namespace());
     }
@@ -219,13 +223,48 @@ fn own_status(plan: &Plan) -> Result<OwnStatus, CreateError> {
     Ok(own)
 }
 
-/// Makes the cgroups; whether all of them. Where nobody asked for a place (`may_lack`) those that may not be made are
-/// done without, and limits that need them are refused.
-fn make_cgroups(cgroup: &mut Cgroup, may_lack: impl FnOnce() -> bool) -> Result<bool, CgroupError> {
-    match cgroup.create().map(Created::keep) {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_forbidden() && may_lack() => cgroup.leave_out_forbidden().map(|()| false),
-        Err(error) => Err(error),
+/// What a container's place among the cgroups depends on.
+struct Place<'a> {
+    spec: &'a Spec,
+    id: &'a str,
+    directory: &'a StateDir,
+    caller: &'a Caller,
+}
+
+impl Place<'_> {
+    /// Looks where the hierarchies are, and makes the cgroups there. Where nobody asked for a place those that may not be
+    /// made are done without, and limits that need them are refused.
+    fn make_cgroups(
+        &self,
+        cgroup: &mut Cgroup,
+        plan: &mut Plan,
+        record: &mut Record,
+        make_plan: &dyn Fn(&Cgroup) -> Result<Plan, SpecError>,
+    ) -> Result<(), CreateError> {
+        let path = &self.spec.linux.cgroups_path;
+        let host = Host::detect()?;
+        let found = host.place(Some(path), self.id);
+        if found != *cgroup {
+            *cgroup = found;
+            *plan = make_plan(cgroup)?;
+            record.cgroup_paths = cgroup.paths();
+            self.directory.save(record)?;
+        }
+        match cgroup.create().map(Created::keep) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_forbidden() && path.is_empty() && self.caller.tolerates_missing_cgroups() => {
+                cgroup.leave_out_forbidden()?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        record.cgroup_paths = cgroup.paths();
+        // Mounts of cgroups show those that the container is in.
+        *plan = make_plan(&host.memberships(cgroup))?;
+        plan.protect_cgroups();
+        if cgroup.directories().is_empty() && !plan.namespaces.has_own_pid() {
+            self.caller.log.warn(NOTHING_HOLDS_IT);
+        }
+        Ok(())
     }
 }
 
@@ -270,16 +309,18 @@ fn hand_over(spec: &mut Spec, caller: &Caller, state: &Path) {
     }
 }
 
-/// A root that cannot be opened is reported when it is mounted.
-fn set_home(spec: &mut Spec, bundle: &Path) {
+/// Completes the environment from the root filesystem, which is open then. One that cannot be opened is reported when it
+/// is mounted.
+fn set_home(spec: &mut Spec, bundle: &Path) -> Option<OwnedFd> {
     let open = |path: PathBuf| {
         let path = CString::new(path.into_os_string().into_encoded_bytes())?;
         files::open(HERE, &path, files::O_PATH | files::O_DIRECTORY, 0)
     };
     let root = spec.root.as_ref().and_then(|root| open(bundle.join(&root.path)).ok());
-    if let (Some(root), Some(process)) = (root, &mut spec.process) {
+    if let (Some(root), Some(process)) = (&root, &mut spec.process) {
         home::complete(process, root.as_fd());
     }
+    root
 }
 
 fn check_descriptors(preserve_fds: u32) -> Result<(), CreateError> {
@@ -317,8 +358,8 @@ fn console_for(
     }
 }
 
-fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &Cgroup) -> Record {
-    let me = i32::try_from(std::process::id()).unwrap_or_default();
+fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &Cgroup, creator: u32) -> Record {
+    let me = i32::try_from(creator).unwrap_or_default();
     Record {
         id: arguments.id.clone(),
         phase: Phase::Creating,

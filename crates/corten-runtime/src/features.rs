@@ -3,7 +3,7 @@
 use corten_sys::seccomp;
 use serde_json::{Value, json};
 
-const MOUNT_OPTIONS: [&str; 62] = [
+const MOUNT_OPTIONS: [&str; 64] = [
     "async",
     "atime",
     "bind",
@@ -14,6 +14,7 @@ const MOUNT_OPTIONS: [&str; 62] = [
     "dirsync",
     "exec",
     "idmap",
+    "iversion",
     "lazytime",
     "loud",
     "mand",
@@ -34,6 +35,7 @@ const MOUNT_OPTIONS: [&str; 62] = [
     "rdev",
     "rdiratime",
     "relatime",
+    "remount",
     "rexec",
     "ridmap",
     "rnoatime",

@@ -78,5 +78,5 @@ pub mod state_dir;
 pub mod update;
 
 /// The allocator of the program: it lives for milliseconds and never gives memory back.
-pub use corten_sys::bump::Bump as Memory;
+pub use corten_sys::bump::{Bump as Memory, FirstBlock};
 pub use corten_sys::entry;

@@ -157,6 +157,7 @@ pub enum StateError {
 pub struct StateDir {
     path: PathBuf,
     is_claim: bool,
+    writer: u32,
 }
 
 impl StateDir {
@@ -175,7 +176,7 @@ impl StateDir {
             result => result,
         };
         match made {
-            Ok(()) => Ok(Self { path, is_claim: true }),
+            Ok(()) => Ok(Self { path, is_claim: true, writer: std::process::id() }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(StateError::IdInUse),
             Err(source) => Err(StateError::Make { path, source }),
         }
@@ -187,7 +188,8 @@ impl StateDir {
     /// [`StateError::InvalidId`], [`StateError::NotFound`].
     pub fn open(root: &Path, id: &str) -> Result<Self, StateError> {
         let path = path_of(root, id)?;
-        if path.is_dir() { Ok(Self { path, is_claim: false }) } else { Err(StateError::NotFound) }
+        let writer = std::process::id();
+        if path.is_dir() { Ok(Self { path, is_claim: false, writer }) } else { Err(StateError::NotFound) }
     }
 
     /// The directory stays.
@@ -199,6 +201,12 @@ impl StateDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The process that has it open.
+    #[must_use]
+    pub fn writer(&self) -> u32 {
+        self.writer
     }
 
     /// A file in it.
@@ -221,7 +229,7 @@ impl StateDir {
         let path = self.file("state.json");
         let record = Record { format: FORMAT, ..record.clone() };
         let json = serde_json::to_vec(&record).map_err(io::Error::from);
-        json.and_then(|json| atomic_file::replace(&path, &json, Durability::Process))
+        json.and_then(|json| atomic_file::replace_as(self.writer, &path, &json, Durability::Process))
             .map_err(|source| StateError::Write { path, source })
     }
 

@@ -36,7 +36,19 @@ pub fn replace(path: &Path, content: &[u8], durability: Durability) -> io::Resul
 /// # Errors
 /// As [`replace`].
 pub fn replace_with_mode(path: &Path, content: &[u8], durability: Durability, mode: u32) -> io::Result<()> {
-    let temporary = temporary_name(path)?;
+    replace_from(std::process::id(), path, content, durability, mode)
+}
+
+/// As [`replace`] by the process `writer`, which is this one and knows its id: asking for it is a system call.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_as(writer: u32, path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+    replace_from(writer, path, content, durability, 0o600)
+}
+
+fn replace_from(writer: u32, path: &Path, content: &[u8], durability: Durability, mode: u32) -> io::Result<()> {
+    let temporary = temporary_name(path, writer)?;
     let result = write_and_rename(path, &temporary, content, durability, mode);
     if result.is_err() {
         let _ = fs::remove_file(&temporary); // the first error is the one that matters
@@ -79,10 +91,10 @@ fn write_and_rename(
     Ok(())
 }
 
-fn temporary_name(path: &Path) -> io::Result<PathBuf> {
+fn temporary_name(path: &Path, writer: u32) -> io::Result<PathBuf> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
-    let unique = format!(".{:x}-{:x}.tmp", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let unique = format!(".{writer:x}-{:x}.tmp", COUNTER.fetch_add(1, Ordering::Relaxed));
     let mut temporary = OsStr::new(".").to_owned();
     temporary.push(name);
     temporary.push(unique);

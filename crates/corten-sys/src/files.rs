@@ -124,12 +124,20 @@ pub fn filesystem_type_at(path: &CStr) -> io::Result<i64> {
 /// # Errors
 /// Those of open(2) and read(2).
 pub fn read_small(path: &CStr) -> io::Result<Vec<u8>> {
+    read_small_keeping(path).map(|(text, _)| text)
+}
+
+/// As [`read_small`]; the file stays open, to be closed with others in one call.
+///
+/// # Errors
+/// As [`read_small`].
+pub fn read_small_keeping(path: &CStr) -> io::Result<(Vec<u8>, OwnedFd)> {
     use std::os::fd::AsFd;
     let file = open(crate::syscall::HERE, path, O_RDONLY, 0)?;
     let mut text = vec![0; 4096];
     let length = read(file.as_fd(), &mut text)?;
     text.truncate(length);
-    Ok(text)
+    Ok((text, file))
 }
 
 /// Makes a directory.

@@ -36,6 +36,14 @@ pub mod attr {
     pub const NOSYMFOLLOW: u64 = 0x20_0000;
 }
 
+/// What mount(2) alone can be asked for.
+pub mod flag {
+    /// The filesystem counts the changes of each file.
+    pub const COUNT_VERSIONS: libc::c_ulong = libc::MS_I_VERSION;
+    /// What is mounted there is changed, and nothing is mounted.
+    pub const REMOUNT: libc::c_ulong = libc::MS_REMOUNT;
+}
+
 /// How mount and unmount events travel between mounts of one peer group (mount_namespaces(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Propagation {
@@ -181,14 +189,23 @@ pub fn create(context: BorrowedFd<'_>, attrs: u64) -> io::Result<OwnedFd> {
 }
 
 /// Makes a new instance of a filesystem and attaches it at `path`, in one call (mount(2)); `path` is looked up from the
-/// current directory. `attrs` are [`attr`]; `data` holds the filesystem's options, with commas between them.
+/// current directory. `attrs` are [`attr`], `more` is of [`flag`]; `data` holds the filesystem's options, with commas
+/// between them.
 ///
 /// # Errors
 /// Those of mount(2), without a word about the reason: [`fsopen`] and [`context_message`] tell it.
-pub fn mount_new(fstype: &CStr, source: Option<&CStr>, path: &CStr, attrs: u64, data: Option<&CStr>) -> io::Result<()> {
+pub fn mount_new(
+    fstype: &CStr,
+    source: Option<&CStr>,
+    path: &CStr,
+    attrs: u64,
+    data: Option<&CStr>,
+    more: libc::c_ulong,
+) -> io::Result<()> {
+    let flags = flags(attrs) | more;
     let [source, data] = [source, data].map(|text| text.map_or(std::ptr::null(), CStr::as_ptr));
     // SAFETY: the strings are NUL-terminated and only read; a NULL source or data is allowed.
-    cvt_int(unsafe { libc::mount(source, path.as_ptr(), fstype.as_ptr(), flags(attrs), data.cast()) })?;
+    cvt_int(unsafe { libc::mount(source, path.as_ptr(), fstype.as_ptr(), flags, data.cast()) })?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! What /proc/self/status says about this process: what it ignores, and what it may give away.
 
+use std::os::fd::OwnedFd;
+
 use crate::files;
 
 /// Bits by number, the lowest first: signal 1, capability 0.
@@ -31,6 +33,15 @@ impl OwnStatus {
     #[must_use]
     pub fn read() -> Self {
         files::read_small(c"/proc/self/status").map_or(Self::UNKNOWN, |text| parse(&text))
+    }
+
+    /// As [`OwnStatus::read`]; the file stays open in `spent`, to be closed with others in one call.
+    #[must_use]
+    pub fn read_keeping(spent: &mut Vec<OwnedFd>) -> Self {
+        files::read_small_keeping(c"/proc/self/status").map_or(Self::UNKNOWN, |(text, file)| {
+            spent.push(file);
+            parse(&text)
+        })
     }
 }
 

@@ -1,7 +1,13 @@
 //! Limits: what is written, what holds, what update changes.
 
-use std::{fs, io::Write, path::PathBuf, process::Stdio};
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
+use integration_tests::Ran;
 use serde_json::json;
 
 use crate::{Host, text};
@@ -264,5 +270,30 @@ fn shares_that_the_kernel_would_change_are_refused() {
         assert!(ran.code == 1 && ran.stderr.contains("the maximum allowed cpu-shares is 262144"), "{ran:?}");
         let _ = host.run(&["delete", "--force", "running"]).ok();
     }
+    host.assert_clean();
+}
+
+/// Where hierarchies are by convention there are plain directories here, or nothing: they are left as they are.
+#[test]
+fn hierarchies_mounted_elsewhere_are_found() {
+    let host = Host::new();
+    let groups = fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
+    if !groups.lines().any(|line| line.contains(":pids:")) {
+        return; // there is no hierarchy of cgroup v1 that could be elsewhere
+    }
+    let place = format!("/{}/web", host.root.name());
+    let bundle = host.bundle("web", &["grep", "pids", "/proc/self/cgroup"], |config| {
+        config["linux"]["resources"] = json!({"pids": {"limit": 17}});
+        config["linux"]["cgroupsPath"] = place.clone().into();
+    });
+    let elsewhere = host.root.make("elsewhere");
+    let script = "umount -R /sys/fs/cgroup && mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/pids && \
+                  for c in pids devices; do mkdir $0/$c && mount -t cgroup -o $c none $0/$c || exit 9; done; \
+                  \"$@\" && find /sys/fs/cgroup -mindepth 2";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, text(&elsewhere)]).arg(integration_tests::programs::path("corten-runtime"));
+    command.arg("--root").arg(host.state()).args(["run", "--bundle", text(&bundle), "web"]);
+    let ran = Ran::of(&mut command).ok();
+    assert!(ran.out().ends_with(&format!(":pids:{place}")) && ran.out().lines().count() == 1, "{ran:?}");
     host.assert_clean();
 }

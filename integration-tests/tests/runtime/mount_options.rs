@@ -1,7 +1,12 @@
 //! Each option of `features` does what it says, seen in the container's mount table.
 
-use std::fs;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    process::Command,
+};
 
+use integration_tests::{Ran, programs};
 use serde_json::{Value, json};
 
 use crate::{Host, push, text};
@@ -82,7 +87,10 @@ const ROWS: &[Row] = &[
 ];
 
 /// Options that need more than a mount table to be seen.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 7] = [
+    // below
+    "iversion",
+    "remount",
     // mounts.rs::symlinks_can_be_mounted_themselves
     "dest-nofollow",
     "src-nofollow",
@@ -145,10 +153,71 @@ fn check(option: &str, table: &str, target: &str, expected: &str) {
 }
 
 #[test]
+fn a_remount_changes_what_is_there() {
+    let host = Host::new();
+    fs::create_dir(host.root.join("data")).expect("the root is writable");
+    let mounts = |config: &mut Value, last: Value| {
+        let mount = |destination: &str, fstype: &str, source: &str, options: Value| json!({"destination": destination, "type": fstype, "source": source, "options": options});
+        let data = host.root.join("data");
+        push(config, "/mounts", mount("/a", "tmpfs", "tmpfs", json!(["mode=755", "noexec"])));
+        push(config, "/mounts", mount("/a", "tmpfs", "tmpfs", json!(["remount", "nosuid", "size=1m"])));
+        push(config, "/mounts", mount("/b", "bind", text(&data), json!(["bind", "nodev"])));
+        push(config, "/mounts", mount("/b", "bind", "", json!(["bind", "remount", "ro"])));
+        push(config, "/mounts", last);
+    };
+    let last = json!({"destination": "/c", "type": "tmpfs", "options": ["mode=755"]});
+    let table = host.run_script("web", "cat /proc/self/mountinfo", |config| mounts(config, last)).ok().stdout;
+    for (target, expected) in [("/a", "nosuid !noexec size=1024k"), ("/b", "ro !nodev")] {
+        let count = table.lines().filter(|line| line.split(' ').nth(4) == Some(target)).count();
+        assert_eq!(count, 1, "{target} in {table}");
+        expected.split(' ').for_each(|word| check("remount", &table, target, word));
+    }
+    for (name, fstype, options) in [("none", "tmpfs", json!(["remount"])), ("bound", "bind", json!(["remount", "ro"]))]
+    {
+        let last = json!({"destination": "/etc", "type": fstype, "source": "x", "options": options});
+        let ran = host.run_script(name, "true", |config| mounts(config, last));
+        assert!(
+            ran.code == 1 && ran.stderr.contains("set attributes: invalid argument"),
+            "nothing is mounted there: {ran:?}"
+        );
+    }
+    host.assert_clean();
+}
+
+/// No table shows it: what is seen is that the kernel was told.
+#[test]
+fn a_filesystem_is_told_to_count_versions() {
+    let host = Host::new();
+    let bundle = host.bundle("web", &["cat", "/proc/self/mountinfo"], |config| {
+        let options = json!(["iversion", "nosuid", "size=1m", "shared"]);
+        push(config, "/mounts", json!({"destination": "/a", "type": "tmpfs", "source": "mine", "options": options}));
+        push(config, "/mounts", json!({"destination": "/a/below", "type": "tmpfs", "options": ["mode=700"]}));
+    });
+    // Whose mode a tmpfs has that says nothing about it.
+    fs::create_dir(bundle.join("rootfs/a")).expect("the bundle is writable");
+    fs::set_permissions(bundle.join("rootfs/a"), Permissions::from_mode(0o750)).expect("it is ours");
+    let trace = host.root.join("trace");
+    let mut strace = Command::new(programs::original("strace"));
+    strace.args(["-f", "-e", "trace=mount", "-o", text(&trace), "--"]).arg(programs::path("corten-runtime"));
+    let table = Ran::of(strace.arg("--root").arg(host.state()).args(["run", "--bundle", text(&bundle), "web"])).ok();
+    for word in ["nosuid", "shared:", "mine", "size=1024k", "mode=750"] {
+        check("iversion", &table.stdout, "/a", word);
+    }
+    check("iversion", &table.stdout, "/a/below", "mode=700");
+    let trace = fs::read_to_string(trace).expect("strace wrote it");
+    assert_eq!(trace.matches("MS_I_VERSION").count(), 1, "{trace}");
+    let ran = host.run_script("unknown", "true", |config| {
+        push(config, "/mounts", json!({"destination": "/a", "type": "tmpfs", "options": ["iversion", "nonsense=1"]}));
+    });
+    assert!(ran.stderr.contains("Unknown parameter 'nonsense'"), "{ran:?}");
+    host.assert_clean();
+}
+
+#[test]
 fn options_of_a_filesystem_cannot_be_set_on_a_bind() {
     let host = Host::new();
     fs::create_dir(host.root.join("data")).expect("the root is writable");
-    for option in ["sync", "dirsync", "lazytime", "mand", "size=1m"] {
+    for option in ["sync", "dirsync", "lazytime", "mand", "iversion", "size=1m"] {
         let ran = host.run_script(&option.replace('=', "-"), "true", |config| {
             let source = host.root.join("data");
             push(config, "/mounts", json!({"destination": "/a", "source": source, "options": ["bind", option]}));

@@ -13,6 +13,7 @@ use corten_sys::syscall::HERE;
 use corten_sys::{copy_tree, rootfs, xattr};
 
 use super::binds::{self, BindSource};
+use super::remount;
 use super::report::{At, Fault, Operation, Report, Stage, ask};
 use crate::plan::{Last, MountStep, Plan, Source, Step};
 
@@ -36,6 +37,12 @@ pub(super) fn all(
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                     result => result.at_index(Stage::Mount, Operation::Create, index)?,
                 }
+            }
+            Step::Mount(step) if step.is_remount => {
+                here = None;
+                let tree = remount::remount(root, step, index)?;
+                propagate(step, &tree, index)?;
+                made[index] = Some(tree);
             }
             Step::Mount(step) => {
                 let bind = match &step.source {
@@ -135,7 +142,7 @@ fn propagate(step: &MountStep, tree: &OwnedFd, index: usize) -> Result<(), Fault
 fn in_one_call(step: &MountStep, path: &CStr) -> bool {
     let (Source::New { fstype, source, .. }, Some(data)) = (&step.source, &step.one_call) else { return false };
     let data = (!data.is_empty()).then_some(data.as_c_str());
-    mount::mount_new(fstype, source.as_deref(), path, step.attributes.set, data).is_ok()
+    mount::mount_new(fstype, source.as_deref(), path, step.attributes.set, data, 0).is_ok()
 }
 
 /// What is returned is the tree, unless nobody needs it again.
@@ -152,6 +159,9 @@ fn one(
         refuse_proc(target.as_fd()).map_err(|error| {
             Fault::new(Stage::Mount, Operation::Target, index, &error).with_message(b"it lies inside a procfs")
         })?;
+    }
+    if step.counts_versions {
+        return remount::count_versions(root, step, &target, existed, index).map(Some);
     }
     // The current directory is the handle: a path is not walked twice.
     if step.one_call.is_some() && files::change_directory(target.as_fd()).is_ok() && in_one_call(step, c".") {
@@ -174,7 +184,7 @@ fn one(
 }
 
 /// By what the target is, not by its path: a symlink of the image may lead there.
-fn refuse_proc(target: BorrowedFd<'_>) -> io::Result<()> {
+pub(super) fn refuse_proc(target: BorrowedFd<'_>) -> io::Result<()> {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
     match files::filesystem_type(target)? {
         PROC_SUPER_MAGIC => Err(io::Error::from_raw_os_error(EPERM)),
@@ -193,13 +203,19 @@ struct Target {
     is_in_procfs: Option<bool>,
 }
 
-/// Opens where a step is attached, making what is missing.
-fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<Target> {
+/// How a target is opened.
+pub(super) fn how(step: &MountStep) -> (i32, Resolve) {
     let resolve = if step.needs_real_directory { Resolve::IN_ROOT_NO_SYMLINKS } else { Resolve::IN_ROOT };
     let mut flags = if step.target_nofollow { files::O_PATH | files::O_NOFOLLOW } else { files::O_PATH };
     if step.needs_real_directory {
         flags |= files::O_DIRECTORY;
     }
+    (flags, resolve)
+}
+
+/// Opens where a step is attached, making what is missing.
+fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io::Result<Target> {
+    let (flags, resolve) = how(step);
     // What is on the root's own mount is in no other: it need not be asked what it is.
     if step.is_on_root
         && !step.may_cover_proc
@@ -218,7 +234,12 @@ fn open_target(root: BorrowedFd<'_>, step: &MountStep, is_directory: bool) -> io
     Ok(Target { handle, existed, is_in_procfs: None })
 }
 
-fn new_filesystem(step: &MountStep, target: BorrowedFd<'_>, existed: bool, index: usize) -> Result<OwnedFd, Fault> {
+pub(super) fn new_filesystem(
+    step: &MountStep,
+    target: BorrowedFd<'_>,
+    existed: bool,
+    index: usize,
+) -> Result<OwnedFd, Fault> {
     let Source::New { fstype, source, options, takes_mode, .. } = &step.source else {
         let error = io::Error::from(io::ErrorKind::InvalidInput);
         return Err(Fault::new(Stage::Mount, Operation::Source, index, &error));
@@ -276,15 +297,15 @@ fn explain(context: BorrowedFd<'_>, operation: Operation, index: usize, error: &
 }
 
 /// Four octal digits with a NUL, on the stack.
-struct Octal([u8; 6]);
+pub(super) struct Octal([u8; 6]);
 
 impl Octal {
-    fn new(mode: u32) -> Self {
+    pub(super) fn new(mode: u32) -> Self {
         let digit = |shift: u32| b'0' + (mode >> shift & 7) as u8;
         Self([b'0', digit(9), digit(6), digit(3), digit(0), 0])
     }
 
-    fn as_c_str(&self) -> &CStr {
+    pub(super) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_with_nul(&self.0).unwrap_or(c"0755")
     }
 }

@@ -159,17 +159,26 @@ fn directory(process: &ProcessPlan, entered: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => enter_directory(&process.cwd)?,
         result => result?,
     }
+    if process.cwd.as_c_str() == ROOT {
+        return Ok(());
+    }
     if files::is_inside_root()? { Ok(()) } else { Err(io::Error::from(io::ErrorKind::PermissionDenied)) }
 }
 
 /// By its path, and not through a link of /proc: those lead to what this process has open, which may be a directory of
 /// the host or one that a mask covers (CVE-2024-21626).
 fn enter_directory(path: &CStr) -> io::Result<()> {
+    if path == ROOT {
+        // There is no link on the way, and it cannot lie outside of itself.
+        return files::change_directory_to(ROOT);
+    }
     let directory = openat2::open_c(HERE, path, files::O_PATH | files::O_DIRECTORY, Resolve::NO_MAGICLINKS)?;
     files::change_directory(directory.as_fd())?;
     descriptors::leave_to_exec(directory);
     Ok(())
 }
+
+const ROOT: &CStr = c"/";
 
 fn capabilities(sets: &CapabilitySets, own: &OwnStatus) -> io::Result<()> {
     credentials::set_capabilities(sets)?;

@@ -127,6 +127,12 @@ pub struct Options {
     pub console: Option<OwnedFd>,
     /// What the child waits on after it was released; without one it goes on at once.
     pub fifo: Option<OwnedFd>,
+    /// `tasks` of each hierarchy of v1, when it is open.
+    pub join_files: Option<Vec<OwnedFd>>,
+    /// The parent's end and the child's of what they speak over.
+    pub sockets: (OwnedFd, OwnedFd),
+    /// What is closed together with what the child got.
+    pub spent: Vec<OwnedFd>,
     /// Whether the parent runs hooks before the root is changed.
     pub has_host_hooks: bool,
     /// What this process ignores and may give away.
@@ -138,6 +144,7 @@ pub struct Options {
 pub struct Kit {
     pub(super) socket: OwnedFd,
     pub(super) join_files: Vec<OwnedFd>,
+    pub(super) spent: Vec<OwnedFd>,
     pub(super) join_namespaces: Vec<Option<OwnedFd>>,
     pub(super) tree: OwnedFd,
     /// Whether the root filesystem, bound trees and devices are opened in the child.
@@ -167,6 +174,7 @@ impl Kit {
     /// Closes what only the child needs, in the parent.
     fn close(self) {
         let mut fds = self.join_files;
+        fds.extend(self.spent);
         fds.push(self.tree);
         fds.push(self.socket);
         fds.extend(self.join_namespaces.into_iter().flatten());
@@ -345,10 +353,9 @@ impl Drop for Init {
 /// # Errors
 /// [`InitError`]; no process is left.
 pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentHooks) -> Result<Init, InitError> {
-    let (socket, child_socket) = descriptors::packet_pair().map_err(spawn_error("make a socket pair"))?;
     let namespaces = open_namespaces(plan)?;
     let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
-    let kit = prepare(plan, cgroup, options, namespaces, child_socket)?;
+    let (kit, socket) = prepare(plan, cgroup, options, namespaces)?;
     let unified = Unified { directory: unified.as_ref().map(AsFd::as_fd), is_alone: cgroup.is_v2() };
     let (kit, socket, pid, pidfd) = if helper::is_needed(plan) {
         helper::clone_joined(plan, kit, socket, unified)?
@@ -433,19 +440,20 @@ fn prepare(
     cgroup: &Cgroup,
     options: Options,
     join_namespaces: Vec<Option<OwnedFd>>,
-    socket: OwnedFd,
-) -> Result<Kit, InitError> {
+) -> Result<(Kit, OwnedFd), InitError> {
     // With a slash at its end: it must be a directory.
     let root = c_path(&plan.rootfs.join("")).map_err(spawn_error("name the root filesystem"))?;
-    let join_files = cgroup.join_files().map_err(InitError::Cgroup)?;
+    let join_files = options.join_files.map_or_else(|| cgroup.join_files(), Ok).map_err(InitError::Cgroup)?;
     let sources = sources::open(plan, &root)?;
     let root_path = match options.mount_point.as_deref() {
         Some(mount_point) => c_path(mount_point).map_err(spawn_error("name the root filesystem"))?,
         None => root,
     };
-    Ok(Kit {
+    let (own_socket, socket) = options.sockets;
+    let kit = Kit {
         socket,
         join_files,
+        spent: options.spent,
         join_namespaces,
         tree: sources.tree,
         opens_sources: sources.is_left_to_child,
@@ -465,7 +473,8 @@ fn prepare(
         is_released: false,
         own: options.own,
         hook_states: hook_buffers(plan),
-    })
+    };
+    Ok((kit, own_socket))
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {

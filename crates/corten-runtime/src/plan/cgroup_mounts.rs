@@ -22,6 +22,9 @@ pub(super) fn steps(
     cgroup: &Cgroup,
     namespaces: &NamespacePlan,
 ) -> Result<Vec<Step>, SpecError> {
+    if options.is_remount || options.counts_versions {
+        return Err(invalid(key, "options \"remount\" and \"iversion\" do not go with type \"cgroup\""));
+    }
     let root = clean(&mount.destination);
     let is_new = namespaces.has_own_cgroup();
     if cgroup.directories().is_empty() && !is_new {
@@ -82,6 +85,7 @@ fn empty_tmpfs() -> Source {
 fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last: Last) -> Result<Step, SpecError> {
     Ok(Step::Mount(Box::new(MountStep {
         target: InRootfs::new(target).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
+        is_bind: matches!(source, Source::Bind { .. }),
         source,
         attributes: options.attributes,
         of_bind: BindFlags::default(),
@@ -91,6 +95,8 @@ fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last:
         needs_real_directory: false,
         may_cover_proc: false,
         inside: None,
+        counts_versions: false,
+        is_remount: false,
         one_call: None,
         is_on_root: false,
         id_map: None,

@@ -20,6 +20,8 @@ pub(super) struct Options {
     pub id_map: Option<Extent>,
     pub source_nofollow: bool,
     pub target_nofollow: bool,
+    pub counts_versions: bool,
+    pub is_remount: bool,
     pub data: Vec<(CString, Option<CString>)>,
 }
 
@@ -56,18 +58,12 @@ const SUPERBLOCK: [&str; 4] = ["sync", "dirsync", "lazytime", "mand"];
 const NO_SUPERBLOCK: [&str; 3] = ["async", "nolazytime", "nomand"];
 
 /// Options without an effect of their own.
-const NEUTRAL: [&str; 5] = ["defaults", "silent", "loud", "noiversion", "bind"];
-
-/// Options that are not built yet.
-const NOT_YET: [&str; 2] = ["iversion", "remount"];
+const NEUTRAL: [&str; 4] = ["defaults", "silent", "loud", "bind"];
 
 pub(super) fn options(key: &str, mount: &Mount) -> Result<Options, SpecError> {
     let mut options = Options::default();
     let is_bind = is_bind(mount);
     for option in &mount.options {
-        if NOT_YET.contains(&option.as_str()) {
-            return Err(crate::spec::Refused { key: format!("{key}.options: {option}") }.into());
-        }
         if special(key, mount, &mut options, option)? {
             continue;
         }
@@ -113,6 +109,9 @@ fn special(key: &str, mount: &Mount, options: &mut Options, option: &str) -> Res
         "src-nofollow" if is_bind(mount) => options.source_nofollow = true,
         "src-nofollow" => return Err(invalid(key, "option \"src-nofollow\" is for a bind mount only")),
         "dest-nofollow" => options.target_nofollow = true,
+        "iversion" if !is_bind(mount) => options.counts_versions = true,
+        "noiversion" => options.counts_versions = false,
+        "remount" => options.is_remount = true,
         _ => return Ok(false),
     }
     Ok(true)

@@ -3,7 +3,6 @@
 //! Nobody has a handle on what that call made, and it gives no reason when it fails: then the child does it the long way,
 //! which tells.
 
-use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 
 use super::mounts::{Last, MountStep, Source, Step};
@@ -19,7 +18,7 @@ const VALUE_BYTES: usize = 255;
 
 /// Marks the steps; `fresh_dev` is the one that nodes are made in.
 pub(super) fn mark(steps: &mut [Step], fresh_dev: Option<usize>) {
-    let mut needed: BTreeSet<usize> = fresh_dev.into_iter().collect();
+    let mut needed: Vec<usize> = fresh_dev.into_iter().collect();
     for step in steps.iter() {
         if let Step::Mount(step) = step {
             needed.extend(step.inside.as_ref().map(|(parent, _)| *parent));
@@ -27,7 +26,12 @@ pub(super) fn mark(steps: &mut [Step], fresh_dev: Option<usize>) {
     }
     for (index, step) in steps.iter_mut().enumerate() {
         if let Step::Mount(step) = step {
-            step.one_call = if needed.contains(&index) { None } else { data(step) };
+            step.one_call = match &step.source {
+                // There is no other way for these.
+                Source::New { options, .. } if step.is_remount || step.counts_versions => join(options),
+                _ if needed.contains(&index) => None,
+                _ => data(step),
+            };
         }
     }
 }
@@ -40,25 +44,28 @@ fn data(step: &MountStep) -> Option<CString> {
     if !is_plain || step.target_nofollow || !FILESYSTEMS.contains(&fstype.as_c_str()) {
         return None;
     }
-    let mut text = Vec::new();
-    for (name, value) in options {
+    let is_same = |(name, value): &(CString, Option<CString>)| {
         let (name, value) = (name.to_bytes(), value.as_deref().map(CStr::to_bytes));
         // tmpfs takes what begins with a digit for the rest of the option before it.
         let begins_well = name.first().is_some_and(|first| !first.is_ascii_digit());
-        let is_value = |value: &[u8]| (1..=VALUE_BYTES).contains(&value.len());
-        if !begins_well || !value.is_none_or(is_value) {
-            return None;
-        }
-        if [name, value.unwrap_or_default()].iter().any(|part| part.iter().any(|byte| b",\"\\".contains(byte))) {
-            return None;
-        }
+        let is_value = value.is_none_or(|value| (1..=VALUE_BYTES).contains(&value.len()));
+        let is_plain = |part: &[u8]| !part.iter().any(|byte| b",\"\\".contains(byte));
+        begins_well && is_value && is_plain(name) && value.is_none_or(is_plain)
+    };
+    if options.iter().all(is_same) { join(options) } else { None }
+}
+
+/// `None` for more than mount(2) takes.
+fn join(options: &[(CString, Option<CString>)]) -> Option<CString> {
+    let mut text = Vec::new();
+    for (name, value) in options {
         if !text.is_empty() {
             text.push(b',');
         }
-        text.extend_from_slice(name);
+        text.extend_from_slice(name.to_bytes());
         if let Some(value) = value {
             text.push(b'=');
-            text.extend_from_slice(value);
+            text.extend_from_slice(value.to_bytes());
         }
     }
     CString::new(text).ok().filter(|text| text.count_bytes() <= DATA_BYTES)
@@ -110,11 +117,14 @@ mod tests {
             r#""mode=755","rshared""#,
             r#""mode=755","tmpcopyup""#,
             r#""mode=755","dest-nofollow""#,
+            // Without a word about its mode it has that of what it covers.
             r#""size=1m""#,
         ] {
             let json = format!(r#"[{{"destination":"/tmp","type":"tmpfs","options":[{options}]}}]"#);
             assert_eq!(marked(&json), [None], "{options}");
         }
+        let json = r#"[{"destination":"/tmp","type":"tmpfs","options":["iversion","mpol=bind:0,1","size=1m"]}]"#;
+        assert_eq!(marked(json), [Some(c"mpol=bind:0,1,size=1m".to_owned())]);
         assert_eq!(marked(r#"[{"destination":"/data","type":"ext4","source":"/dev/vdb"}]"#), [None]);
     }
 }

@@ -216,20 +216,37 @@ pub enum SpecError {
 /// # Errors
 /// [`SpecError::Missing`], [`SpecError::Read`], [`SpecError::TooLarge`].
 pub fn read_limited(path: &Path, name: &str) -> Result<Vec<u8>, SpecError> {
+    read_until(&open_named(path, name)?, name, |_| false)
+}
+
+/// As [`read_limited`]; the file stays open.
+///
+/// # Errors
+/// As [`read_limited`].
+pub(crate) fn read_open(path: &Path, name: &str) -> Result<(Vec<u8>, OwnedFd), SpecError> {
+    let file = open_named(path, name)?;
+    Ok((read_until(&file, name, |_| false)?, file))
+}
+
+fn open_named(path: &Path, name: &str) -> Result<OwnedFd, SpecError> {
     let file = || name.to_owned();
-    let opened = match open(path) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SpecError::Missing { file: file() }),
-        Err(source) => return Err(SpecError::Read { file: file(), source }),
-    };
+    open(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => SpecError::Missing { file: file() },
+        _ => SpecError::Read { file: file(), source },
+    })
+}
+
+/// Reads until the end, or until what was read `is_whole`, which is asked where it looks like the end.
+fn read_until(opened: &OwnedFd, name: &str, mut is_whole: impl FnMut(&[u8]) -> bool) -> Result<Vec<u8>, SpecError> {
+    let file = || name.to_owned();
     let mut bytes = vec![0; TYPICAL_BYTES];
     let mut length = 0;
     loop {
         let read = files::read(opened.as_fd(), &mut bytes[length..]);
         let read = read.map_err(|source| SpecError::Read { file: file(), source })?;
         length += read;
-        // Only nothing is the end: it may be a pipe.
-        if read == 0 {
+        // Only nothing is the end for sure: it may be a pipe.
+        if read == 0 || length < bytes.len() && is_whole(&bytes[..length]) {
             break;
         }
         if length as u64 > SPEC_MAX_BYTES {
@@ -267,8 +284,15 @@ impl Spec {
     /// # Errors
     /// [`SpecError`].
     pub fn load(bundle: &Path) -> Result<Self, SpecError> {
-        let bytes = read_limited(&bundle.join("config.json"), "config.json")?;
-        Self::parse(&bytes)
+        const NAME: &str = "config.json";
+        let file = open_named(&bundle.join(NAME), NAME)?;
+        let mut whole = None;
+        // A text that can be read is the whole: what ends too early is no JSON.
+        let bytes = read_until(&file, NAME, |text| {
+            whole = Self::read(text).ok();
+            whole.is_some()
+        })?;
+        whole.map_or_else(|| Self::parse(&bytes), Self::check)
     }
 
     /// As [`Spec::load`], from memory.
@@ -276,10 +300,19 @@ impl Spec {
     /// # Errors
     /// [`SpecError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, SpecError> {
-        let spec: Self = serde_json::from_slice(bytes)
-            .map_err(|source| SpecError::Parse { file: "config.json".to_owned(), source })?;
-        refuse::refuse(&spec)?;
-        Ok(spec)
+        let spec = Self::read(bytes);
+        spec.map_err(|source| SpecError::Parse { file: "config.json".to_owned(), source })?.check()
+    }
+
+    /// Once in the program: it is the largest of its functions.
+    #[inline(never)]
+    fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
+    fn check(self) -> Result<Self, SpecError> {
+        refuse::refuse(&self)?;
+        Ok(self)
     }
 }
 
