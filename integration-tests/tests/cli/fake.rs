@@ -1,7 +1,11 @@
 //! A daemon that answers what a test tells it to, and notes what it was asked.
+//!
+//! What docker 28 does with it is recorded in `recorded.json`, so that machines without that docker compare
+//! too; machines with it check the record as well. `CORTEN_RECORD=1` writes it anew.
 
 use std::{
     collections::BTreeMap,
+    fmt::Debug,
     fs,
     io::{BufRead, BufReader, Read, Write},
     os::unix::net::{UnixListener, UnixStream},
@@ -17,6 +21,15 @@ const API_VERSION: &str = "1.50";
 
 /// Where a terminal test's command ends: everything before it was printed by the command.
 const END: &str = "<end>";
+
+/// What docker does, by the name of what was done.
+const RECORDED: &str = include_str!("recorded.json");
+
+/// Where [`RECORDED`] stands.
+const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/recorded.json");
+
+/// One test at a time adds to the record.
+static RECORDING: Mutex<()> = Mutex::new(());
 
 /// What the daemon was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,21 +48,19 @@ pub type Answer = (u16, String);
 /// The daemon, and both command lines on it with a configuration of the test's.
 pub struct Fake {
     root: TempRoot,
-    pub docker: DockerCli,
+    /// docker 28, where it is installed.
+    docker: Option<DockerCli>,
     pub corten: DockerCli,
     answers: Arc<Mutex<BTreeMap<String, Answer>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Fake {
-    /// Starts it. On a machine without docker 28 there is nothing to compare with, which is said, and `None`.
-    pub fn start() -> Option<Fake> {
+    /// Starts it.
+    pub fn start() -> Fake {
         let root = TempRoot::new();
         let socket = root.join("docker.sock");
-        let docker = DockerCli::newest(&socket);
-        if !docker.label.contains("newest") {
-            return None;
-        }
+        let docker = Some(DockerCli::newest(&socket)).filter(|docker| docker.label.contains("newest"));
         let listener = UnixListener::bind(&socket).expect("the root is writable");
         let (answers, asked) = (Arc::new(Mutex::new(BTreeMap::new())), Arc::new(Mutex::new(Vec::new())));
         let (shared_answers, shared_asked) = (Arc::clone(&answers), Arc::clone(&asked));
@@ -60,7 +71,29 @@ impl Fake {
                 thread::spawn(move || serve(&connection, &answers, &asked));
             }
         });
-        Some(Fake { corten: DockerCli::ours(&socket), docker, root, answers, asked })
+        Fake { corten: DockerCli::ours(&socket), docker, root, answers, asked }
+    }
+
+    /// Does the same with docker and with corten; what both tell of it must be equal, and as recorded under `name`.
+    #[track_caller]
+    pub fn same<T: Debug>(&self, name: &str, does: impl Fn(&DockerCli) -> T) {
+        let told = |cli| {
+            let told = format!("{:?}", does(cli)).replace(&self.root.path().display().to_string(), "<root>");
+            // A program's own name stands in some texts.
+            told.replace("corten", "docker")
+        };
+        let recorded: BTreeMap<String, String> = serde_json::from_str(RECORDED).expect("the record is JSON");
+        let recorded = recorded.get(name).cloned().unwrap_or_default();
+        let ours = told(&self.corten);
+        if let Some(docker) = &self.docker {
+            let theirs = told(docker);
+            assert_eq!(ours, theirs, "corten's and docker's: {name}");
+            if std::env::var_os("CORTEN_RECORD").is_some() {
+                return record(name, theirs);
+            }
+            assert_eq!(recorded, theirs, "{RECORD} is not what this docker does: {name}");
+        }
+        assert_eq!(ours, recorded, "corten's and the record of docker's: {name}");
     }
 
     /// Answers each request whose line begins with `line`.
@@ -151,6 +184,16 @@ impl Fake {
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut *self.asked.lock().expect("no server panics"))
     }
+}
+
+/// Puts what docker does on record.
+fn record(name: &str, told: String) {
+    let _alone = RECORDING.lock();
+    let text = fs::read_to_string(RECORD).expect("the record is there");
+    let mut recorded: BTreeMap<String, String> = serde_json::from_str(&text).expect("the record is JSON");
+    recorded.insert(name.to_owned(), told);
+    let text = serde_json::to_string_pretty(&recorded).expect("texts can be written as JSON");
+    fs::write(RECORD, text + "\n").expect("the sources are writable");
 }
 
 /// Answers the requests of one connection until it ends.

@@ -16,4 +16,5 @@ mod restarts;
 mod running;
 mod states;
 mod terminal;
+mod through_a_registry;
 mod uploads;
