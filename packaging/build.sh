@@ -15,7 +15,7 @@ cargo build --release -p corten-bin -p cortend-bin -p corten-supervisor-bin -p c
 have_musl() { [ -e "$(rustc --print target-libdir --target "$musl" 2>/dev/null)" ]; }
 have_musl || ! command -v rustup >/dev/null || rustup target add "$musl" || true
 
-for program in corten-shim corten-runtime corten-hello; do
+for program in corten-shim corten-runtime corten-proxy corten-hello; do
   if have_musl; then
     cargo build --profile static --target "$musl" -p "$program-bin"
     built=$target_directory/$musl/static/$program
@@ -30,6 +30,6 @@ for program in corten-shim corten-runtime corten-hello; do
   mv "$release/.$program.new" "$release/$program"
 done
 
-for program in corten cortend corten-supervisor corten-ctr corten-shim corten-runtime corten-hello; do
+for program in corten cortend corten-supervisor corten-ctr corten-shim corten-runtime corten-proxy corten-hello; do
   printf '%9d KiB  %s\n' "$(($(stat -c %s "$release/$program") / 1024))" "$release/$program"
 done

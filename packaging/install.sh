@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 directory=${1:?the directory to install into}
 release=${CARGO_TARGET_DIR:-target}/release
 mkdir -p "$directory"
-for program in corten cortend corten-supervisor corten-ctr corten-shim corten-runtime corten-hello; do
+for program in corten cortend corten-supervisor corten-ctr corten-shim corten-runtime corten-proxy corten-hello; do
   [ -x "$release/$program" ] || { echo "corten: $release/$program is not built: run make build" >&2; exit 1; }
   cp "$release/$program" "$directory/.$program.new"
   chmod 755 "$directory/.$program.new"

@@ -15,9 +15,22 @@ pub struct DockerdOptions {
     pub arguments: Vec<String>,
     /// Directories searched for programs before ours and the system's.
     pub search_first: Vec<PathBuf>,
+    /// Where it has its network.
+    pub network: DockerdNetwork,
 }
 
-/// A running dockerd: no bridge, no firewall rules, cgroup parent and containerd namespace of its own.
+/// Where a [`Dockerd`] has its network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DockerdNetwork {
+    /// It has none: no bridge and no firewall rules.
+    #[default]
+    None,
+    /// Bridge, firewall rules and ports as it likes, in a network namespace of its own
+    /// ([`in_network_of`](crate::in_network_of) its process).
+    Private,
+}
+
+/// A running dockerd: cgroup parent, containerd namespace and, if any, network of its own.
 #[derive(Debug)]
 pub struct Dockerd {
     daemon: Daemon,
@@ -68,20 +81,24 @@ impl Dockerd {
 fn spawn(root: &TempRoot, directory: &Path, containerd: &Path, options: &DockerdOptions) -> Daemon {
     let first: Vec<&Path> = options.search_first.iter().map(PathBuf::as_path).collect();
     let socket = directory.join("d.sock");
-    let mut command = Command::new(programs::original("dockerd"));
+    let mut command = match options.network {
+        DockerdNetwork::None => Command::new(programs::original("dockerd")),
+        DockerdNetwork::Private => {
+            let mut command = Command::new("unshare");
+            command.args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\" \"$@\""]);
+            command.arg(programs::original("dockerd"));
+            command
+        }
+    };
     command.arg("--host").arg(format!("unix://{}", socket.display()));
     command.arg("--data-root").arg(directory.join("data")).arg("--exec-root").arg(directory.join("exec"));
     command.arg("--pidfile").arg(directory.join("pid")).arg("--config-file").arg(directory.join("daemon.json"));
     command.arg("--containerd").arg(containerd).args(["--containerd-namespace", root.name()]);
     command.arg("--containerd-plugins-namespace").arg(format!("plugins-{}", root.name()));
-    command.args([
-        "--bridge",
-        "none",
-        "--iptables=false",
-        "--ip6tables=false",
-        "--ip-forward=false",
-        "--ip-masq=false",
-    ]);
+    if options.network == DockerdNetwork::None {
+        command.args(["--bridge", "none", "--iptables=false", "--ip6tables=false"]);
+        command.args(["--ip-forward=false", "--ip-masq=false"]);
+    }
     command.args(["--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"]);
     command.args(["--cgroup-parent", &root.cgroup_parent()]).args(&options.arguments);
     // Its untar child pivots instead of remounting "/", which need not be a mount point here.

@@ -91,7 +91,7 @@ impl Stack {
         let arguments = options.engine_arguments;
         let engine = match (kind, address) {
             (Kind::Original | Kind::OriginalOnSupervisor, Some(address)) => {
-                let chosen = DockerdOptions { arguments, search_first };
+                let chosen = DockerdOptions { arguments, search_first, ..DockerdOptions::default() };
                 Engine::Original(Dockerd::start_with(&root, &address, chosen))
             }
             (_, containerd) => {

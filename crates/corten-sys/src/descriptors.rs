@@ -87,6 +87,21 @@ pub fn adopt(number: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// As [`adopt`], but the inherited descriptor itself, at its number: once the caller drops it, it is closed. For the first
+/// thing a program does, before anything else in it can own that number.
+///
+/// # Errors
+/// As [`adopt`].
+pub fn take(number: i32) -> io::Result<OwnedFd> {
+    if number <= 2 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: F_SETFD takes an integer.
+    cvt_int(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, and was inherited: nobody in this program owns it (the caller's promise).
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// A copy of `fd` whose number is at least `minimum`, close-on-exec.
 ///
 /// # Errors

@@ -80,6 +80,14 @@ pub fn raise_open_files() -> io::Result<()> {
     Ok(())
 }
 
+/// How many files this process may have open.
+///
+/// # Errors
+/// None are known.
+pub fn open_files() -> io::Result<u64> {
+    get(0, OPEN_FILES).map(|[soft, _]| soft)
+}
+
 /// Lets the program run with the limit of open files that this process was started with: containers
 /// inherit it.
 pub fn with_open_files_as_before(command: &mut Command) -> &mut Command {

@@ -1,0 +1,231 @@
+//! A port of streams: every client that connects is connected to the container.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use corten_sys::{
+    epoll::{Epoll, Event, Interest},
+    inet::{self, AcceptError},
+    rlimit,
+};
+
+use crate::{
+    connection::{Connection, Turn, Verdict, Which},
+    pipes::Pipes,
+    relay::Next,
+};
+
+/// How many events are taken in one turn.
+const EVENTS_PER_TURN: usize = 128;
+/// How many clients are accepted in one turn, before those that are connected have theirs.
+const ACCEPTED_PER_TURN: usize = 64;
+/// The descriptors a connection may hold: two sockets, and a pipe for each direction.
+const DESCRIPTORS_EACH: usize = 6;
+/// The descriptors of the program itself, of its empty pipes, and some to spare.
+const DESCRIPTORS_SPARE: usize = 64;
+/// How long nobody is accepted after the system ran out of descriptors or memory, should no connection end before.
+const EXHAUSTED: Duration = Duration::from_secs(1);
+/// The listener's token; connections count from 1, and have two.
+const LISTENER: u64 = 0;
+
+/// A listening socket and what came of it.
+#[derive(Debug)]
+pub struct TcpPort {
+    listener: TcpListener,
+    target: SocketAddr,
+    epoll: Epoll,
+    connections: HashMap<u64, Connection>,
+    /// Numbers are never used again, so that no event is taken for another connection's.
+    last: u64,
+    /// Those that have a turn to take, each once.
+    waiting: VecDeque<u64>,
+    pipes: Pipes,
+    events: Vec<Event>,
+    most_connections: usize,
+    accepting: Accepting,
+}
+
+/// Whether clients are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accepting {
+    Yes,
+    /// Not before a connection ends, or time has gone by: they wait in the listener's queue.
+    Exhausted,
+}
+
+impl TcpPort {
+    /// Relays what connects to `listener`, which must not wait, to `target`.
+    ///
+    /// Its connections are bounded by this process's limit of descriptors; beyond, clients wait in the listener's queue.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub fn new(listener: TcpListener, target: SocketAddr) -> io::Result<TcpPort> {
+        let epoll = Epoll::new()?;
+        epoll.add(&listener, LISTENER, Interest::Readable)?;
+        Ok(TcpPort {
+            listener,
+            target,
+            epoll,
+            connections: HashMap::new(),
+            last: 0,
+            waiting: VecDeque::new(),
+            pipes: Pipes::default(),
+            events: Vec::with_capacity(EVENTS_PER_TURN),
+            most_connections: most_connections(rlimit::open_files()?),
+            accepting: Accepting::Yes,
+        })
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Does what can be done without waiting, or a fair share of it.
+    ///
+    /// # Errors
+    /// When the listener is broken. Connections that break are closed, and said to standard error where the container
+    /// could not be reached.
+    pub fn turn(&mut self) -> io::Result<Next> {
+        let mut events = std::mem::take(&mut self.events);
+        self.epoll.ready::<EVENTS_PER_TURN>(&mut events)?;
+        let mut has_clients = self.accepting == Accepting::Exhausted;
+        for event in &events {
+            let (number, which) = connection_of(event.token);
+            if event.token == LISTENER {
+                has_clients = true;
+            } else if let Some(connection) = self.connections.get_mut(&number)
+                && connection.note(which, event) == Turn::Wanted
+            {
+                self.waiting.push_back(number);
+            }
+        }
+        self.events = events;
+        for _ in 0..self.waiting.len() {
+            let Some(number) = self.waiting.pop_front() else { break };
+            self.turn_of(number);
+        }
+        if has_clients {
+            self.accept()?;
+        }
+        Ok(match (self.waiting.is_empty(), self.accepting) {
+            (false, _) => Next::Now,
+            (true, Accepting::Yes) => Next::Event,
+            (true, Accepting::Exhausted) => Next::After(EXHAUSTED),
+        })
+    }
+
+    fn turn_of(&mut self, number: u64) {
+        let Some(connection) = self.connections.get_mut(&number) else { return };
+        match connection.turn(&mut self.pipes) {
+            Verdict::Waits => return,
+            Verdict::HasMore => return self.waiting.push_back(number),
+            Verdict::Over => {}
+            Verdict::Unreachable(error) => self.tell(&error),
+            Verdict::Starved(error) => eprintln!("corten-proxy: no pipe for a connection to {}: {error}", self.target),
+        }
+        if let Some(connection) = self.connections.remove(&number) {
+            connection.close();
+        }
+    }
+
+    fn accept(&mut self) -> io::Result<()> {
+        for _ in 0..ACCEPTED_PER_TURN {
+            if self.connections.len() >= self.most_connections {
+                return self.set_accepting(Accepting::Exhausted);
+            }
+            match self.listener.accept() {
+                Ok((client, _)) => self.connect(client),
+                Err(error) => match inet::accept_error(&error) {
+                    AcceptError::Nobody => break,
+                    AcceptError::Exhausted => return self.set_accepting(Accepting::Exhausted),
+                    AcceptError::NoListener => return Err(error),
+                    AcceptError::OneLost => {}
+                },
+            }
+        }
+        self.set_accepting(Accepting::Yes)
+    }
+
+    /// Begins a connection for `client`. What fails ends it, and it alone.
+    fn connect(&mut self, client: TcpStream) {
+        let connection =
+            inet::begin_connect(self.target).and_then(|container| Connection::new(client, container)).and_then(|new| {
+                let number = self.last + 1;
+                self.epoll.add(new.socket(Which::Client), token(number, Which::Client), Interest::Edges)?;
+                self.epoll.add(new.socket(Which::Container), token(number, Which::Container), Interest::Edges)?;
+                Ok(new)
+            });
+        match connection {
+            Ok(connection) => {
+                self.last += 1;
+                self.connections.insert(self.last, connection);
+            }
+            Err(error) => self.tell(&error),
+        }
+    }
+
+    fn tell(&self, error: &io::Error) {
+        eprintln!("corten-proxy: can't forward traffic to backend tcp/{}: {error}", self.target);
+    }
+
+    /// Listens to the listener, or not: its event would come again and again while nobody is accepted.
+    fn set_accepting(&mut self, accepting: Accepting) -> io::Result<()> {
+        match (self.accepting, accepting) {
+            (Accepting::Yes, Accepting::Exhausted) => self.epoll.remove(&self.listener)?,
+            (Accepting::Exhausted, Accepting::Yes) => self.epoll.add(&self.listener, LISTENER, Interest::Readable)?,
+            _ => {}
+        }
+        self.accepting = accepting;
+        Ok(())
+    }
+}
+
+impl AsFd for TcpPort {
+    /// Readable when a turn is to be taken.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+const fn token(number: u64, which: Which) -> u64 {
+    match which {
+        Which::Client => number << 1,
+        Which::Container => number << 1 | 1,
+    }
+}
+
+const fn connection_of(token: u64) -> (u64, Which) {
+    (token >> 1, if token & 1 == 0 { Which::Client } else { Which::Container })
+}
+
+fn most_connections(descriptors: u64) -> usize {
+    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+    (descriptors.saturating_sub(DESCRIPTORS_SPARE) / DESCRIPTORS_EACH).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_lead_back_to_their_connection() {
+        for which in [Which::Client, Which::Container] {
+            assert_eq!(connection_of(token(7, which)), (7, which));
+            assert_ne!(token(1, which), LISTENER);
+        }
+    }
+
+    #[test]
+    fn connections_are_bounded_by_descriptors() {
+        assert_eq!(most_connections(1024), 160);
+        assert_eq!(most_connections(3), 1);
+    }
+}
