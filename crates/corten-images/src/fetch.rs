@@ -10,7 +10,7 @@ use corten_types::{Digest, ErrorKind};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::lease::random_hex;
+use crate::lease::hold_content;
 use crate::manifest::MANIFEST_MAX;
 use crate::progress::{Progress, Sink, key};
 use crate::pull::{PullError, api};
@@ -29,7 +29,7 @@ const FETCHES_MAX: usize = 2;
 /// How often a blob that was there may be gone the next moment: only a collection between two calls does that.
 const VANISHED_MAX: usize = 5;
 /// Longest label that containerd stores, key and value together.
-const LABEL_MAX: usize = 4096;
+pub(crate) const LABEL_MAX: usize = 4096;
 
 /// What fetches the blobs of one pull.
 pub(crate) struct Fetcher<S> {
@@ -131,22 +131,7 @@ impl<S: Store> Fetcher<S> {
 
     /// Puts content that is there under the pull's lease; whether it is there.
     async fn hold(&self, digest: &Digest) -> Result<bool, PullError> {
-        let failed = || api(format!("look up content {digest}"));
-        match self.leased.content_info(digest).await {
-            Ok(_) => {}
-            Err(error) if error.is_not_found() => return Ok(false),
-            Err(error) => return Err(failed()(error)),
-        }
-        // Asking to write what is there holds it.
-        let reference = format!("hold-{}", random_hex(8));
-        match self.leased.ingest(&reference, Some(digest), None).await.map_err(failed())? {
-            Ingest::Exists => Ok(true),
-            Ingest::Open(writer) => {
-                drop(writer);
-                self.leased.abort_ingest(&reference).await.map_err(failed())?;
-                Ok(false)
-            }
-        }
+        hold_content(&self.leased, digest).await.map_err(api(format!("look up content {digest}")))
     }
 
     /// Fetches blobs, as many at once as may be. The first error stops the others where they are, and is returned when

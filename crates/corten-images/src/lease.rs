@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use corten_containerd_api::{ApiError, Collect, Labels, Leases};
+use corten_containerd_api::{ApiError, Collect, ContentStore, Ingest, Labels, Leases};
+use corten_types::Digest;
 
 /// Marks a lease as one of ours; its value says whose, so that two engines on one containerd leave each other's alone.
 const OWNER: &str = "com.corten.lease";
@@ -100,6 +101,25 @@ impl<S: Leases> Drop for Abandoned<S> {
 impl<S> Drop for Held<S> {
     fn drop(&mut self) {
         running().remove(&self.id);
+    }
+}
+
+/// Puts content that is there under the lease of `store`; whether it is there.
+pub(crate) async fn hold_content(store: &impl ContentStore, digest: &Digest) -> Result<bool, ApiError> {
+    match store.content_info(digest).await {
+        Ok(_) => {}
+        Err(error) if error.is_not_found() => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    // Asking to write what is there holds it.
+    let reference = format!("hold-{}", random_hex(8));
+    match store.ingest(&reference, Some(digest), None).await? {
+        Ingest::Exists => Ok(true),
+        Ingest::Open(writer) => {
+            drop(writer);
+            store.abort_ingest(&reference).await?;
+            Ok(false)
+        }
     }
 }
 

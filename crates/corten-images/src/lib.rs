@@ -5,7 +5,8 @@
 //! [`import`](import::import) makes an image of a file system, with [`change`]s to its configuration,
 //! [`save`](save::save) writes archives,
 //! [`catalog`] finds, lists, tags and removes what is there. [`registry`] is the client of registries,
-//! [`pull`](pull::pull) fetches images with it, and tells a [`Sink`](progress::Sink) of its [`Progress`].
+//! [`pull`](pull::pull) fetches images with it, [`push`](push::push) sends them, and both tell a
+//! [`Sink`](progress::Sink) of their [`Progress`].
 //!
 //! Everything made is under a lease until an image record refers to it, so that garbage collection never takes a
 //! half-made image and always takes the rest of a failed one. [`settle`](lease::settle) ends what a killed process
@@ -22,11 +23,13 @@ pub mod media_type;
 pub mod platform;
 pub mod progress;
 pub mod pull;
+pub mod push;
 pub mod registry;
 pub mod save;
 pub mod unpack;
 
 mod archived;
+mod compress;
 mod expand;
 mod fetch;
 mod ingest;
@@ -38,4 +41,5 @@ pub use load::{LoadError, LoadRequest, Loaded, load};
 pub use platform::Platform;
 pub use progress::{Progress, Sink};
 pub use pull::{Naming, PullError, PullRequest, Pulled, pull, pull_all};
+pub use push::{Layers, PushError, PushRequest, Pushed, push};
 pub use save::{SaveError, SaveRequest, Saving, save};

@@ -9,6 +9,7 @@ mod import;
 mod load;
 mod malformed;
 mod pull;
+mod push;
 mod save;
 
 use std::io::Cursor;

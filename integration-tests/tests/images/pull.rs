@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 
 use crate::{Host, Tar, config, digest, runtime};
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     // Whoever asks Hub itself hears that nobody is there.
     let proxies = Proxies { https: "http://127.0.0.1:1".into(), ..Proxies::default() };
     Settings { tls_dir: None, proxies: Some(proxies), ..Settings::default() }
 }
 
-fn registry(settings: Settings) -> Registry {
+pub(crate) fn registry(settings: Settings) -> Registry {
     let patience = Patience { first_delay: Duration::from_millis(10), ..Patience::default() };
     Registry::new(settings, Arc::new(Anonymous)).unwrap().with_patience(patience)
 }
 
-fn request(name: &str) -> PullRequest {
+pub(crate) fn request(name: &str) -> PullRequest {
     PullRequest::new(name.parse().unwrap(), Platform::host(), "tests")
 }
 
@@ -52,7 +52,7 @@ impl Host {
 }
 
 /// Layers of noise, so that they stay as large when they are compressed.
-fn layers(count: usize, size: usize) -> Vec<Vec<u8>> {
+pub(crate) fn layers(count: usize, size: usize) -> Vec<Vec<u8>> {
     let mut state = 1_u64;
     let mut noise = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -67,7 +67,7 @@ fn layers(count: usize, size: usize) -> Vec<Vec<u8>> {
 }
 
 /// Puts an image of `layers` under `name:tag`.
-fn put(server: &TestRegistry, name: &str, tag: &str, layers: &[Vec<u8>]) -> Layered {
+pub(crate) fn put(server: &TestRegistry, name: &str, tag: &str, layers: &[Vec<u8>]) -> Layered {
     let plain: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
     let compressed: Vec<Vec<u8>> = layers.iter().map(|layer| gzip(layer)).collect();
     let layered = server.put_layers(name, config(&plain).to_string().as_bytes(), &compressed);

@@ -1,6 +1,8 @@
 //! One request before it has a host.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
@@ -16,6 +18,18 @@ use super::transport::Body;
 pub(super) enum Payload {
     None,
     Bytes(Bytes),
+    /// Made anew for each attempt.
+    Stream(Source),
+}
+
+/// A body that is made while it is sent.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) make: Arc<dyn Fn() -> Body + Send + Sync>,
+    /// Its length.
+    pub(super) length: u64,
+    /// Bytes that were taken, over all attempts: as long as it grows, the other side is alive.
+    pub(super) taken: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for Payload {
@@ -29,6 +43,7 @@ impl Payload {
         match self {
             Self::None => Empty::new().map_err(|never| match never {}).boxed_unsync(),
             Self::Bytes(data) => Full::new(data.clone()).map_err(|never| match never {}).boxed_unsync(),
+            Self::Stream(source) => (source.make)(),
         }
     }
 
@@ -36,6 +51,7 @@ impl Payload {
         match self {
             Self::None => None,
             Self::Bytes(data) => Some(data.len() as u64),
+            Self::Stream(source) => Some(source.length),
         }
     }
 }

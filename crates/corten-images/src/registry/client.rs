@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use hyper::header::{
 use hyper::{Request, Response, StatusCode, Uri};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::call::Call;
+use super::call::{Call, Payload};
 use super::credentials::Credentials;
 use super::error::{RegistryError, read_errors};
 use super::hosts::Endpoint;
@@ -30,6 +31,8 @@ const REDIRECTS_MAX: usize = 5;
 const CHALLENGES_MAX: usize = 2;
 /// Largest body of an error.
 const ERROR_MAX: u64 = 64 << 10;
+/// How many times the patience for an answer a registry may take to store a blob that it has.
+const STORING_MAX: u32 = 5;
 /// Who we say we are.
 const AGENT: &str = concat!("corten/", env!("CARGO_PKG_VERSION"));
 
@@ -187,7 +190,9 @@ impl Client {
                 Ok(response) => response,
                 // A registry without TLS that was asked with TLS; it has seen nothing of the request.
                 Err(Failure { error: RegistryError::Connect { .. }, .. })
-                    if is_of(endpoint, &uri) && endpoint.give_up_tls() =>
+                    if uri.scheme_str() == Some("https")
+                        && uri.authority().is_some_and(|own| own.as_str() == endpoint.host)
+                        && endpoint.give_up_tls() =>
                 {
                     uri = parse(&begin())?;
                     self.exchange(endpoint, &call, &uri, authorization).await?
@@ -241,7 +246,7 @@ impl Client {
         }
         let request =
             request.body(call.payload.body()).map_err(|error| fatal(refused(&call.what, error.to_string())))?;
-        let sent = timeout(self.patience.answer, transport.send(request)).await.ok();
+        let sent = self.in_time(call, transport.send(request)).await;
         match sent {
             Some(Ok(response)) => {
                 if is_own {
@@ -264,6 +269,25 @@ impl Client {
                 let waited = self.patience.answer;
                 let error = RegistryError::Stalled { host, what: call.what.clone(), bytes: 0, waited };
                 Err(Failure { error, again: Again::Later })
+            }
+        }
+    }
+
+    /// Waits for the head of an answer; with a body on its way, as long as that moves, and then as long as a registry
+    /// may take to store it.
+    async fn in_time<T>(&self, call: &Call, sent: impl Future<Output = T>) -> Option<T> {
+        let Payload::Stream(source) = &call.payload else { return timeout(self.patience.answer, sent).await.ok() };
+        let mut sent = std::pin::pin!(sent);
+        let (mut before, mut idle) = (u64::MAX, 0);
+        loop {
+            if let Ok(answer) = timeout(self.patience.answer, sent.as_mut()).await {
+                return Some(answer);
+            }
+            let taken = source.taken.load(Ordering::Relaxed);
+            idle = if taken == before { idle + 1 } else { 0 };
+            before = taken;
+            if idle >= STORING_MAX {
+                return None;
             }
         }
     }

@@ -107,12 +107,13 @@ impl Endpoint {
         self.is_http || self.plain.load(Ordering::Relaxed)
     }
 
-    /// Speaks plain text from now on, if that may be; whether it may.
+    /// Speaks plain text from now on, if that may be; whether it does. Requests that began together find it out
+    /// together.
     pub(super) fn give_up_tls(&self) -> bool {
-        self.is_insecure && !self.is_plain() && !self.has_answered() && {
+        if self.is_insecure && !self.is_plain() && !self.has_answered() {
             self.plain.store(true, Ordering::Relaxed);
-            true
         }
+        self.is_plain()
     }
 
     pub(super) fn has_answered(&self) -> bool {

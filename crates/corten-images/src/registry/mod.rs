@@ -21,6 +21,7 @@ mod settings;
 mod tls;
 mod tokens;
 mod transport;
+mod uploads;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub use listing::{Found, Login};
 pub use patience::Patience;
 pub use repository::{Repository, Resolved};
 pub use settings::{Proxies, Settings};
+pub use uploads::{Pieces, Sent};
 
 use client::Client;
 

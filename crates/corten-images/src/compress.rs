@@ -1,0 +1,172 @@
+//! Compressing a stored layer for a registry, once: blocks at the same time, one gzip stream, always the same bytes.
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::Bytes;
+use corten_containerd_api::{ApiError, ContentStore, ContentWriter, Descriptor, Ingest, Labels};
+use corten_types::{Digest, ErrorKind};
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinHandle;
+
+use crate::lease::{hold_content, random_hex};
+
+/// What one thread compresses at once.
+const BLOCK: usize = 1 << 20;
+/// What deflate can refer back to.
+const WINDOW: usize = 32 << 10;
+/// Blocks under way: with what comes out of them, at most 8 MiB.
+const BLOCKS_MAX: usize = 4;
+/// 18 % faster than 6 for 0.3 % more bytes.
+const LEVEL: u32 = 5;
+/// On a plain layer: its compressed form, kept as long as the layer is.
+const COMPRESSED: &str = "containerd.io/gc.ref.content.gzip";
+/// No name, no time, no operating system: the same layer gives the same bytes.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
+/// The gzip form of a plain layer: digest and size. What was made once is found again by the layer's label.
+///
+/// # Errors
+/// What the store answers.
+pub(crate) async fn compressed(store: &impl ContentStore, layer: &Descriptor) -> Result<(Digest, u64), ApiError> {
+    let info = store.content_info(&layer.digest).await?;
+    let known = info.labels.get(COMPRESSED).and_then(|text| text.parse::<Digest>().ok());
+    if let Some(known) = known
+        && hold_content(store, &known).await?
+    {
+        let size = store.content_info(&known).await?.size;
+        return Ok((known, size));
+    }
+    let (digest, size) = compress(store, layer).await?;
+    let labels = Labels::from([(COMPRESSED.to_owned(), digest.to_string())]);
+    store.label_content(&layer.digest, &labels).await?;
+    Ok((digest, size))
+}
+
+async fn compress(store: &impl ContentStore, layer: &Descriptor) -> Result<(Digest, u64), ApiError> {
+    let reference = format!("compress-{}-{}", random_hex(8), layer.digest);
+    let Ingest::Open(mut writer) = store.ingest(&reference, None, None).await? else {
+        return Err(ApiError::new(ErrorKind::Internal, format!("ingest {reference} cannot be opened")));
+    };
+    let written = write(store, layer, &mut writer).await;
+    let labels = Labels::from([("containerd.io/uncompressed".to_owned(), layer.digest.to_string())]);
+    let committed = match written {
+        Ok((digest, size)) => match writer.commit(Some(size), Some(&digest), &labels).await {
+            Ok(_) => return Ok((digest, size)),
+            // Made before the layer was labelled with it.
+            Err(error) if error.is_already_exists() => hold_content(store, &digest).await.map(|_| (digest, size)),
+            Err(error) => Err(error),
+        },
+        Err(error) => {
+            drop(writer);
+            Err(error)
+        }
+    };
+    store.abort_ingest(&reference).await?;
+    committed
+}
+
+async fn write(
+    store: &impl ContentStore,
+    layer: &Descriptor,
+    writer: &mut impl ContentWriter,
+) -> Result<(Digest, u64), ApiError> {
+    let mut out = Output { hash: Sha256::new(), size: 0 };
+    out.append(writer, Bytes::from_static(&HEADER)).await?;
+    let width = std::thread::available_parallelism().map_or(1, usize::from).min(BLOCKS_MAX);
+    let mut under_way: VecDeque<JoinHandle<io::Result<Block>>> = VecDeque::new();
+    let (mut offset, mut window, mut crc) = (0, Bytes::new(), Crc::new());
+    let mut is_done = false;
+    loop {
+        while !is_done && under_way.len() < width {
+            let data = store.read_content(&layer.digest, offset, BLOCK).await?;
+            offset += data.len() as u64;
+            is_done = offset >= layer.size || data.is_empty();
+            let (dictionary, last) = (window, is_done);
+            window = data.slice(data.len().saturating_sub(WINDOW)..);
+            under_way.push_back(tokio::task::spawn_blocking(move || deflate(&data, &dictionary, last)));
+        }
+        let Some(next) = under_way.pop_front() else { break };
+        let failed = |why: String| ApiError::new(ErrorKind::Internal, format!("compress {}: {why}", layer.digest));
+        let block = next.await.map_err(|_| failed("a thread panicked".to_owned()))?;
+        let block = block.map_err(|error| failed(error.to_string()))?;
+        crc.combine(&block.crc);
+        out.append(writer, block.data.into()).await?;
+    }
+    let mut trailer = crc.sum().to_le_bytes().to_vec();
+    trailer.extend(crc.amount().to_le_bytes());
+    out.append(writer, trailer.into()).await?;
+    Ok((Digest::sha256(out.hash.finalize().into()), out.size))
+}
+
+struct Output {
+    hash: Sha256,
+    size: u64,
+}
+
+impl Output {
+    async fn append(&mut self, writer: &mut impl ContentWriter, data: Bytes) -> Result<(), ApiError> {
+        self.hash.update(&data);
+        self.size += data.len() as u64;
+        writer.append(data).await
+    }
+}
+
+struct Block {
+    data: Vec<u8>,
+    crc: Crc,
+}
+
+/// One block as a part of a deflate stream: it may refer back to what came before, and ends on a whole byte.
+fn deflate(data: &[u8], dictionary: &[u8], last: bool) -> io::Result<Block> {
+    let mut crc = Crc::new();
+    crc.update(data);
+    let mut state = Compress::new(Compression::new(LEVEL), false);
+    if !dictionary.is_empty() {
+        state.set_dictionary(dictionary)?;
+    }
+    let flush = if last { FlushCompress::Finish } else { FlushCompress::Sync };
+    let mut out = Vec::with_capacity(data.len() / 2 + 1024);
+    loop {
+        let done = usize::try_from(state.total_in()).unwrap_or(usize::MAX).min(data.len());
+        let status = state.compress_vec(&data[done..], &mut out, flush)?;
+        let is_all_in = state.total_in() >= data.len() as u64;
+        // A flush is complete when it leaves room.
+        let is_flushed = !last && is_all_in && out.len() < out.capacity();
+        if status == Status::StreamEnd || is_flushed {
+            return Ok(Block { data: out, crc });
+        }
+        out.reserve(64 << 10);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn blocks_make_one_stream_that_every_reader_reads() {
+        let text: Vec<u8> =
+            (0..700_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) % 4096).to_string().into_bytes()).collect();
+        for data in [&text[..], &text[..1], &[], &[0; BLOCK * 2]] {
+            let mut all = HEADER.to_vec();
+            let mut crc = Crc::new();
+            let blocks: Vec<&[u8]> = if data.is_empty() { vec![data] } else { data.chunks(BLOCK).collect() };
+            let mut before: &[u8] = &[];
+            for (number, block) in blocks.iter().enumerate() {
+                let made = deflate(block, before, number + 1 == blocks.len()).unwrap();
+                all.extend(made.data);
+                crc.combine(&made.crc);
+                before = &block[block.len().saturating_sub(WINDOW)..];
+            }
+            all.extend(crc.sum().to_le_bytes());
+            all.extend(crc.amount().to_le_bytes());
+            let mut read = Vec::new();
+            flate2::read::GzDecoder::new(&all[..]).read_to_end(&mut read).unwrap();
+            assert!(read == data, "{} bytes came back as {}", data.len(), read.len());
+        }
+    }
+}
