@@ -1,11 +1,15 @@
 //! One file per verb.
 
 pub mod attach;
+pub mod commit;
 pub mod cp;
 pub mod create;
+pub mod diff;
 pub mod doctor;
 pub mod events;
 pub mod exec;
+pub mod export;
+pub mod history;
 pub mod images;
 pub mod import;
 pub mod info;

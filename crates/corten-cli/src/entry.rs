@@ -215,6 +215,9 @@ fn check_arity(program: &str, arity: Arity, path: &str, usage: &str, count: usiz
         Arity::AtLeast(least) if count < least => (format!("requires at least {least} {}", plural(least)), "See"),
         Arity::AtMost(most) if count > most => (format!("requires at most {most} {}", plural(most)), "SRun"),
         Arity::Exactly(exact) if count != exact => (format!("requires {exact} {}", plural(exact)), "Run"),
+        Arity::Between(least, most) if count < least || count > most => {
+            (format!("requires at least {least} and at most {most} {}", plural(most)), "Run")
+        }
         _ => return Ok(()),
     };
     Err(Failure::new(format!(

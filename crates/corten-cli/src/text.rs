@@ -39,6 +39,14 @@ pub fn timestamp(unix_seconds: i64) -> String {
     format!("{} {zone}", time.format(format).unwrap_or_default())
 }
 
+/// `2006-01-02T15:04:05+07:00` in local time, `Z` for none.
+pub fn rfc3339(unix_seconds: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(unix_seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let offset = UtcOffset::local_offset_at(time).unwrap_or(UtcOffset::UTC);
+    let format = &time::format_description::well_known::Rfc3339;
+    time.to_offset(offset).format(format).unwrap_or_default()
+}
+
 /// Go prints a zone's abbreviation; without the zone's table its offset stands there, as Go itself does
 /// for zones without a name.
 fn zone_name(offset: UtcOffset) -> String {

@@ -21,6 +21,8 @@ pub enum Arity {
     AtMost(usize),
     /// That many.
     Exactly(usize),
+    /// From the first number to the second.
+    Between(usize, usize),
 }
 
 /// A verb: what it takes and what it does.
@@ -68,11 +70,15 @@ const fn also(place: Place, aliases: &'static [&'static str]) -> Place {
 /// Every command.
 pub const PLACES: &[Place] = &[
     at("", "attach", &commands::attach::VERB),
+    at("", "commit", &commands::commit::VERB),
     at("", "cp", &commands::cp::VERB),
     at("", "create", &commands::create::VERB),
+    at("", "diff", &commands::diff::VERB),
     at("", "doctor", &commands::doctor::VERB),
     at("", "events", &commands::events::VERB),
     at("", "exec", &commands::exec::VERB),
+    at("", "export", &commands::export::VERB),
+    at("", "history", &commands::history::VERB),
     at("", "images", &commands::images::VERB),
     at("", "import", &commands::import::VERB),
     at("", "info", &commands::info::VERB),
@@ -103,9 +109,12 @@ pub const PLACES: &[Place] = &[
     at("", "version", &commands::version::VERB),
     at("", "wait", &commands::wait::VERB),
     at("container", "attach", &commands::attach::VERB),
+    at("container", "commit", &commands::commit::VERB),
     at("container", "cp", &commands::cp::VERB),
     at("container", "create", &commands::create::VERB),
+    at("container", "diff", &commands::diff::VERB),
     at("container", "exec", &commands::exec::VERB),
+    at("container", "export", &commands::export::VERB),
     at("container", "inspect", &commands::inspect::CONTAINER_VERB),
     at("container", "kill", &commands::kill::VERB),
     at("container", "logs", &commands::logs::VERB),
@@ -122,6 +131,7 @@ pub const PLACES: &[Place] = &[
     at("container", "unpause", &commands::unpause::VERB),
     at("container", "update", &commands::update::VERB),
     at("container", "wait", &commands::wait::VERB),
+    at("image", "history", &commands::history::VERB),
     at("image", "import", &commands::import::VERB),
     at("image", "inspect", &commands::inspect::IMAGE_VERB),
     at("image", "load", &commands::load::VERB),

@@ -45,6 +45,9 @@ pub struct RunConfig {
     /// How its health is told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
+    /// The shell of the shell forms.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shell: Vec<String>,
 }
 
 /// A health check; times in nanoseconds, as docker stores them.
@@ -138,6 +141,11 @@ impl std::str::FromStr for Change {
 }
 
 impl Change {
+    /// The instruction, in capitals.
+    pub fn instruction(&self) -> &str {
+        &self.instruction
+    }
+
     /// Changes `config`.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! In reading order: [`platform`] says what runs here, [`manifest`] reads indexes, manifests and configurations,
 //! [`unpack`](unpack::unpack) turns layers into snapshots, [`load`](load::load) takes archives of whole images,
 //! [`import`](import::import) makes an image of a file system, with [`change`]s to its configuration,
-//! [`save`](save::save) writes archives,
+//! [`commit`](commit::commit) one of what a container changed, [`save`](save::save) writes archives,
 //! [`catalog`] finds, lists, tags and removes what is there. [`registry`] is the client of registries,
 //! [`pull`](pull::pull) fetches images with it, [`push`](push::push) sends them, and both tell a
 //! [`Sink`](progress::Sink) of their [`Progress`].
@@ -14,6 +14,7 @@
 
 pub mod catalog;
 pub mod change;
+pub mod commit;
 pub mod import;
 pub mod input;
 pub mod lease;
@@ -36,6 +37,7 @@ mod ingest;
 
 pub use catalog::{Catalog, Details, Listed, ResolveError};
 pub use change::Change;
+pub use commit::{CommitError, CommitRequest, commit};
 pub use import::{ImportError, ImportRequest, import};
 pub use load::{LoadError, LoadRequest, Loaded, load};
 pub use platform::Platform;

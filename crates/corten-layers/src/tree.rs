@@ -4,7 +4,7 @@
 //! is not possible), its last component only with calls that do not follow. The directory last used stays open,
 //! since archives list files directory by directory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -183,10 +183,16 @@ impl Tree {
     /// # Errors
     /// What reading the layers gave.
     pub fn find_below(&self, name: &Name) -> io::Result<Option<(OwnedFd, Stat)>> {
+        let Some((parent, _)) = name.split() else { return Ok(None) };
+        if hides(self.root.as_fd(), &parent)? { Ok(None) } else { self.find_in_lowers(name) }
+    }
+
+    /// As [`Self::find_below`], whatever this layer hides.
+    ///
+    /// # Errors
+    /// What reading the layers gave.
+    pub fn find_in_lowers(&self, name: &Name) -> io::Result<Option<(OwnedFd, Stat)>> {
         let Some((parent, last)) = name.split() else { return Ok(None) };
-        if hides(self.root.as_fd(), &parent)? {
-            return Ok(None);
-        }
         for lower in &self.lowers {
             let hides_below = hides(lower.as_fd(), &parent)?;
             let dir = match at::open_dir_in_root(lower.as_fd(), parent.as_os_str()) {
@@ -204,6 +210,37 @@ impl Tree {
             }
         }
         Ok(None)
+    }
+
+    /// The names in the directory `name` as an overlay would show it from the layers below, whatever this layer hides.
+    ///
+    /// # Errors
+    /// What reading the layers gave.
+    pub fn list_below(&self, name: &Name) -> io::Result<BTreeSet<OsString>> {
+        let (mut seen, mut gone) = (BTreeSet::new(), BTreeSet::new());
+        for lower in &self.lowers {
+            match at::open_dir_in_root(lower.as_fd(), name.as_os_str()) {
+                Ok(dir) => {
+                    for last in at::read_dir(dir.as_fd())? {
+                        if gone.contains(&last) || seen.contains(&last) {
+                            continue;
+                        }
+                        let is_gone = at::stat(dir.as_fd(), &last)?.is_whiteout();
+                        if is_gone {
+                            gone.insert(last)
+                        } else {
+                            seen.insert(last)
+                        };
+                    }
+                }
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(error),
+            }
+            if hides(lower.as_fd(), name)? {
+                break;
+            }
+        }
+        Ok(seen)
     }
 }
 

@@ -163,7 +163,6 @@ fn what_is_no_archive_or_no_image_is_refused() {
     for (method, path, text) in [
         ("GET", "/images/busybox/get", "saving images: not supported yet"),
         ("POST", "/images/busybox/push", "pushing images: not supported yet"),
-        ("POST", "/commit?container=x", "committing a container: not supported yet"),
     ] {
         assert_eq!(refusal(api.request(method, path, &Value::Null).unwrap(), 501), text);
     }

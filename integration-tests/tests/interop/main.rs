@@ -4,6 +4,7 @@
 
 mod by_ctr;
 mod by_docker;
+mod committing;
 mod copying;
 mod listings;
 mod same_bytes;

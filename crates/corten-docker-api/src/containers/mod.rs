@@ -1,6 +1,7 @@
 //! `/containers`.
 
 mod archive;
+mod changes;
 mod config;
 mod create;
 mod host_config;
@@ -14,6 +15,7 @@ mod update;
 mod wait;
 
 pub use archive::{FileMode, PATH_STAT_HEADER, PathStat};
+pub use changes::{Committed, FileChange};
 pub use config::{ContainerConfig, Healthcheck};
 pub use create::{ContainerCreate, ContainerCreated};
 pub use host_config::{

@@ -5,9 +5,7 @@
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use corten_docker_api::containers::{FileMode, PathStat};
 use corten_layers::archive::ArchiveError;
 use corten_layers::codec::Decoder;
@@ -17,11 +15,9 @@ use corten_sys::at::{self, FileType, Stat};
 use corten_sys::handle;
 use corten_sys::openat2::InRootfs;
 use corten_types::error::chain;
-use futures_util::{Stream, stream};
 use hyper::body::Incoming;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
+use super::outgoing::{self, Archive, Outgoing, STALLED_AFTER};
 use super::{Container, View, check};
 use crate::clock::Moment;
 use crate::engine::Engine;
@@ -30,13 +26,6 @@ use crate::events::Kind;
 use crate::images::body;
 use crate::spec::{self, user};
 use crate::trees;
-
-/// How long a client may neither take nor send anything while it holds a container's file system: the next start waits
-/// for it, and of a container that does not run, all that changes it.
-const STALLED_AFTER: Duration = Duration::from_secs(600);
-
-/// Pieces of an archive on their way to the client.
-const PIECES_AHEAD: usize = 4;
 
 /// What is sent at once.
 const PIECE_BYTES: usize = 128 * 1024;
@@ -51,14 +40,6 @@ pub struct PutOptions {
     pub replaces_directories: bool,
     /// Whether all files become the container's user's.
     pub to_user: bool,
-}
-
-/// An archive on its way to a client.
-pub struct Archive(mpsc::Receiver<Result<Piece>>);
-
-enum Piece {
-    Stat(PathStat),
-    Data(Bytes),
 }
 
 /// What `path` is; of a link, the link.
@@ -78,44 +59,19 @@ pub async fn stat(engine: &Arc<Engine>, wanted: &str, path: &str) -> Result<Path
 /// 404 for an unknown container or path; what goes wrong later breaks the archive off.
 pub async fn get(engine: &Arc<Engine>, wanted: &str, path: &str) -> Result<(PathStat, Archive)> {
     let container = find(engine, wanted, path).await?;
-    let (pieces, mut archive) = mpsc::channel(PIECES_AHEAD);
-    let mut out = Outgoing { handle: Handle::current(), pieces: pieces.clone() };
     let (engine, wanted, path) = (Arc::clone(engine), wanted.to_owned(), path.to_owned());
-    // It goes on behind the answer's header.
-    tokio::spawn(async move {
+    outgoing::send(async move |mut out: Outgoing| {
         let announcer = (Arc::clone(&engine), Arc::clone(&container));
         let work = move |root: BorrowedFd<'_>| {
             let stat = look_at(root, &path).map_err(|error| refusal(error, &wanted, &path))?;
             let (engine, container) = announcer;
             announce(&engine, &container, "archive-path");
-            out.send(Piece::Stat(stat)).map_err(stopped)?;
+            out.begin(stat).map_err(stopped)?;
             pack(root, &path, out)
         };
-        if let Err(error) = trees::with(&engine, &container, work).await {
-            // A client that has left needs no error.
-            let _ = pieces.send(Err(error)).await;
-        }
-    });
-    match archive.recv().await {
-        Some(Ok(Piece::Stat(stat))) => Ok((stat, Archive(archive))),
-        Some(Err(error)) => Err(error),
-        Some(Ok(Piece::Data(_))) | None => Err(EngineError::internal("the copy was broken off")),
-    }
-}
-
-impl Archive {
-    /// The archive as a body.
-    pub fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
-        stream::unfold(self.0, |mut pieces| async move {
-            let piece = match pieces.recv().await? {
-                Ok(Piece::Data(data)) => Ok(data),
-                // Said before the header was sent.
-                Ok(Piece::Stat(_)) => Ok(Bytes::new()),
-                Err(error) => Err(io::Error::other(error)),
-            };
-            Some((piece, pieces))
-        })
-    }
+        trees::with(&engine, &container, work).await
+    })
+    .await
 }
 
 /// Writes the archive in `body`, compressed or not, into the directory `path`.
@@ -301,34 +257,6 @@ fn not_extracted(error: ExtractError) -> EngineError {
 
 fn stopped(error: io::Error) -> EngineError {
     EngineError::internal("send the archive").caused_by(error)
-}
-
-/// The writing end of an [`Archive`], for a thread that may block.
-struct Outgoing {
-    handle: Handle,
-    pieces: mpsc::Sender<Result<Piece>>,
-}
-
-impl Outgoing {
-    fn send(&mut self, piece: Piece) -> io::Result<()> {
-        let sent = self.handle.block_on(tokio::time::timeout(STALLED_AFTER, self.pieces.send(Ok(piece))));
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the client has left")),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing any more")),
-        }
-    }
-}
-
-impl Write for Outgoing {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.send(Piece::Data(Bytes::copy_from_slice(bytes)))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 pub mod archive;
 pub mod attach;
+pub mod changes;
+pub mod commit;
 pub mod create;
 pub mod delete;
+pub mod export;
 pub mod inspect;
 pub mod kill;
 pub mod list;
@@ -32,9 +35,11 @@ mod check;
 mod container;
 mod cpuset;
 mod discard;
+mod freeze;
 mod index;
 mod list_filter;
 mod normalise;
+mod outgoing;
 mod restart_policy;
 mod size;
 

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::record::State;
 use super::restart_policy::{self, BACK_OFF_FIRST};
-use super::{Container, Turn, delete, exit};
+use super::{Container, Turn, delete, exit, freeze};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
@@ -158,6 +158,7 @@ async fn settle(
     let end = match Finding::of(task) {
         Finding::Lives { pid, is_paused } => {
             live_on(&turn, pid, is_paused);
+            thaw_left(engine, &turn).await;
             None
         }
         Finding::Ended(exit) => {
@@ -226,6 +227,18 @@ fn live_on(turn: &Turn<'_>, pid: u32, is_paused: bool) {
         });
     }
     info!(id = turn.id, pid, "container found running");
+}
+
+/// Thaws a container whose files an engine was reading when it died.
+async fn thaw_left(engine: &Engine, turn: &Turn<'_>) {
+    if !freeze::is_left_frozen(turn) {
+        return;
+    }
+    if turn.view().state.paused {
+        freeze::thaw(engine, turn).await;
+    } else {
+        freeze::forget(turn);
+    }
 }
 
 /// Who waited for a container that ended while no engine was there asks now, when it may be removed

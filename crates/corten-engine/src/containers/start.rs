@@ -10,7 +10,7 @@ use corten_stdio::stdio_file;
 use corten_types::ErrorKind;
 use tokio::sync::RwLockWriteGuard;
 
-use super::{Container, Turn, View, check, delete, logging};
+use super::{Container, Turn, View, check, delete, freeze, logging};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -123,6 +123,7 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     if let Err(error) = execs::files::clear(turn).and_then(|()| execs::record::clear(turn)) {
         tracing::warn!(id = turn.id, %error, "remove what execs of the run before have left");
     }
+    freeze::forget(turn);
     // Whoever copies files has the overlay mounted, of this run or the one before: there must never be a second one.
     let _tree = unused_tree(turn).await?;
     let rootfs = root_filesystem(engine, turn, view).await?;

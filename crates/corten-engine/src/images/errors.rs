@@ -1,6 +1,6 @@
 //! Errors of images as the engine's.
 
-use corten_images::{ImportError, LoadError, ResolveError, SaveError};
+use corten_images::{CommitError, ImportError, LoadError, ResolveError, SaveError};
 use corten_types::error::chain;
 
 use crate::errors::EngineError;
@@ -25,6 +25,12 @@ impl From<SaveError> for EngineError {
 
 impl From<ImportError> for EngineError {
     fn from(error: ImportError) -> Self {
+        Self::new(error.kind(), chain(&error))
+    }
+}
+
+impl From<CommitError> for EngineError {
+    fn from(error: CommitError) -> Self {
         Self::new(error.kind(), chain(&error))
     }
 }

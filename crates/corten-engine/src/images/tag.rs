@@ -22,7 +22,7 @@ pub async fn tag(engine: &Engine, wanted: &str, repo: &str, tag: &str) -> Result
 ///
 /// # Errors
 /// 400 in docker's words.
-pub(super) fn name(repo: &str, tag: &str) -> Result<Reference> {
+pub fn name(repo: &str, tag: &str) -> Result<Reference> {
     let invalid = |error: corten_types::reference::ReferenceError| EngineError::invalid(error.to_string());
     let reference: Reference = repo.parse().map_err(invalid)?;
     if reference.digest().is_some() {

@@ -18,11 +18,8 @@ macro_rules! later {
 }
 
 later! {
-    changes: "listing a container's changed files";
-    export: "exporting a container's file system";
     attach_websocket: "attaching by websocket";
     checkpoint: "checkpoints";
-    commit: "committing a container";
     build: "building images";
     build_prune: "pruning the build cache";
     push: "pushing images";

@@ -1,5 +1,6 @@
 //! Root filesystems: one active snapshot per container, named by its id.
 
+pub mod compare;
 pub mod layers;
 mod mounts;
 mod prepare;

@@ -57,9 +57,37 @@ pub async fn with<T: Send + 'static>(
     container: &Arc<Container>,
     work: impl FnOnce(BorrowedFd<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    with_mounts(engine, container, Mounts::Shown, work).await
+}
+
+/// As [`with`], without what is mounted in the container: what lies below shows.
+///
+/// # Errors
+/// As [`with`].
+pub async fn with_bare<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    work: impl FnOnce(BorrowedFd<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    with_mounts(engine, container, Mounts::Hidden, work).await
+}
+
+/// Whether what is mounted in a container belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mounts {
+    Shown,
+    Hidden,
+}
+
+async fn with_mounts<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    container: &Arc<Container>,
+    mounts: Mounts,
+    work: impl FnOnce(BorrowedFd<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let (engine, container) = (Arc::clone(engine), Arc::clone(container));
     let all = async move {
-        let tree = open(&engine, &container).await?;
+        let tree = open(&engine, &container, mounts).await?;
         let copy_root = |error| EngineError::internal("keep a container's root open").caused_by(error);
         let root = tree.root.try_clone().map_err(copy_root)?;
         let done = tokio::task::spawn_blocking(move || work(root.as_fd())).await;
@@ -85,12 +113,12 @@ impl Tree<'_> {
     }
 }
 
-async fn open<'a>(engine: &Arc<Engine>, container: &'a Arc<Container>) -> Result<Tree<'a>> {
+async fn open<'a>(engine: &Arc<Engine>, container: &'a Arc<Container>, mounts: Mounts) -> Result<Tree<'a>> {
     for _ in 0..CHANGES_AT_MOST {
         let tree = container.tree.read().await;
         let state = container.view().state.clone();
         if state.is_alive() {
-            if let Some(root) = running::open(engine, &container.id, state.pid).await? {
+            if let Some(root) = running::open(engine, &container.id, state.pid, mounts).await? {
                 return Ok(Tree { root, mounted: None, _hold: Hold::Shared { _tree: tree } });
             }
             drop(tree);
@@ -111,7 +139,10 @@ async fn open<'a>(engine: &Arc<Engine>, container: &'a Arc<Container>) -> Result
         tasks::delete::force_if_there(engine, &container.id).await?;
         let record = Arc::clone(&turn.view().record);
         let overlay = snapshots::mounts(engine, &record.snapshotter, &container.id).await?;
-        let binds = start::mounts_before(container)?;
+        let binds = match mounts {
+            Mounts::Shown => start::mounts_before(container)?,
+            Mounts::Hidden => Vec::new(),
+        };
         let scratch = container.directory().to_owned();
         let mounting = tokio::task::spawn_blocking(move || stopped::mount(overlay, binds, scratch)).await;
         let (root, mounted) = mounting.map_err(broken)?.map_err(|error| {
