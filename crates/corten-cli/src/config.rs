@@ -1,6 +1,6 @@
 //! docker's `config.json` and contexts, as far as a command needs them.
 
-use crate::credentials::Auth;
+use crate::credentials::{Auth, CredentialError};
 use crate::failure::Failure;
 use corten_docker_api::client::Host;
 use serde::Deserialize;
@@ -58,8 +58,9 @@ impl Config {
         Self { path, ..config }
     }
 
-    fn parse(path: &Path, text: &[u8]) -> Self {
-        serde_json::from_slice(text).unwrap_or_else(|error| {
+    /// Reads the text of `path`; what is wrong with it is told and skipped.
+    pub fn parse(path: &Path, text: &[u8]) -> Self {
+        let mut config: Self = serde_json::from_slice(text).unwrap_or_else(|error| {
             // What serde says of a value of another type quotes it, and it may be a secret.
             let reason = if error.is_data() {
                 format!("unexpected value at line {} column {}", error.line(), error.column())
@@ -68,7 +69,14 @@ impl Config {
             };
             eprintln!("WARNING: Error parsing config file ({}): {reason}", path.display());
             Self::default()
-        })
+        });
+        let auths = config.auths.take().unwrap_or_default().into_iter();
+        config.auths = auths
+            .map(|(key, auth)| Ok((key, auth.decoded()?)))
+            .collect::<Result<_, CredentialError>>()
+            .inspect_err(|error| eprintln!("WARNING: Error parsing config file ({}): {error}", path.display()))
+            .ok();
+        config
     }
 }
 

@@ -61,13 +61,16 @@ pub fn host_of(address: &str) -> String {
 /// What is kept for `key`; empty when nothing is.
 ///
 /// # Errors
-/// A helper that fails, an entry of the file that is none.
+/// A helper that fails.
 pub async fn get(config: &Config, key: &str) -> Result<Auth, CredentialError> {
     let in_file = config.auth_of(key);
-    let Some(helper) = helper_for(config, key)? else {
-        return in_file.map_or_else(|| Ok(Auth::default()), Auth::decoded);
-    };
-    let mut auth = Auth { email: in_file.map(|auth| auth.email).unwrap_or_default(), ..Auth::default() };
+    let Some(helper) = helper_for(config, key)? else { return Ok(in_file.unwrap_or_default()) };
+    // What the helper's protocol has no place for stays in the file.
+    let mut auth = in_file.map_or_else(Auth::default, |Auth { email, registry_token, .. }| Auth {
+        email,
+        registry_token,
+        ..Auth::default()
+    });
     if let Some(found) = helper.get(key).await? {
         auth.username = found.username;
         auth.password = found.password;
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> Config {
-        serde_json::from_str(text).expect("a configuration of the test")
+        Config::parse(std::path::Path::new("config.json"), text.as_bytes())
     }
 
     async fn user(config: &Config, key: &str) -> String {
@@ -164,10 +167,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_entry_that_is_none_is_an_error_without_its_content() {
-        let config = config(r#"{"auths":{"a.example":{"auth":"c2VjcmV0"}}}"#);
-        let error = get(&config, "a.example").await.expect_err("it holds no colon");
-        assert_eq!(error.to_string(), "invalid auth configuration file");
+    async fn an_entry_that_is_none_makes_everybody_nobody() {
+        let config = config(r#"{"auths":{"a.example":{"auth":"c2VjcmV0"},"b.example":{"auth":"b2xkOnA="}}}"#);
+        assert_eq!(user(&config, "b.example").await, "");
+        let error = Auth { auth: "c2VjcmV0".to_owned(), ..Auth::default() }.decoded();
+        assert_eq!(error.expect_err("it holds no colon").to_string(), "Invalid auth configuration file");
     }
 
     #[test]

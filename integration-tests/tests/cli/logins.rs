@@ -125,6 +125,37 @@ fn helpers_are_asked_as_docker_asks_them() {
 }
 
 #[test]
+fn entries_of_the_file_are_sent_as_docker_sends_them() {
+    let fake = ready();
+    fake.answer("POST /images/", 200, "{\"status\":\"Done\"}\r\n");
+    let entries = format!(
+        "{{\"auths\":{{\
+         \"token.example\":{{\"auth\":\"bWU6\",\"identitytoken\":\"tok\",\"email\":\"me@a.example\"}},\
+         \"plain.example\":{{\"username\":\"me\",\"password\":\"secret\",\"registrytoken\":\"bearer\"}},\
+         \"http://old.example:5000/v1/\":{{\"auth\":\"{PAIR}\"}},\
+         \"https://index.docker.io/v1/\":{{\"auth\":\"{PAIR}\"}},\
+         \"empty.example\":{{}}}}}}"
+    );
+    let names = ["token", "plain", "empty", "none", "old"].map(|name| format!("{name}.example/a:1"));
+    let names = names.iter().map(String::as_str).chain(["old.example:5000/a:1", "index.docker.io/a", "a"]);
+    let commands: Vec<[&str; 2]> = names.map(|name| ["pull", name]).collect();
+    let commands: Vec<(&[&str], &[u8])> = commands.iter().map(|command| (command.as_slice(), &[][..])).collect();
+    same(&fake, "entries", Some(&entries), &commands);
+    same(&fake, "search", Some(&entries), &[(&["search", "a"], b""), (&["search", "token.example/a"], b"")]);
+    // A login changes its own entry and no other's meaning.
+    let login: (&[&str], &[u8]) = (&["login", "-u", "me", "--password-stdin", "token.example"], b"new");
+    same(
+        &fake,
+        "entries",
+        Some("{\"auths\":{\"token.example\":{\"auth\":\"bWU6\",\"identitytoken\":\"t\"}}}"),
+        &[login],
+    );
+    fake.answer("GET /info", 200, "{}");
+    fake.configure(Some(&entries));
+    assert!(fake.run(&fake.corten, &["info"], &[]).0.ok().stdout.contains("\n Username: me\n"));
+}
+
+#[test]
 fn the_tokens_of_a_login_in_a_browser_go_with_it() {
     let fake = ready();
     std::fs::write(fake.path().join("browser"), "").expect("the root is writable");

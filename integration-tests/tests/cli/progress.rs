@@ -54,6 +54,7 @@ const STREAMS: &[(&str, &[&str])] = &[
             r#"{"status":"größer","progressDetail":{"current":5,"total":10},"id":"é"}"#,
             r#"{"id":"aux","aux":{"ID":"sha256:0"}}"#,
             "{}",
+            r#"{"status":null,"id":null,"time":null,"errorDetail":null,"error":null,"progressDetail":null,"aux":null}"#,
             r#"  {"status":"two"}   {"status":"on a line"}"#,
         ],
     ),

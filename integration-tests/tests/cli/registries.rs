@@ -1,6 +1,7 @@
 //! `pull`, `push`, `search`, `login` and `logout`: the same bytes and the same requests as docker's.
 
 use crate::fake::{Asked, Fake};
+use integration_tests::{DockerCli, Ran};
 
 /// base64 of `me:secret`.
 const PAIR: &str = "bWU6c2VjcmV0";
@@ -85,6 +86,29 @@ fn pull_and_push_ask_and_tell_what_docker_does() {
         let (ran, asked) = fake.run(&fake.corten, &arguments, &[]);
         assert!(ran.code(1).stderr.contains("signatures of images are not supported yet"));
         assert_eq!(asked, []);
+    }
+}
+
+#[test]
+fn the_environment_chooses_the_platform_and_may_not_ask_for_signatures() {
+    let fake = Fake::start();
+    fake.answer("POST /images/create", 200, "{\"status\":\"Done\"}\r\n");
+    fake.answer("POST /containers/create", 404, "{\"message\":\"No such image: a:latest\"}");
+    let with = |cli: &DockerCli, variable: &str, value: &str, arguments: &[&str]| {
+        fake.asked();
+        let ran = Ran::of(cli.command(arguments).env(variable, value));
+        let lines: Vec<String> = fake.asked().into_iter().map(|asked| asked.line).collect();
+        (ran.code, ran.stdout, ran.stderr, lines)
+    };
+    for arguments in [&["pull", "a:1"][..], &["create", "a"], &["pull", "--platform", "linux/amd64", "a:1"]] {
+        fake.same(&format!("environment: {}", arguments.join(" ")), |cli| {
+            with(cli, "DOCKER_DEFAULT_PLATFORM", "linux/arm64", arguments)
+        });
+    }
+    for arguments in [["pull", "a"], ["push", "a"], ["create", "a"]] {
+        let (code, _, errors, asked) = with(&fake.corten, "DOCKER_CONTENT_TRUST", "1", &arguments);
+        assert_eq!((code, asked), (1, Vec::new()), "{arguments:?}");
+        assert!(errors.ends_with("DOCKER_CONTENT_TRUST: signatures of images are not supported yet\n"), "{errors}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::arguments::{Matches, Order};
 use crate::cli::Cli;
-use crate::commands::pull::platform_flag;
+use crate::commands::pull::{platform_flag, refuse_content_trust};
 use crate::failure::{Failure, Outcome};
 use crate::hello;
 use crate::request::{self, flags::CREATE_FLAGS};
@@ -54,6 +54,9 @@ pub fn check_pull(policy: &str) -> Result<(), String> {
 pub async fn create_container(cli: &Cli, matches: &Matches, body: &mut ContainerCreate) -> Result<String, Failure> {
     let id_file = IdFile::claim(matches.text("cidfile"))?;
     let reference: Reference = parse_image(&body.config.image)?;
+    if reference.digest().is_none() {
+        refuse_content_trust(matches)?;
+    }
     let size = corten_terminal::window_size(std::io::stdout()).unwrap_or_default();
     if let Some(host) = &mut body.host_config {
         host.console_size = [u32::from(size.rows), u32::from(size.columns)];

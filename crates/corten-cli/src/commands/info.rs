@@ -3,6 +3,7 @@
 use crate::arguments::Matches;
 use crate::cli::Cli;
 use crate::commands::version;
+use crate::credentials::HUB;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::template::{FunctionSet, Json, MissingKey, Template, Value};
@@ -87,7 +88,9 @@ fn print_all(cli: &Cli, answer: Result<Vec<u8>, ClientError>) -> Outcome {
         Ok(bytes) => {
             let info: Info = serde_json::from_slice(&bytes)
                 .map_err(|error| Failure::new(format!("the daemon's info is not understood: {error}")))?;
-            cli.print(&server_text(&info));
+            let user =
+                cli.config.auths.iter().flatten().find(|(key, _)| *key == HUB).map_or("", |(_, auth)| &auth.username);
+            cli.print(&server_text(&info, user));
             for warning in info.warnings.iter().flatten() {
                 cli.warn(warning);
             }
@@ -101,8 +104,8 @@ fn print_all(cli: &Cli, answer: Result<Vec<u8>, ClientError>) -> Outcome {
     }
 }
 
-/// The daemon's part, a line each.
-fn server_text(info: &Info) -> String {
+/// The daemon's part, a line each, and who is logged in at Docker Hub.
+fn server_text(info: &Info, user: &str) -> String {
     let mut lines = Lines::default();
     lines.line("Containers", &info.containers);
     lines.line(" Running", &info.containers_running);
@@ -158,6 +161,7 @@ fn server_text(info: &Info) -> String {
     lines.non_empty("HTTP Proxy", &info.http_proxy);
     lines.non_empty("HTTPS Proxy", &info.https_proxy);
     lines.non_empty("No Proxy", &info.no_proxy);
+    lines.non_empty("Username", user);
     lines.list("Labels", info.labels.iter().flatten());
     lines.line("Experimental", &info.experimental_build);
     if let Some(registries) = &info.registry_config {

@@ -24,6 +24,10 @@ const FLAGS: &[Flag] = &[
     Flag::bool("quiet", "Show no progress").short('q'),
 ];
 
+/// The flag that skips the verification of signatures, and the variable that asks for it.
+const TRUST_FLAG: &str = "disable-content-trust";
+const TRUST_VARIABLE: &str = "DOCKER_CONTENT_TRUST";
+
 /// What a registry answers where docker keeps plugins.
 const IS_PLUGIN: &str = "when fetching 'plugin'";
 
@@ -131,13 +135,15 @@ pub fn platform_flag(matches: &Matches) -> String {
 /// # Errors
 /// When the command line or the environment asks for it.
 pub fn refuse_content_trust(matches: &Matches) -> Outcome {
-    let is_asked = if matches.is_given("disable-content-trust") {
-        !matches.flag("disable-content-trust")
+    let (asker, is_asked) = if matches.is_given(TRUST_FLAG) {
+        ("--disable-content-trust=false", !matches.flag(TRUST_FLAG))
     } else {
-        env::var("DOCKER_CONTENT_TRUST").is_ok_and(|text| !text.is_empty() && parse_bool(&text) != Some(false))
+        let value = env::var(TRUST_VARIABLE).unwrap_or_default();
+        // docker takes what is no boolean for yes.
+        (TRUST_VARIABLE, !value.is_empty() && parse_bool(&value) != Some(false))
     };
     if is_asked {
-        return Err(Failure::new("--disable-content-trust=false: signatures of images are not supported yet"));
+        return Err(Failure::new(format!("{asker}: signatures of images are not supported yet")));
     }
     Ok(())
 }

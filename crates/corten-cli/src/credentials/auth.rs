@@ -48,11 +48,11 @@ impl Auth {
     ///
     /// # Errors
     /// An `auth` that is no base64 of `user:password`.
-    pub(super) fn decoded(mut self) -> Result<Self, CredentialError> {
+    pub fn decoded(mut self) -> Result<Self, CredentialError> {
         if self.auth.is_empty() {
             return Ok(self);
         }
-        let invalid = || CredentialError("invalid auth configuration file".to_owned());
+        let invalid = || CredentialError("Invalid auth configuration file".to_owned());
         let bytes = STANDARD.decode(self.auth.trim()).map_err(|_| invalid())?;
         let text = String::from_utf8(bytes).map_err(|_| invalid())?;
         let (username, password) = text.split_once(':').filter(|(user, _)| !user.is_empty()).ok_or_else(invalid)?;

@@ -3,7 +3,7 @@
 use super::bar::Detail;
 use crate::failure::Failure;
 use crate::text::moment;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::fmt::Write as _;
 
 /// One object of the stream.
@@ -11,24 +11,32 @@ use std::fmt::Write as _;
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Message {
     /// Text as it comes.
+    #[serde(deserialize_with = "or_default")]
     stream: String,
     /// What is being done.
+    #[serde(deserialize_with = "or_default")]
     status: String,
     /// How far, in numbers.
     pub(super) progress_detail: Option<Detail>,
     /// How far, drawn by the daemon; for clients older than the numbers.
+    #[serde(deserialize_with = "or_default")]
     pub(super) progress: String,
     /// What it is done to.
+    #[serde(deserialize_with = "or_default")]
     pub(super) id: String,
     /// The image it concerns.
+    #[serde(deserialize_with = "or_default")]
     from: String,
     /// Seconds since 1970.
+    #[serde(deserialize_with = "or_default")]
     time: i64,
     /// Nanoseconds since 1970.
+    #[serde(deserialize_with = "or_default")]
     time_nano: i64,
     /// Why it failed.
     error_detail: Option<Reason>,
     /// The same, for clients of long ago.
+    #[serde(deserialize_with = "or_default")]
     error: String,
     /// A result for programs, not for people.
     pub(super) aux: Option<serde_json::Value>,
@@ -39,6 +47,11 @@ pub(super) struct Message {
 #[serde(default)]
 struct Reason {
     message: String,
+}
+
+/// `null` for nothing, as Go reads it.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl Message {
