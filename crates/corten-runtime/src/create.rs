@@ -169,7 +169,6 @@ pub(crate) fn make(
     directory.save(&record)?;
     if let Some(filter) = &plan.process.seccomp {
         caller.log.debug(&format!("seccomp filter flags: {}", filter.flags));
-        kept_filter::save(&directory, filter)?;
     }
     let mut opened = if cgroup.is_v2() { None } else { cgroup.create_at_once() };
     if opened.is_none() {
@@ -205,6 +204,8 @@ pub(crate) fn make(
     let init = spawn(&plan, &cgroup.cgroup, options, &parent)?;
     init.limit(&plan.process)?;
     complete(&mut record, &init, &plan);
+    // From now on it can be entered.
+    record.filter = plan.process.seccomp.as_ref().map(|filter| kept_filter::keep(&directory, filter)).transpose()?;
     directory.save(&record)?;
     announce(arguments, &init)?;
     Ok(Made { directory, record, init, plan, cgroup })

@@ -144,7 +144,7 @@ fn plan(arguments: &Exec, container: &Container, log: &Log) -> Result<ProcessPla
 /// The container's own, and not what its bundle may say by now.
 fn filter(container: &Container, log: &Log) -> Result<Option<SeccompPlan>, ExecError> {
     let filter = match container.record.is_filtered {
-        Some(true) => Some(kept_filter::load(&container.directory)?),
+        Some(true) => Some(kept_filter::load(&container.directory, &container.record)?),
         Some(false) => None,
         None => plan::seccomp::plan(Spec::load(&container.record.bundle)?.linux.seccomp.as_ref())?,
     };

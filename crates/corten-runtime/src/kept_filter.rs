@@ -1,33 +1,34 @@
-//! The first process's system call filter, kept beside the record: whoever enters later gets the same one, whatever
-//! became of the bundle since.
+//! The first process's system call filter, kept in the record: whoever enters later gets the same one, whatever became of
+//! the bundle since. It stays text until then, which every other verb passes over.
 
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::{fs, io};
+
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::plan::SeccompPlan;
-use crate::state_dir::{StateDir, StateError};
+use crate::state_dir::{Record, StateDir, StateError};
 
+/// Where earlier runtimes kept it.
 const NAME: &str = "filter.json";
 
-/// Writes the filter of a container that nobody can enter yet.
+/// The filter as the record holds it.
 ///
 /// # Errors
 /// [`StateError::Write`].
-pub(crate) fn save(directory: &StateDir, filter: &SeccompPlan) -> Result<(), StateError> {
-    let path = directory.file(NAME);
-    let write = || -> io::Result<()> {
-        let json = serde_json::to_vec(filter)?;
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(&json)
-    };
-    write().map_err(|source| StateError::Write { path, source })
+pub(crate) fn keep(directory: &StateDir, filter: &SeccompPlan) -> Result<Box<RawValue>, StateError> {
+    let fail = |error| StateError::Write { path: directory.file("state.json"), source: io::Error::from(error) };
+    to_raw_value(filter).map_err(fail)
 }
 
 /// Reads it.
 ///
 /// # Errors
 /// [`StateError::Read`] also when there is none: a process never enters without it. [`StateError::Damaged`].
-pub(crate) fn load(directory: &StateDir) -> Result<SeccompPlan, StateError> {
+pub(crate) fn load(directory: &StateDir, record: &Record) -> Result<SeccompPlan, StateError> {
+    if let Some(filter) = &record.filter {
+        let path = directory.file("state.json");
+        return serde_json::from_str(filter.get()).map_err(|source| StateError::Damaged { path, source });
+    }
     let path = directory.file(NAME);
     let json = fs::read(&path).map_err(|source| StateError::Read { path: path.clone(), source })?;
     serde_json::from_slice(&json).map_err(|source| StateError::Damaged { path, source })
@@ -42,11 +43,17 @@ mod tests {
     fn what_is_kept_is_read_back_and_what_is_missing_is_an_error() {
         let root = tempfile::tempdir().expect("a temporary directory");
         let directory = StateDir::claim(root.path(), "web").expect("claims");
-        assert!(matches!(load(&directory), Err(StateError::Read { .. })));
+        let mut record = Record::default();
+        assert!(matches!(load(&directory, &record), Err(StateError::Read { .. })));
         let listener = Listener { path: "/run/a".into(), metadata: "m".to_owned() };
         let filter = SeccompPlan { program: vec![6, u64::MAX], flags: 4, listener: Some(listener) };
-        save(&directory, &filter).expect("saves");
-        assert_eq!(load(&directory).expect("loads"), filter);
-        assert!(matches!(save(&directory, &filter), Err(StateError::Write { .. })), "it is written once");
+        record.filter = Some(keep(&directory, &filter).expect("is text"));
+        directory.save(&record).expect("saves");
+        let record = directory.load().expect("loads");
+        assert_eq!(load(&directory, &record).expect("loads"), filter);
+        // As an earlier runtime left it.
+        let text = record.filter.expect("kept");
+        std::fs::write(directory.file(NAME), text.get()).expect("writes");
+        assert_eq!(load(&directory, &Record::default()).expect("loads"), filter);
     }
 }

@@ -14,6 +14,7 @@ use corten_cgroups::Cgroup;
 use corten_runtime_api::texts;
 use corten_sys::atomic_file::{self, Durability};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::host_root;
 use crate::spec::Hooks;
@@ -61,10 +62,13 @@ pub struct Record {
     /// The execution domain, which an exec has, too.
     #[serde(default)]
     pub personality: Option<u32>,
-    /// Whether its processes run under a system call filter, which then lies beside this; `None` in a record of a
-    /// runtime that did not keep it.
+    /// Whether its processes run under a system call filter, which is kept then; `None` in a record of a runtime that did
+    /// not keep it.
     #[serde(default)]
     pub is_filtered: Option<bool>,
+    /// That filter ([`crate::kept_filter`]), once there is a process; a file of its own in a record of an earlier runtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Box<RawValue>>,
     /// Hooks that run later.
     #[serde(default)]
     pub hooks: Hooks,

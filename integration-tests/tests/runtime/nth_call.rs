@@ -136,6 +136,62 @@ pub fn bundle(host: &Host, id: &str) -> PathBuf {
     })
 }
 
+/// The cgroups above the container's are made by the first that needs them: whoever is killed at it leaves some of them,
+/// perhaps without the sets that a process needs to enter, and the next container there finds its way.
+#[test]
+fn the_cgroups_above_can_be_left_half_made() {
+    let host = Host::new();
+    let id = format!("above-{}", host.root.name());
+    let bundle = bundle(&host, &id);
+    let place = |above: &str| {
+        let path = bundle.join("config.json");
+        let text = fs::read_to_string(&path).expect("the bundle is there");
+        let mut config: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        config["linux"]["cgroupsPath"] = format!("{}/{above}/x/{id}", host.root.cgroup_parent()).into();
+        fs::write(&path, config.to_string()).expect("the root is writable");
+    };
+    // The cgroup of all of this test's is made by the first.
+    place("first");
+    host.create(&id, &bundle);
+    let _ = host.run(&["delete", "--force", &id]).ok();
+    let trace = host.root.join("trace");
+    place("traced");
+    let status = CREATE.trace(&host, &bundle, &id, &["-o", text(&trace)]);
+    assert!(status.success(), "{:?}", fs::read_to_string(host.root.join("traced.out")));
+    let lines = fs::read_to_string(&trace).expect("strace wrote it");
+    let mut counts = HashMap::new();
+    let mut calls = Vec::new();
+    for line in lines.lines() {
+        let Some((name, arguments)) = line.split_once('(') else { continue };
+        let nth = counts.entry(name).or_insert(0);
+        *nth += 1;
+        // From the first directory that is missing to the last that is made or filled.
+        if arguments.contains("/traced/") || (name == "write" && !calls.is_empty()) {
+            calls.push((name.to_owned(), *nth));
+        }
+        if name == "clone3" {
+            break;
+        }
+    }
+    let remains = Remains::new(&host, &id);
+    remains.clean("nothing was killed");
+    const POINTS: usize = 12;
+    for point in 0..POINTS {
+        let (call, nth) = &calls[point * calls.len() / POINTS];
+        place(&format!("above{point}"));
+        let inject = format!("--inject={call}:signal=KILL:when={nth}");
+        let status = CREATE.trace(&host, &bundle, &id, &["-o", "/dev/null", &inject]);
+        assert!(!status.success(), "{call} number {nth} is reached");
+        let after = format!("create was killed at {call} number {nth}, above its cgroup");
+        remains.clean(&after);
+        // What was left is taken for what it is.
+        host.create(&id, &bundle);
+        let _ = host.run(&["start", &id]).ok();
+        remains.clean(&after);
+    }
+    remains.wait_for_keyrings();
+}
+
 #[test]
 fn create_can_be_killed_anywhere() {
     CREATE.kill_everywhere();
