@@ -52,6 +52,7 @@ pub fn original(name: &str) -> PathBuf {
         "ctr" | "containerd-shim-runc-v2" => "containerd",
         "busybox" => "busybox-static",
         "apparmor_parser" => "apparmor",
+        "htpasswd" => "apache2-utils",
         other => other,
     };
     find_original(name)

@@ -12,6 +12,7 @@ mod config;
 mod layers;
 mod mutate;
 mod profiles;
+mod registries;
 
 use std::{
     env,

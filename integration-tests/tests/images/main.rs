@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod catalog;
+mod docker_registry;
 mod equality;
 mod hostile;
 mod import;
