@@ -9,6 +9,7 @@ mod exec;
 mod memory;
 mod output;
 mod parallel;
+mod proxy;
 mod recovery;
 mod run;
 mod runtime;
@@ -22,7 +23,7 @@ use compare::Report;
 type Bench = fn(&mut Report);
 
 /// The benchmarks, in the order they run.
-const BENCHES: [(&str, Bench); 8] = [
+const BENCHES: [(&str, Bench); 9] = [
     ("runtime", runtime::measure),
     ("run", run::measure),
     ("exec", exec::measure),
@@ -31,6 +32,7 @@ const BENCHES: [(&str, Bench); 8] = [
     ("memory", memory::measure),
     ("syncs", syncs::measure),
     ("recovery", recovery::measure),
+    ("proxy", proxy::measure),
 ];
 
 fn main() -> ExitCode {

@@ -133,11 +133,6 @@ impl Connection {
         side.is_readable |= event.is_readable;
         side.is_writable |= event.is_writable;
         side.is_failed |= event.is_failed;
-        if self.state == State::Connecting && which == Which::Client && event.is_hung_up {
-            // Gone before the container answered: nobody is left to relay for.
-            self.state = State::Broken;
-            self.flows.iter_mut().for_each(|flow| flow.is_ended = true);
-        }
         std::mem::replace(&mut self.turn, Turn::Queued)
     }
 
@@ -152,8 +147,8 @@ impl Connection {
     fn move_bytes(&mut self, pipes: &mut Pipes) -> Verdict {
         if self.state == State::Connecting {
             match self.connected() {
-                Ok(true) => self.state = State::Open,
-                Ok(false) => return Verdict::Waits,
+                Ok(State::Connecting) => return Verdict::Waits,
+                Ok(state) => self.state = state,
                 Err(error) => return Verdict::Unreachable(error),
             }
         }
@@ -188,12 +183,22 @@ impl Connection {
         }
     }
 
-    fn connected(&self) -> io::Result<bool> {
-        let container = &self.sides[index(Which::Container)];
+    /// Looks whether the connection to the container has come about.
+    fn connected(&mut self) -> io::Result<State> {
+        let container = &mut self.sides[index(Which::Container)];
         if !container.is_writable {
-            return Ok(false);
+            return Ok(State::Connecting);
         }
-        container.socket.take_error()?.map_or(Ok(true), Err)
+        match container.socket.take_error()? {
+            None => Ok(State::Open),
+            // Of a connection that was refused it is another: this one was there, and may have sent something.
+            Some(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+                container.is_readable = true;
+                self.flows[index(Which::Client)].is_ended = true;
+                Ok(State::Broken)
+            }
+            Some(error) => Err(error),
+        }
     }
 
     /// Moves bytes of one flow until a socket has to be waited for, or others are to have their turn.

@@ -213,7 +213,53 @@ fn most_connections(descriptors: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{ErrorKind, Read, Write};
+
+    use corten_sys::poll;
+
     use super::*;
+
+    const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = inet::listen("127.0.0.1:0".parse().expect("an address")).expect("listening");
+        let address = listener.local_addr().expect("bound");
+        (listener, address)
+    }
+
+    fn turn(port: &mut TcpPort) {
+        poll::readable(&[port.as_fd()], PATIENCE).expect("polled");
+        port.turn().expect("taken");
+    }
+
+    /// A client, a container, and a port between them that has begun to connect them and does not know yet that it has.
+    fn half_way() -> (TcpPort, TcpStream, TcpStream) {
+        let ((host, host_address), (container, container_address)) = (listener(), listener());
+        let mut port = TcpPort::new(host, container_address).expect("made");
+        let client = TcpStream::connect(host_address).expect("connected");
+        turn(&mut port);
+        assert_eq!(port.connections(), 1);
+        poll::readable(&[container.as_fd()], PATIENCE).expect("polled");
+        let (server, _) = container.accept().expect("the port has begun to connect");
+        server.set_nonblocking(false).expect("a flag");
+        (port, client, server)
+    }
+
+    #[test]
+    fn what_is_sent_before_a_reset_arrives_however_soon_that_comes() {
+        for from_client in [true, false] {
+            let (mut port, client, server) = half_way();
+            let (mut one, mut other) = if from_client { (client, server) } else { (server, client) };
+            one.write_all(b"last").expect("written");
+            inet::reset(one);
+            while port.connections() > 0 {
+                turn(&mut port);
+            }
+            other.set_read_timeout(PATIENCE).expect("set");
+            other.read_exact(&mut [0; 4]).expect("what was sent arrives");
+            assert_eq!(other.read(&mut [0]).expect_err("reset").kind(), ErrorKind::ConnectionReset);
+        }
+    }
 
     #[test]
     fn tokens_lead_back_to_their_connection() {
