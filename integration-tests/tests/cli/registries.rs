@@ -150,6 +150,8 @@ fn a_search_prints_what_docker_s_does() {
         {"star_count":0,"is_official":false,"name":"me/busybox","description":""}]"#;
     fake.answer("GET /images/search", 200, found);
     fake.answer("GET /images/search?term=nothing", 200, "[]");
+    let of_podman = r#"[{"Index":"a","Name":"a/b","Description":"x","Stars":3,"Official":"","Automated":"","Tag":""}]"#;
+    fake.answer("GET /images/search?term=podman", 200, of_podman);
     fake.answer("GET /images/search?limit=101", 400, "{\"message\":\"Limit 101 is outside the range of [1, 100]\"}");
     let commands: &[&[&str]] = &[
         &["search", "busybox"],
@@ -165,6 +167,7 @@ fn a_search_prints_what_docker_s_does() {
         &["search", "--format", "{{json .}}", "busybox"],
         &["search", "--format", "table {{.Name}}\t{{.StarCount}}", "busybox"],
         &["search", "--format", "{{.Nope}}", "busybox"],
+        &["search", "podman"],
         &["search", "nothing"],
         &["search"],
     ];

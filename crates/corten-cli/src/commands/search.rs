@@ -31,12 +31,13 @@ const TABLE: &str = "table {{.Name}}\t{{.Description}}\t{{.StarCount}}\t{{.IsOff
 /// Longest description in a table, in cells.
 const DESCRIPTION_WIDTH: usize = 45;
 
-/// One image found.
-#[derive(Debug, Deserialize)]
+/// One image found. podman's names begin with capitals, which docker's client reads as well.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct Found {
+    #[serde(alias = "Name")]
     name: String,
+    #[serde(alias = "Description")]
     description: String,
     star_count: i64,
     is_official: bool,
