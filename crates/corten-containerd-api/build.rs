@@ -2,7 +2,7 @@
 
 use std::{env, path::Path};
 
-const SERVICES: [&str; 11] = [
+const SERVICES: [&str; 13] = [
     "containers",
     "content",
     "diff",
@@ -12,7 +12,9 @@ const SERVICES: [&str; 11] = [
     "leases",
     "namespaces",
     "snapshots",
+    "streaming",
     "tasks",
+    "transfer",
     "version",
 ];
 

@@ -16,7 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(&files, [&root])?;
     let text = Path::new(&env::var("OUT_DIR")?).join("descriptor.txt");
     fs::write(text, descriptor::lines(&descriptors).join("\n") + "\n")?;
-    prost_build::Config::new().include_file("packages.rs").enable_type_names().compile_fds(descriptors)?;
+    // Boxed, because every error carries it and hardly one has it.
+    prost_build::Config::new()
+        .boxed(".google.rpc.Status.corten_registry")
+        .include_file("packages.rs")
+        .enable_type_names()
+        .compile_fds(descriptors)?;
     Ok(())
 }
 

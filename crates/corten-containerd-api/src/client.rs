@@ -20,7 +20,8 @@ use crate::containerd::services::{
     diff::v1::diff_client::DiffClient, events::v1::events_client::EventsClient,
     images::v1::images_client::ImagesClient, introspection::v1::introspection_client::IntrospectionClient,
     leases::v1::leases_client::LeasesClient, namespaces::v1::namespaces_client::NamespacesClient,
-    snapshots::v1::snapshots_client::SnapshotsClient, tasks::v1::tasks_client::TasksClient,
+    snapshots::v1::snapshots_client::SnapshotsClient, streaming::v1::streaming_client::StreamingClient,
+    tasks::v1::tasks_client::TasksClient, transfer::v1::transfer_client::TransferClient,
     version::v1::version_client::VersionClient,
 };
 use crate::line::{Line, Presence};
@@ -101,8 +102,12 @@ services! {
     namespaces: NamespacesClient;
     /// Directory trees by key.
     snapshots: SnapshotsClient;
+    /// Byte streams by name, for transfers.
+    streaming: StreamingClient;
     /// Running containers.
     tasks: TasksClient;
+    /// Images from one place to another.
+    transfers: TransferClient;
     /// Version and revision.
     version: VersionClient;
 }

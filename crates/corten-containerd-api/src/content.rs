@@ -143,17 +143,33 @@ pub trait ContentWriter: Send + 'static {
     ) -> impl Future<Output = Result<Digest, ApiError>> + Send;
 }
 
-fn record(info: wire::Info) -> Result<Content, ApiError> {
-    let digest = info.digest.parse().map_err(|error| {
-        ApiError::new(ErrorKind::Internal, format!("containerd names content {:?}: {error}", info.digest))
-    })?;
-    Ok(Content {
-        digest,
-        size: u64::try_from(info.size).unwrap_or(0),
-        labels: info.labels.into_iter().collect(),
-        created: parse_timestamp(info.created_at.as_ref()),
-        updated: parse_timestamp(info.updated_at.as_ref()),
-    })
+impl TryFrom<wire::Info> for Content {
+    type Error = ApiError;
+
+    fn try_from(info: wire::Info) -> Result<Self, ApiError> {
+        let digest = info.digest.parse().map_err(|error| {
+            ApiError::new(ErrorKind::Internal, format!("containerd names content {:?}: {error}", info.digest))
+        })?;
+        Ok(Self {
+            digest,
+            size: u64::try_from(info.size).unwrap_or(0),
+            labels: info.labels.into_iter().collect(),
+            created: parse_timestamp(info.created_at.as_ref()),
+            updated: parse_timestamp(info.updated_at.as_ref()),
+        })
+    }
+}
+
+/// The request that sets the labels given on a blob and leaves its others.
+pub fn relabel(digest: &Digest, labels: &Labels) -> wire::UpdateRequest {
+    wire::UpdateRequest {
+        info: Some(wire::Info {
+            digest: digest.to_string(),
+            labels: labels.clone().into_iter().collect(),
+            ..Default::default()
+        }),
+        update_mask: Some(label_mask(labels)),
+    }
 }
 
 impl ContentStore for Client {
@@ -162,7 +178,7 @@ impl ContentStore for Client {
     async fn content_info(&self, digest: &Digest) -> Result<Content, ApiError> {
         let request = wire::InfoRequest { digest: digest.to_string() };
         let info = self.content().info(request).await?.into_inner().info;
-        record(info.unwrap_or_default())
+        info.unwrap_or_default().try_into()
     }
 
     async fn list_content(&self) -> Result<Vec<Content>, ApiError> {
@@ -170,22 +186,14 @@ impl ContentStore for Client {
         let mut all = Vec::new();
         while let Some(answer) = answers.message().await? {
             for info in answer.info {
-                all.push(record(info)?);
+                all.push(info.try_into()?);
             }
         }
         Ok(all)
     }
 
     async fn label_content(&self, digest: &Digest, labels: &Labels) -> Result<(), ApiError> {
-        let request = wire::UpdateRequest {
-            info: Some(wire::Info {
-                digest: digest.to_string(),
-                labels: labels.clone().into_iter().collect(),
-                ..Default::default()
-            }),
-            update_mask: Some(label_mask(labels)),
-        };
-        self.content().update(request).await?;
+        self.content().update(relabel(digest, labels)).await?;
         Ok(())
     }
 

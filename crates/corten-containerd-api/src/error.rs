@@ -1,7 +1,7 @@
 //! What a containerd answers instead of a result.
 
 use corten_proto::google::rpc;
-use corten_types::ErrorKind;
+use corten_types::{ErrorKind, RegistryAnswer};
 use prost::Message;
 use tonic::Status;
 
@@ -13,12 +13,13 @@ pub struct ApiError {
     message: String,
     operation: String,
     errno: i32,
+    registry: Option<Box<RegistryAnswer>>,
 }
 
 impl ApiError {
     /// An error that did not come from the other side.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), operation: String::new(), errno: 0 }
+        Self { kind, message: message.into(), operation: String::new(), errno: 0, registry: None }
     }
 
     /// Its class.
@@ -45,6 +46,11 @@ impl ApiError {
     /// The kernel's error number behind it, when the other side is ours and says so; 0 otherwise.
     pub fn errno(&self) -> i32 {
         self.errno
+    }
+
+    /// How a registry refused, when that is the reason and the other side is ours.
+    pub fn registry(&self) -> Option<&RegistryAnswer> {
+        self.registry.as_deref()
     }
 
     /// True when the object is not there.
@@ -98,7 +104,14 @@ impl From<Status> for ApiError {
         }
         // One with a cause was made on our side, out of a connection that broke.
         let broke = std::error::Error::source(&status).map(|_| ErrorKind::Unavailable);
+        let registry = ours.corten_registry.map(|answer| RegistryAnswer {
+            host: answer.host,
+            status: u16::try_from(answer.status).unwrap_or(0),
+            code: answer.code,
+            text: answer.text,
+        });
         Self {
+            registry: registry.map(Box::new),
             kind: named.or(broke).unwrap_or_else(|| kind_of(status.code() as i32, &message)),
             message,
             operation: ours.corten_operation,

@@ -115,50 +115,59 @@ pub enum Collect {
     Later,
 }
 
-fn record(image: wire::Image) -> Result<Image, ApiError> {
-    Ok(Image {
-        target: image.target.unwrap_or_default().try_into()?,
-        name: image.name,
-        labels: image.labels.into_iter().collect(),
-        created: parse_timestamp(image.created_at.as_ref()),
-        updated: parse_timestamp(image.updated_at.as_ref()),
-    })
+impl TryFrom<wire::Image> for Image {
+    type Error = ApiError;
+
+    fn try_from(image: wire::Image) -> Result<Self, ApiError> {
+        Ok(Self {
+            target: image.target.unwrap_or_default().try_into()?,
+            name: image.name,
+            labels: image.labels.into_iter().collect(),
+            created: parse_timestamp(image.created_at.as_ref()),
+            updated: parse_timestamp(image.updated_at.as_ref()),
+        })
+    }
 }
 
-fn message(image: &Image) -> wire::Image {
-    wire::Image {
-        name: image.name.clone(),
-        labels: image.labels.clone().into_iter().collect(),
-        target: Some(image.target.clone().into()),
-        ..Default::default()
+impl From<&Image> for wire::CreateImageRequest {
+    fn from(image: &Image) -> Self {
+        let image = wire::Image {
+            name: image.name.clone(),
+            labels: image.labels.clone().into_iter().collect(),
+            target: Some(image.target.clone().into()),
+            ..Default::default()
+        };
+        Self { image: Some(image), ..Default::default() }
+    }
+}
+
+/// Target and labels; the rest of a record does not change.
+impl From<&Image> for wire::UpdateImageRequest {
+    fn from(image: &Image) -> Self {
+        let wire::CreateImageRequest { image, .. } = image.into();
+        let paths = vec!["target".to_owned(), "labels".to_owned()];
+        Self { image, update_mask: Some(FieldMask { paths }), ..Default::default() }
     }
 }
 
 impl ImageStore for Client {
     async fn get_image(&self, name: &str) -> Result<Image, ApiError> {
         let request = wire::GetImageRequest { name: name.to_owned() };
-        record(self.images().get(request).await?.into_inner().image.unwrap_or_default())
+        self.images().get(request).await?.into_inner().image.unwrap_or_default().try_into()
     }
 
     async fn list_images(&self) -> Result<Vec<Image>, ApiError> {
         let answer = self.images().list(wire::ListImagesRequest::default()).await?.into_inner();
-        answer.images.into_iter().map(record).collect()
+        answer.images.into_iter().map(Image::try_from).collect()
     }
 
     async fn create_image(&self, image: &Image) -> Result<(), ApiError> {
-        let request = wire::CreateImageRequest { image: Some(message(image)), ..Default::default() };
-        self.images().create(request).await?;
+        self.images().create(wire::CreateImageRequest::from(image)).await?;
         Ok(())
     }
 
     async fn update_image(&self, image: &Image) -> Result<(), ApiError> {
-        let paths = vec!["target".to_owned(), "labels".to_owned()];
-        let request = wire::UpdateImageRequest {
-            image: Some(message(image)),
-            update_mask: Some(FieldMask { paths }),
-            ..Default::default()
-        };
-        self.images().update(request).await?;
+        self.images().update(wire::UpdateImageRequest::from(image)).await?;
         Ok(())
     }
 

@@ -29,12 +29,16 @@ pub trait Leases: Clone + Send + Sync + 'static {
     fn leases_labelled(&self, key: &str, value: &str) -> impl Future<Output = Result<Vec<String>, ApiError>> + Send;
 }
 
+/// The request for a lease that ends by itself after `lifetime`.
+pub fn lease_request(id: &str, lifetime: Duration, labels: &Labels) -> wire::CreateRequest {
+    let mut labels = labels.clone();
+    labels.insert(EXPIRE.to_owned(), rfc3339(std::time::SystemTime::now() + lifetime));
+    wire::CreateRequest { id: id.to_owned(), labels: labels.into_iter().collect() }
+}
+
 impl Leases for Client {
     async fn lease(&self, id: &str, lifetime: Duration, labels: &Labels) -> Result<Self, ApiError> {
-        let mut labels = labels.clone();
-        labels.insert(EXPIRE.to_owned(), rfc3339(std::time::SystemTime::now() + lifetime));
-        let request = wire::CreateRequest { id: id.to_owned(), labels: labels.into_iter().collect() };
-        self.leases().create(request).await?;
+        self.leases().create(lease_request(id, lifetime, labels)).await?;
         self.under_lease(id).map_err(|error| ApiError::new(ErrorKind::InvalidArgument, error.to_string()))
     }
 

@@ -17,16 +17,18 @@ mod leases;
 mod line;
 mod moment;
 mod snapshots;
+mod transfer;
 
 pub use client::{Client, Headers, InvalidHeader, Service};
-pub use content::{Content, ContentStore, ContentWriter, Ingest, RemoteWriter};
+pub use content::{Content, ContentStore, ContentWriter, Ingest, RemoteWriter, relabel};
 pub use error::ApiError;
 pub use images::{Collect, Descriptor, Image, ImageStore};
-pub use leases::Leases;
+pub use leases::{Leases, lease_request};
 pub use line::{Line, Presence};
 pub use moment::{now, parse_timestamp, rfc3339, timestamp};
 pub use snapshots::{Snapshot, SnapshotKind, Snapshotter};
 pub use stubs::{containerd, grpc};
+pub use transfer::Stream;
 
 /// Labels of an object, in the order they are listed.
 pub type Labels = std::collections::BTreeMap<String, String>;

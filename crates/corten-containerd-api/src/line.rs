@@ -57,7 +57,7 @@ const REPEATABLE: [&str; 22] = [
 ];
 
 /// The method whose request is a stream, which is gone once it was sent.
-const STREAMED: &str = "Write";
+const STREAMED: [&str; 2] = ["Stream", "Write"];
 
 /// Whether a containerd is there.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ async fn exchange(mut channel: Channel, request: Request<Body>) -> Result<Respon
 
 async fn patient(channel: Channel, presence: Arc<Presence>, request: Request<Body>) -> Result<Response<Body>, Status> {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-    if method == STREAMED {
+    if STREAMED.contains(&method.as_str()) {
         let life = presence.there().await?;
         return exchange(channel, request).await.map_err(|error| Lost::Call(error).tell(&presence, life));
     }

@@ -33,6 +33,17 @@ pub struct Snapshot {
     pub labels: Labels,
 }
 
+impl From<wire::Info> for Snapshot {
+    fn from(info: wire::Info) -> Self {
+        let kind = match info.kind() {
+            wire::Kind::View => SnapshotKind::View,
+            wire::Kind::Active => SnapshotKind::Active,
+            wire::Kind::Committed | wire::Kind::Unknown => SnapshotKind::Committed,
+        };
+        Self { name: info.name, parent: info.parent, kind, labels: info.labels.into_iter().collect() }
+    }
+}
+
 /// A place for directory trees, one on top of the other.
 pub trait Snapshotter: Clone + Send + Sync + 'static {
     /// Its name, part of GC labels: `overlayfs`.
@@ -125,13 +136,7 @@ impl Snapshotter for Client {
 
     async fn stat(&self, key: &str) -> Result<Snapshot, ApiError> {
         let request = wire::StatSnapshotRequest { snapshotter: self.snapshotter().to_owned(), key: key.to_owned() };
-        let info = self.snapshots().stat(request).await?.into_inner().info.unwrap_or_default();
-        let kind = match info.kind() {
-            wire::Kind::View => SnapshotKind::View,
-            wire::Kind::Active => SnapshotKind::Active,
-            wire::Kind::Committed | wire::Kind::Unknown => SnapshotKind::Committed,
-        };
-        Ok(Snapshot { name: info.name, parent: info.parent, kind, labels: info.labels.into_iter().collect() })
+        Ok(self.snapshots().stat(request).await?.into_inner().info.unwrap_or_default().into())
     }
 
     async fn usage(&self, key: &str) -> Result<(u64, u64), ApiError> {

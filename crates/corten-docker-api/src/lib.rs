@@ -20,6 +20,7 @@ pub mod images;
 pub mod info;
 pub mod json;
 pub mod networks;
+pub mod registry;
 pub mod version;
 pub mod volumes;
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
+use crate::registry;
 use crate::runtimes::Configured;
 
 /// What the daemon is asked to be.
@@ -44,6 +45,8 @@ pub struct Config {
     pub labels: Vec<String>,
     /// The filter of system calls of containers that ask for none: `builtin`, `unconfined` or a file.
     pub seccomp_profile: String,
+    /// How registries are reached; read again at SIGHUP.
+    pub registries: registry::Options,
 }
 
 /// Logs are bounded unless somebody asks otherwise: unbounded ones fill disks (moby issue 40207).
@@ -68,6 +71,7 @@ impl Default for Config {
             log_opts: DEFAULT_LOG_OPTS.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             labels: Vec::new(),
             seccomp_profile: "builtin".to_owned(),
+            registries: registry::Options::default(),
         }
     }
 }
@@ -124,7 +128,7 @@ pub enum ConfigError {
 const DEFAULT_FILE: &str = "/etc/corten/daemon.json";
 
 /// A key of the file and the flag that says the same.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 22] = [
     ("default-runtime", "default-runtime"),
     ("runtimes", "add-runtime"),
     ("hosts", "host"),
@@ -141,6 +145,12 @@ const KEYS: [(&str, &str); 16] = [
     ("log-opts", "log-opt"),
     ("labels", "label"),
     ("seccomp-profile", "seccomp-profile"),
+    ("registry-mirrors", "registry-mirror"),
+    ("insecure-registries", "insecure-registry"),
+    ("max-concurrent-downloads", "max-concurrent-downloads"),
+    ("max-concurrent-uploads", "max-concurrent-uploads"),
+    ("max-download-attempts", "max-download-attempts"),
+    ("proxies", "http-proxy"),
 ];
 
 impl Config {
@@ -199,6 +209,14 @@ fn command() -> Command {
         )
         .arg(value("log-opt", "Log option of containers that ask for none, KEY=VALUE").action(ArgAction::Append))
         .arg(value("seccomp-profile", "Profile of containers that ask for none: builtin, unconfined or a file"))
+        .arg(value("registry-mirror", "Mirror asked before Docker Hub").action(ArgAction::Append))
+        .arg(value("insecure-registry", "Registry or network without a checked certificate").action(ArgAction::Append))
+        .arg(value("max-concurrent-downloads", "Layers of a pull fetched at once (default 3)"))
+        .arg(value("max-concurrent-uploads", "Layers of a push sent at once (default 5)"))
+        .arg(value("max-download-attempts", "Attempts at each layer (default 5)"))
+        .arg(value("http-proxy", "Proxy for http"))
+        .arg(value("https-proxy", "Proxy for https"))
+        .arg(value("no-proxy", "Hosts reached without a proxy"))
         .arg(value("label", "Label shown in info, KEY=VALUE").action(ArgAction::Append))
 }
 
@@ -274,9 +292,65 @@ fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Pat
     }
     config.labels = values("labels")?;
     set(&mut config.seccomp_profile, one("seccomp-profile")?);
+    config.registries = registries(matches, file, &values)?;
     absolute("data-root", &config.data_root)?;
     absolute("exec-root", &config.exec_root)?;
     Ok(config)
+}
+
+/// How registries are reached; `values` reads a key from either place.
+fn registries(
+    matches: &ArgMatches,
+    file: &serde_json::Map<String, Value>,
+    values: &dyn Fn(&'static str) -> Result<Vec<String>, ConfigError>,
+) -> Result<registry::Options, ConfigError> {
+    let checked = |key: &'static str, check: fn(&str) -> Result<String, String>| -> Result<Vec<String>, ConfigError> {
+        let wrong = |reason| ConfigError::Value { key: key.to_owned(), reason };
+        let mut all = Vec::new();
+        for text in values(key)? {
+            let value = check(&text).map_err(wrong)?;
+            if !all.contains(&value) {
+                all.push(value);
+            }
+        }
+        Ok(all)
+    };
+    let mut options = registry::Options {
+        mirrors: checked("registry-mirrors", registry::mirror)?,
+        insecure: checked("insecure-registries", registry::insecure)?,
+        ..registry::Options::default()
+    };
+    for (field, key) in [
+        (&mut options.downloads, "max-concurrent-downloads"),
+        (&mut options.uploads, "max-concurrent-uploads"),
+        (&mut options.attempts, "max-download-attempts"),
+    ] {
+        parse_into(field, key, values(key)?.pop())?;
+        if *field == 0 {
+            return Err(ConfigError::Value { key: key.to_owned(), reason: "it must be at least 1".to_owned() });
+        }
+    }
+    let mut proxies = registry::Proxies::default();
+    if let Some(Value::Object(given)) = file.get("proxies") {
+        for (key, value) in given {
+            let field = match key.as_str() {
+                "http-proxy" => &mut proxies.http,
+                "https-proxy" => &mut proxies.https,
+                "no-proxy" => &mut proxies.none,
+                _ => {
+                    return Err(ConfigError::Value { key: format!("proxies.{key}"), reason: "no such key".to_owned() });
+                }
+            };
+            *field = scalar(key, value)?;
+        }
+    }
+    for (field, flag) in
+        [(&mut proxies.http, "http-proxy"), (&mut proxies.https, "https-proxy"), (&mut proxies.none, "no-proxy")]
+    {
+        set(field, matches.get_one::<String>(flag).cloned());
+    }
+    options.proxies = proxies.or_environment(|name| std::env::var(name).ok());
+    Ok(options)
 }
 
 /// An entry of `runtimes` in the file, in dockerd's form.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use corten_containerd_api::Client;
 use corten_images::Catalog;
 
@@ -12,6 +13,8 @@ use crate::containerd::Containerd;
 use crate::containers::{Container, Index};
 use crate::errors::{EngineError, Result};
 use crate::events::Bus;
+use crate::images::pull::Pulls;
+use crate::registry;
 use crate::runtimes::Runtimes;
 use crate::spec::DefaultFilter;
 use crate::store;
@@ -34,6 +37,10 @@ pub struct Engine {
     pub events: Bus,
     /// The images, and what was read of them before.
     pub catalog: Catalog<Client>,
+    /// How registries are reached now.
+    pub registries: ArcSwap<registry::Options>,
+    /// Pulls under way.
+    pub pulls: Pulls,
     /// The programs a container's task needs.
     pub programs: Programs,
     /// What containers can ask to be run by.
@@ -83,6 +90,8 @@ impl Engine {
             execs: crate::execs::Execs::default(),
             events: Bus::default(),
             catalog,
+            registries: ArcSwap::from_pointee(config.registries.clone()),
+            pulls: Pulls::default(),
             programs,
             default_filter: DefaultFilter::read(&config.seccomp_profile)?,
             config,

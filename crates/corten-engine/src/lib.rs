@@ -21,6 +21,7 @@ pub mod logs;
 pub mod metrics;
 pub mod networks;
 pub mod ps;
+pub mod registry;
 pub mod runtimes;
 pub mod spec;
 pub mod store;

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use corten_types::error::chain;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ use crate::containerd::supervisor::Supervisor;
 use crate::containers;
 use crate::engine::{Engine, Programs};
 use crate::errors::{EngineError, Result};
+use crate::events::Kind;
 use crate::execs;
 use crate::http;
 use crate::spec::apparmor;
@@ -33,6 +35,7 @@ pub async fn serve(config: Config) -> Result<()> {
     }
     let mut terminate = catch(SignalKind::terminate())?;
     let mut interrupt = catch(SignalKind::interrupt())?;
+    let mut reload = catch(SignalKind::hangup())?;
     let programs = Programs { shim: find_program("corten-shim")?, runtime: find_program("corten-runtime")? };
     for directory in [&config.data_root, &config.exec_root] {
         fs::create_dir_all(directory)
@@ -63,9 +66,12 @@ pub async fn serve(config: Config) -> Result<()> {
     let servers: Vec<_> = listeners.into_iter().map(serve).collect();
     info!(id = engine.id, "engine serves");
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reload.recv() => reread(&engine),
+        }
     }
     info!("engine ends");
     if !engine.config.live_restore {
@@ -83,6 +89,19 @@ pub async fn serve(config: Config) -> Result<()> {
         warn!(%error, "the supervisor's keeper ended early");
     }
     Ok(())
+}
+
+/// Reads arguments and configuration file once more, and takes over what may change while the daemon runs: how registries
+/// are reached. With a file that cannot be used, everything stays as it is.
+fn reread(engine: &Engine) {
+    match Config::read(std::env::args_os()) {
+        Ok(config) => {
+            engine.registries.store(Arc::new(config.registries));
+            info!("configuration was read again: how registries are reached");
+            engine.events.publish(Kind::Daemon, "reload", &engine.id, std::collections::BTreeMap::new());
+        }
+        Err(error) => tracing::error!(error = chain(&error), "configuration stays as it was"),
+    }
 }
 
 fn catch(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {

@@ -22,11 +22,21 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Reads the caller from a request's metadata.
+    /// The request that asks for `message` on this caller's behalf, from within the process.
+    pub fn asks<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.extensions_mut().insert(self.clone());
+        request
+    }
+
+    /// Reads the caller from a request's metadata; one from [`Caller::asks`] carries it.
     ///
     /// # Errors
     /// `FailedPrecondition` without a namespace, `InvalidArgument` when it is not an identifier.
     pub fn of<T>(request: &Request<T>) -> Result<Self> {
+        if let Some(caller) = request.extensions().get::<Self>() {
+            return Ok(caller.clone());
+        }
         let text =
             |key| request.metadata().get(key).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
         let namespace = text(NAMESPACE).ok_or_else(|| Error::precondition("namespace is required"))?;

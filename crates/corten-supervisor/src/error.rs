@@ -7,7 +7,7 @@
 use std::fmt;
 
 use corten_proto::google::rpc;
-use corten_types::error::ErrorKind;
+use corten_types::{RegistryAnswer, error::ErrorKind};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -17,6 +17,7 @@ pub struct Error {
     kind: ErrorKind,
     text: String,
     operation: &'static str,
+    registry: Option<Box<RegistryAnswer>>,
 }
 
 /// The result of a service's operation.
@@ -25,7 +26,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`; `text` names the object and the reason, without the phrase of the class.
     pub fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), operation: "" }
+        Self { kind, text: text.into(), operation: "", registry: None }
     }
 
     /// The object does not exist.
@@ -82,6 +83,13 @@ impl Error {
         self
     }
 
+    /// Adds how a registry refused, for our own clients.
+    #[must_use]
+    pub fn answered(mut self, answer: Option<RegistryAnswer>) -> Self {
+        self.registry = answer.map(Box::new);
+        self
+    }
+
     /// The class of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -92,7 +100,14 @@ impl Error {
     pub fn into_status(self) -> Status {
         let code = self.kind.grpc_code();
         let message = self.to_string();
+        let registry = self.registry.map(|answer| rpc::CortenRegistryAnswer {
+            host: answer.host,
+            status: answer.status.into(),
+            code: answer.code,
+            text: answer.text,
+        });
         let details = rpc::Status {
+            corten_registry: registry.map(Box::new),
             code,
             message: message.clone(),
             corten_kind: format!("{:?}", self.kind),

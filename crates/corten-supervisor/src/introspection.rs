@@ -49,7 +49,7 @@ impl Introspection for IntrospectionService {
 }
 
 /// Type and id of everything offered, as containerd calls it; the marked ones have platforms.
-const OFFERED: [(&str, &str, bool); 25] = [
+const OFFERED: [(&str, &str, bool); 29] = [
     ("io.containerd.content.v1", "content", false),
     ("io.containerd.snapshotter.v1", "overlayfs", true),
     ("io.containerd.metadata.v1", "bolt", false),
@@ -74,7 +74,11 @@ const OFFERED: [(&str, &str, bool); 25] = [
     ("io.containerd.grpc.v1", "images", false),
     ("io.containerd.grpc.v1", "introspection", false),
     ("io.containerd.grpc.v1", "snapshots", false),
+    ("io.containerd.grpc.v1", "streaming", false),
     ("io.containerd.grpc.v1", "tasks", false),
+    ("io.containerd.grpc.v1", "transfer", false),
+    ("io.containerd.streaming.v1", "manager", false),
+    ("io.containerd.transfer.v1", "local", false),
 ];
 
 fn plugins(supervisor: &Supervisor) -> Vec<Plugin> {
@@ -86,6 +90,10 @@ fn plugins(supervisor: &Supervisor) -> Vec<Plugin> {
         if id == "overlayfs" {
             let root = supervisor.snapshots.root().display().to_string();
             plugin.exports = HashMap::from([("root".to_owned(), root)]);
+        }
+        if kind == "io.containerd.transfer.v1" {
+            // Tells our own engine that settings and errors in fields of our own are understood.
+            plugin.exports = HashMap::from([("corten".to_owned(), "1".to_owned())]);
         }
         if id == "bolt"
             && let Some(aside) = supervisor.metadata.set_aside()

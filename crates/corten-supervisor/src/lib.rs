@@ -7,6 +7,8 @@
 //! - [`diff`] writes layers into snapshots. [`gc`] removes what nothing refers to.
 //! - [`tasks`] is the running side: each verb asks the container's shim, which [`shims`] starts, adopts
 //!   after a restart, and cleans up after.
+//! - [`transfer`] moves images between registries, archives and the stores, which it sees as [`local`] ones;
+//!   clients send and read on [`streams`].
 //! - [`events`] is the bus that services and shims publish on.
 //! - [`introspection`], [`version`] and [`health`] tell about the daemon itself.
 //!
@@ -27,13 +29,16 @@ pub mod identifier;
 pub mod images;
 pub mod introspection;
 pub mod leases;
+pub mod local;
 pub mod metadata;
 mod moment;
 pub mod namespaces;
 pub mod serve;
 pub mod shims;
 pub mod snapshots;
+pub mod streams;
 pub mod tasks;
+pub mod transfer;
 pub mod version;
 
 use crate::error::{Error, Result};
@@ -51,6 +56,8 @@ pub struct Supervisor {
     pub snapshots: snapshots::Snapshots,
     /// Who listens.
     pub events: events::Bus,
+    /// What clients opened for transfers.
+    pub streams: streams::Streams,
     /// What runs.
     pub tasks: tasks::Tasks,
     /// When garbage is collected.

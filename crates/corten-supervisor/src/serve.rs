@@ -19,7 +19,8 @@ use corten_containerd_api::{
         diff::v1::diff_server::DiffServer, images::v1::images_server::ImagesServer,
         introspection::v1::introspection_server::IntrospectionServer, leases::v1::leases_server::LeasesServer,
         namespaces::v1::namespaces_server::NamespacesServer, snapshots::v1::snapshots_server::SnapshotsServer,
-        tasks::v1::tasks_server::TasksServer, version::v1::version_server::VersionServer,
+        streaming::v1::streaming_server::StreamingServer, tasks::v1::tasks_server::TasksServer,
+        transfer::v1::transfer_server::TransferServer, version::v1::version_server::VersionServer,
     },
     grpc::health::v1::health_server::HealthServer,
 };
@@ -45,7 +46,9 @@ use crate::{
     namespaces::NamespacesService,
     shims,
     snapshots::{Snapshots, SnapshotsService},
+    streams::{StreamingService, Streams},
     tasks::{Tasks, TasksService},
+    transfer::{self, TransferService},
     version::VersionService,
 };
 
@@ -127,6 +130,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let listener = listen(&config.address).map_err(failed("listen on", &config.address))?;
     tokio::spawn(corten_shim_api::server::serve(events, Arc::new(shims::EventsSocket(supervisor.clone()))));
     tokio::spawn(shims::adopt::adopt_all(supervisor.clone(), shims_found));
+    tokio::spawn(transfer::settle(supervisor.clone()));
     tokio::spawn(gc::Schedule::run(Arc::downgrade(&supervisor)));
     info!(address = %config.address.display(), "serving");
 
@@ -161,6 +165,7 @@ async fn open(config: Config) -> Result<Supervisor, ServeError> {
         content,
         snapshots,
         events: Bus::default(),
+        streams: Streams::default(),
         tasks: Tasks::default(),
         gc: gc::Schedule::default(),
         config,
@@ -199,6 +204,8 @@ fn router(supervisor: &Arc<Supervisor>) -> tonic::transport::server::Router {
         .add_service(ImagesServer::new(ImagesService(shared())).max_decoding_message_size(MAX_MESSAGE))
         .add_service(LeasesServer::new(LeasesService(shared())).max_decoding_message_size(MAX_MESSAGE))
         .add_service(NamespacesServer::new(NamespacesService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(StreamingServer::new(StreamingService(shared())).max_decoding_message_size(MAX_MESSAGE))
+        .add_service(TransferServer::new(TransferService(shared())))
         .add_service(EventsServer::new(shared()))
         .add_service(IntrospectionServer::new(IntrospectionService(shared())))
         .add_service(VersionServer::new(VersionService))

@@ -2,6 +2,7 @@
 
 mod client;
 pub mod link;
+pub mod registry;
 pub mod supervisor;
 
 pub use client::Containerd;

@@ -1,9 +1,16 @@
 //! Errors of images as the engine's.
 
+use corten_containerd_api::ApiError;
 use corten_images::{CommitError, ImportError, LoadError, ResolveError, SaveError};
 use corten_types::error::chain;
 
 use crate::errors::EngineError;
+
+impl From<ApiError> for EngineError {
+    fn from(error: ApiError) -> Self {
+        Self::new(error.kind(), error.reason().to_owned())
+    }
+}
 
 impl From<ResolveError> for EngineError {
     fn from(error: ResolveError) -> Self {

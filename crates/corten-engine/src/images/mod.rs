@@ -8,16 +8,20 @@ pub mod delete;
 pub mod history;
 pub mod import;
 pub mod inspect;
+pub mod lines;
 pub mod list;
 pub mod load;
 pub mod prune;
+pub mod pull;
 pub mod save;
 pub mod tag;
 
 pub mod body;
 mod document;
 mod errors;
+mod layers;
 mod pattern;
+mod phrases;
 
 use std::collections::BTreeMap;
 

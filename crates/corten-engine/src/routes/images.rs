@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use corten_docker_api::Filters;
 use corten_docker_api::images::Progress;
 use corten_images::Platform;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::{Answer, Query, Request};
-use crate::images::{body, delete, history, import, inspect, list, load, prune, save, tag};
+use crate::images::{body, delete, history, import, inspect, lines, list, load, prune, pull, save, tag};
 
 /// `GET /images/json`.
 pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
@@ -73,7 +72,10 @@ pub async fn save_several(engine: Arc<Engine>, request: Request) -> Result<Answe
 /// `POST /images/create`: pulls, or imports the body.
 pub async fn create(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     match request.query.get("fromSrc") {
-        "" => Err(EngineError::unimplemented("pulling images: not supported yet")),
+        "" => {
+            let wanted = pull::decode(&request.query, request.header("x-registry-auth"))?;
+            pull::pull(&engine, wanted).answer().await
+        }
         "-" => match import::decode(&request.query, &engine.id) {
             Ok(wanted) => progress(&[import::import(&engine, &wanted, request.into_body()).await?]),
             Err(error) => refuse(error, request).await,
@@ -89,16 +91,8 @@ async fn refuse(error: EngineError, request: Request) -> Result<Answer> {
     Err(error)
 }
 
-/// Objects one after the other, each ended as docker ends them.
-fn progress(lines: &[Progress]) -> Result<Answer> {
-    let mut body = Vec::new();
-    for line in lines {
-        let json =
-            serde_json::to_vec(line).map_err(|error| EngineError::internal("write the answer").caused_by(error))?;
-        body.extend_from_slice(&json);
-        body.extend_from_slice(b"\r\n");
-    }
-    Ok(Answer::bytes(StatusCode::OK, "application/json", Bytes::from(body)))
+fn progress(shown: &[Progress]) -> Result<Answer> {
+    Ok(Answer::bytes(StatusCode::OK, "application/json", lines::encode(shown)))
 }
 
 /// A platform as JSON, as `load` and `save` get it since 1.48.

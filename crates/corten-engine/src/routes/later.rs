@@ -23,8 +23,5 @@ later! {
     build: "building images";
     build_prune: "pruning the build cache";
     push: "pushing images";
-    search: "searching a registry for images";
-    distribution: "asking a registry for an image";
-    auth: "logging in to a registry";
     disk_usage: "disk usage";
 }

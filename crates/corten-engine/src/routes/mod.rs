@@ -9,6 +9,7 @@ mod images;
 mod later;
 mod matching;
 mod networks;
+mod registry;
 mod streams;
 mod swarm;
 mod system;
@@ -101,7 +102,7 @@ pub const ROUTES: &[Route] = routes! {
     POST "/images/load" => images::load,
     POST "/images/create" => images::create,
     POST "/images/prune" => images::prune,
-    GET "/images/search" => later::search,
+    GET "/images/search" => registry::search,
     GET "/images/get" => images::save_several,
     GET "/images/{name...}/json" => images::inspect,
     GET "/images/{name...}/history" => images::history,
@@ -109,11 +110,11 @@ pub const ROUTES: &[Route] = routes! {
     POST "/images/{name...}/tag" => images::tag,
     POST "/images/{name...}/push" => later::push,
     DELETE "/images/{name...}" => images::delete,
-    GET "/distribution/{name...}/json" => later::distribution,
+    GET "/distribution/{name...}/json" => registry::distribution,
     POST "/commit" => archives::commit,
     POST "/build" => later::build,
     POST "/build/prune" => later::build_prune,
-    POST "/auth" => later::auth,
+    POST "/auth" => registry::auth,
     GET "/system/df" => later::disk_usage,
 
     GET "/networks" => networks::list,

@@ -10,7 +10,30 @@ use super::version::{ENGINE_VERSION, kernel_release};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
+use crate::registry;
 use crate::spec::DefaultFilter;
+
+/// How registries are reached, as dockerd lists it: networks apart from hosts, loopback always insecure.
+fn registry_config(options: &registry::Options) -> RegistryConfig {
+    let official =
+        IndexConfig { name: "docker.io".into(), mirrors: Some(options.mirrors.clone()), secure: true, official: true };
+    let (networks, hosts): (Vec<_>, Vec<_>) = options.insecure.iter().cloned().partition(|one| one.contains('/'));
+    let mut configs: BTreeMap<String, IndexConfig> = hosts
+        .into_iter()
+        .map(|name| {
+            let config = IndexConfig { name: name.clone(), mirrors: Some(Vec::new()), secure: false, official: false };
+            (name, config)
+        })
+        .collect();
+    configs.insert("docker.io".to_owned(), official);
+    let always = ["::1/128", "127.0.0.0/8"].map(str::to_owned);
+    RegistryConfig {
+        insecure_registry_cidrs: Some(networks.into_iter().chain(always).collect()),
+        index_configs: Some(configs),
+        mirrors: Some(options.mirrors.clone()),
+        ..RegistryConfig::default()
+    }
+}
 
 /// What the engine says of itself and its host.
 ///
@@ -21,7 +44,6 @@ pub async fn info(engine: &Engine) -> Result<Info> {
     let count = |status: &str| views.iter().filter(|view| view.state.status() == status).count() as i64;
     let (running, paused) = (count("running") + count("restarting"), count("paused"));
     let list = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-    let docker_io = IndexConfig { name: "docker.io".into(), mirrors: Some(Vec::new()), secure: true, official: true };
     let runtimes = engine.runtimes.all().map(|(name, path, arguments)| {
         let runtime_args = Some(arguments).filter(|arguments| !arguments.is_empty());
         let is_shim = crate::runtimes::is_containerds(&path);
@@ -65,12 +87,7 @@ pub async fn info(engine: &Engine) -> Result<Info> {
         os_type: "linux".into(),
         architecture: std::env::consts::ARCH.into(),
         index_server_address: "https://index.docker.io/v1/".into(),
-        registry_config: Some(RegistryConfig {
-            insecure_registry_cidrs: list(&["::1/128", "127.0.0.0/8"]),
-            index_configs: Some(BTreeMap::from([("docker.io".to_owned(), docker_io)])),
-            mirrors: Some(Vec::new()),
-            ..RegistryConfig::default()
-        }),
+        registry_config: Some(registry_config(&engine.registries.load())),
         n_cpu: host_cpus() as i64,
         mem_total: memory_total_bytes(),
         docker_root_dir: engine.config.data_root.display().to_string(),

@@ -20,7 +20,7 @@ pub(crate) fn get(connection: &Connection, namespace: &str, digest: &str) -> Res
     BLOBS.get(connection, namespace, digest)?.ok_or_else(|| Error::not_found(format!("content digest {digest}")))
 }
 
-pub(super) fn list(connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<Info>> {
+pub(crate) fn list(connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<Info>> {
     BLOBS.list(connection, namespace, filters)
 }
 

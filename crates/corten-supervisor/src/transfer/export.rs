@@ -1,0 +1,67 @@
+//! Images as an archive that the client takes.
+
+use corten_images::{Catalog, SaveRequest};
+use corten_proto::containerd::types::transfer::{ImageExportStream, ImageStore};
+use corten_types::error::chain;
+use tokio::sync::mpsc;
+
+use super::{progress::Teller, pull};
+use crate::{
+    error::{Error, Result},
+    local::LocalStore,
+    streams::{Stream, bytes::StreamWriter},
+};
+
+/// Pieces of the archive that may wait for a slow client: at most as many MiB.
+const PIECES_WAITING: usize = 4;
+
+/// Writes the images that `source` names to `stream`: an OCI layout that docker reads, too.
+///
+/// # Errors
+/// `NotFound` for a name nothing has, before anything is written.
+pub async fn export(
+    local: LocalStore,
+    source: &ImageStore,
+    destination: &ImageExportStream,
+    stream: Stream,
+    teller: &Teller,
+) -> Result<()> {
+    if destination.skip_compatibility_manifest || destination.skip_non_distributable {
+        return Err(Error::unimplemented(
+            "export without docker's manifest or without foreign layers: not supported yet",
+        ));
+    }
+    let platform = match destination.platforms.as_slice() {
+        [] => None,
+        [one] => Some(pull::platform(one)),
+        several => {
+            let text = format!("export for {} platforms at once: not supported yet", several.len());
+            return Err(Error::unimplemented(text));
+        }
+    };
+    if let Some(prefix) = source.extra_references.iter().find(|reference| reference.is_prefix) {
+        return Err(Error::unimplemented(format!("export of the names that start with {:?}", prefix.name)));
+    }
+    teller.event("Exporting");
+    let others = source.extra_references.iter().map(|reference| reference.name.clone());
+    let names = Some(source.name.clone()).filter(|name| !name.is_empty()).into_iter().chain(others).collect();
+    let request = SaveRequest { names, platform, owner: super::OWNER.to_owned() };
+    let saving = corten_images::save(&Catalog::new(local), &request).await;
+    let saving = saving.map_err(|error| Error::new(error.kind(), chain(&error)))?;
+    let (sender, mut pieces) = mpsc::channel(PIECES_WAITING);
+    let writing = tokio::spawn(saving.write(sender));
+    let mut writer = StreamWriter::new(stream);
+    let sent = async {
+        while let Some(piece) = pieces.recv().await {
+            writer.send(piece?).await?;
+        }
+        Ok(())
+    };
+    let sent: std::io::Result<()> = sent.await;
+    drop(pieces);
+    // Ends by itself when nobody takes its pieces, and settles what it kept.
+    let _ = writing.await;
+    sent.map_err(|error| Error::io("write the archive", &error))?;
+    teller.event("Completed export");
+    Ok(())
+}

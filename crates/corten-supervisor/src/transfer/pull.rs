@@ -1,0 +1,106 @@
+//! Images out of a registry.
+
+use std::sync::Arc;
+
+use corten_containerd_api::ImageStore as _;
+use corten_images::{
+    Naming, Platform, PullError, PullRequest,
+    registry::{Registry, RegistryError},
+};
+use corten_proto::containerd::types::{
+    self,
+    transfer::{ImageStore, OciRegistry},
+};
+use corten_types::{Reference, RegistryAnswer, error::chain};
+
+use super::{names, progress::Teller, registry};
+use crate::{
+    Supervisor,
+    caller::Caller,
+    error::{Error, Result},
+    local::{LocalStore, refusal},
+    snapshots::OVERLAYFS,
+};
+
+/// Pulls what `source` names and records it as `destination` says. A destination without a name is ours: the record is
+/// docker's then, and what had the name before is kept without one.
+///
+/// # Errors
+/// What the registry answers; what came stays for the next attempt.
+pub async fn pull(
+    supervisor: &Supervisor,
+    caller: &Caller,
+    local: &LocalStore,
+    source: &OciRegistry,
+    destination: &ImageStore,
+    teller: &Teller,
+) -> Result<()> {
+    let resolver = source.resolver.clone().unwrap_or_default();
+    let credentials = registry::AskClient::on(&supervisor.streams, caller, &resolver)?;
+    let registry = Registry::new(registry::settings(&resolver)?, Arc::new(credentials))
+        .map_err(|error| Error::invalid(chain(&error)))?;
+    let sink = teller.sink();
+    let pulled = corten_images::pull(local, &request(source, destination)?, &registry, &sink).await;
+    let pulled = pulled.map_err(|error| refused(&error, destination))?;
+    for image in names::of_pulled(destination, &pulled.target).into_iter().filter(|image| image.name != pulled.name) {
+        local.put_image(&image).await.map_err(refusal)?;
+    }
+    Ok(())
+}
+
+fn request(source: &OciRegistry, destination: &ImageStore) -> Result<PullRequest> {
+    let reference: Reference = source
+        .reference
+        .parse()
+        .map_err(|error| Error::invalid(format!("reference {:?}: {error}", source.reference)))?;
+    if destination.all_metadata {
+        return Err(Error::unimplemented(
+            "pulling manifests of other platforms without their layers: not supported yet",
+        ));
+    }
+    let platforms = destination.platforms.iter().map(platform).collect();
+    let naming = match destination.name.as_str() {
+        "" => Naming::Reference,
+        name => Naming::Replace { name: name.to_owned(), labels: destination.labels.clone().into_iter().collect() },
+    };
+    Ok(PullRequest { reference, platforms, unpack: unpacked(destination)?, naming, owner: super::OWNER.to_owned() })
+}
+
+/// The platform whose layers are unpacked, if any.
+pub(super) fn unpacked(destination: &ImageStore) -> Result<Option<Platform>> {
+    match destination.unpacks.as_slice() {
+        [] => Ok(None),
+        [one] => {
+            if !matches!(one.snapshotter.as_str(), "" | OVERLAYFS) {
+                return Err(Error::invalid(format!("snapshotter not loaded: {}", one.snapshotter)));
+            }
+            Ok(Some(one.platform.as_ref().map_or_else(Platform::host, platform)))
+        }
+        several => Err(Error::unimplemented(format!("unpacking for {} platforms: not supported yet", several.len()))),
+    }
+}
+
+pub(super) fn platform(given: &types::Platform) -> Platform {
+    if given.os.is_empty() && given.architecture.is_empty() {
+        return Platform::host();
+    }
+    Platform::new(&given.os, &given.architecture, &given.variant)
+}
+
+fn refused(error: &PullError, destination: &ImageStore) -> Error {
+    let text = match destination.name.as_str() {
+        "" => chain(error),
+        name => format!("pull {name}: {}", chain(error)),
+    };
+    Error::new(error.kind(), text).answered(error.registry().and_then(answer))
+}
+
+/// How a registry refused, for our own clients.
+pub(super) fn answer(error: &RegistryError) -> Option<RegistryAnswer> {
+    Some(RegistryAnswer {
+        host: error.host()?.to_owned(),
+        status: error.status()?,
+        code: error.code().unwrap_or_default().to_owned(),
+        text: error.docker_text().unwrap_or_else(|| chain(error)),
+    })
+}
