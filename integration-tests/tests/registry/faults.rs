@@ -172,6 +172,30 @@ fn mirrors_are_asked_first_and_what_they_lack_comes_from_the_next() {
 }
 
 #[test]
+fn a_mirror_that_breaks_off_is_left_and_the_rest_comes_from_the_next() {
+    let (first, second) = (TestRegistry::start(), TestRegistry::start());
+    let data = data();
+    let digest = first.put_blob(data.clone());
+    let _ = second.put_blob(data.clone());
+    first.plant(Fault::cut(&digest, 150_000));
+    runtime().block_on(async {
+        let settings = Settings { mirrors: vec![first.url(), second.url()], ..settings() };
+        let repository = open(&anonymous(settings), "a").await;
+        let mut blob = repository.blob(&descriptor(&digest, data.len()), 0, 0).await.unwrap();
+        let mut all = blob.next().await.unwrap().unwrap().to_vec();
+        first.plant(Fault::status(&digest, 503, "UNAVAILABLE"));
+        while let Some(piece) = blob.next().await.unwrap() {
+            all.extend_from_slice(&piece);
+        }
+        assert_eq!(all, data);
+        assert_eq!((blob.host(), blob.host_number()), (second.host().as_str(), 1));
+        // Once where it broke, not again and again.
+        assert_eq!(first.log().by("GET", &digest).len(), 2, "{:?}", first.log().lines());
+        assert!(second.log().by("GET", &digest)[0].range.is_some());
+    });
+}
+
+#[test]
 fn another_host_sees_no_credentials() {
     let target = TestRegistry::start();
     let data = data();

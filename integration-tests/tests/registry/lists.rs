@@ -1,6 +1,8 @@
 //! Tags, repositories and search results.
 
-use integration_tests::registry::TestRegistry;
+use std::collections::BTreeMap;
+
+use integration_tests::registry::{Effect, Fault, TestRegistry};
 
 use crate::{anonymous, image, open, runtime, settings};
 
@@ -35,5 +37,22 @@ fn a_registry_without_search_is_searched_by_its_catalogue() {
         assert_eq!(names(found), ["apple", "fruit/apple-pie"]);
         let found = registry.search(&format!("{}/a", server.host()), 1).await.unwrap();
         assert_eq!(found.len(), 1);
+    });
+}
+
+#[test]
+fn a_registry_with_search_is_asked_as_docker_asks() {
+    let server = TestRegistry::start();
+    let answer = r#"{"num_results": 2, "results": [
+        {"name": "a", "description": "first", "star_count": 7, "is_official": true, "is_automated": false},
+        {"name": "b/a"}]}"#;
+    server.plant(Fault::new("/v1/search", Effect::Status(200, BTreeMap::new(), answer.into())));
+    runtime().block_on(async {
+        let found = anonymous(settings()).search(&format!("{}/a b", server.host()), 10).await.unwrap();
+        assert_eq!((found[0].star_count, found[0].is_official, found[1].name.as_str()), (7, true, "b/a"));
+        assert_eq!(
+            (server.log().0[0].line(), server.log().0[0].query.as_str()),
+            ("GET /v1/search".into(), "q=a%20b&n=10")
+        );
     });
 }

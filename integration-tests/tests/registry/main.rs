@@ -6,6 +6,7 @@ mod access;
 mod certificates;
 mod faults;
 mod lists;
+mod proxies;
 
 use std::sync::Arc;
 use std::time::Duration;

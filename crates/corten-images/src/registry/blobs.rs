@@ -228,14 +228,36 @@ impl Blob {
         let is_over =
             self.fruitless >= client.settings.attempts || self.continued >= CONTINUED_MAX || self.stalls >= STALLS_MAX;
         if is_over {
-            return Err(error);
+            return self.go_on_elsewhere(error).await;
         }
         tracing::debug!(host = self.host(), error = chain(&error), offset = self.offset, "blob is continued");
         if self.fruitless > 0 {
             tokio::time::sleep(client.patience.delay(self.fruitless).min(Duration::from_secs(10))).await;
         }
         let Some(endpoint) = self.endpoint() else { return Err(error) };
-        self.body = self.repository.open(endpoint, &self.descriptor, self.offset).await?;
-        Ok(())
+        match self.repository.open(endpoint, &self.descriptor, self.offset).await {
+            Ok(body) => {
+                self.body = body;
+                Ok(())
+            }
+            Err(error) => self.go_on_elsewhere(error).await,
+        }
+    }
+
+    /// The rest of the blob from the next host that serves it: its digest is the same everywhere.
+    async fn go_on_elsewhere(&mut self, mut error: RegistryError) -> Result<(), RegistryError> {
+        while self.endpoint + 1 < self.repository.hosts() {
+            tracing::debug!(host = self.host(), error = chain(&error), offset = self.offset, "blob goes on elsewhere");
+            (self.endpoint, self.fruitless, self.stalls) = (self.endpoint + 1, 0, 0);
+            let Some(endpoint) = self.endpoint() else { break };
+            match self.repository.open(endpoint, &self.descriptor, self.offset).await {
+                Ok(body) => {
+                    self.body = body;
+                    return Ok(());
+                }
+                Err(next) => error = next,
+            }
+        }
+        Err(error)
     }
 }

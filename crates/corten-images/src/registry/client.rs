@@ -104,7 +104,8 @@ impl Client {
         call: &Call,
         with_token: bool,
     ) -> Result<Response<Incoming>, RegistryError> {
-        let attempts = if call.repeats { self.settings.attempts } else { 1 };
+        // Whom another host can stand in for is not waited for.
+        let attempts = if call.repeats && endpoint.is_last { self.settings.attempts } else { 1 };
         let mut attempt = 1;
         loop {
             self.wait_for_rest(&endpoint.host).await;

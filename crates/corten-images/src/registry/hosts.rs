@@ -70,6 +70,8 @@ pub(super) struct Endpoint {
     /// Without TLS when TLS cannot be had.
     pub(super) is_insecure: bool,
     pub(super) dial_timeout: Option<Duration>,
+    /// Nobody is asked after it, so it is asked more than once.
+    pub(super) is_last: bool,
     /// TLS could not be had.
     plain: AtomicBool,
     /// It has answered before, so what breaks now may come back.
@@ -96,6 +98,7 @@ impl Endpoint {
             tls: Tls::default(),
             is_insecure: false,
             dial_timeout: None,
+            is_last: false,
             plain: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             transport: OnceCell::new(),
@@ -163,6 +166,11 @@ pub(super) async fn endpoints(settings: &Settings, domain: &str) -> Result<Vec<E
     }
     for endpoint in &mut all {
         complete(endpoint, settings).await?;
+    }
+    for operation in [Operation::Resolve, Operation::Pull, Operation::Push] {
+        if let Some(last) = all.iter_mut().rfind(|endpoint| endpoint.operations.contains(&operation)) {
+            last.is_last = true;
+        }
     }
     Ok(all)
 }
