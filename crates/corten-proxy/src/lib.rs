@@ -29,7 +29,7 @@ use crate::{
     arguments::{Call, Request, USAGE},
     open::OpenError,
     relay::Port,
-    status::Parent,
+    status::{Parent, complain},
 };
 
 /// What a command line that is not understood exits with, as docker-proxy does.
@@ -42,7 +42,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(Call::Version) => return print(concat!("corten-proxy version ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Call::Help) => return print(USAGE),
         Err(error) => {
-            eprintln!("corten-proxy: {error}\n{USAGE}");
+            complain(format_args!("{error}\n{USAGE}"));
             Parent::inherited().failed(&error);
             return ExitCode::from(MISUSED);
         }
@@ -61,7 +61,7 @@ fn serve(request: &Request) -> ExitCode {
     let (stop, port) = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            eprintln!("corten-proxy: {error}");
+            complain(&error);
             parent.failed(&error);
             return ExitCode::FAILURE;
         }
@@ -70,7 +70,7 @@ fn serve(request: &Request) -> ExitCode {
     match relay::until(&stop, port) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("corten-proxy: relay {} to {}: {error}", request.host(), request.container());
+            complain(format_args!("relay {} to {}: {error}", request.host(), request.container()));
             ExitCode::FAILURE
         }
     }

@@ -1,5 +1,5 @@
 //! What the engine is told: on descriptor 3 `0` and a line feed once the port is served, or `1`, a line feed and why not
-//! (libnetwork's portmapper reads both, and waits 16 s).
+//! (libnetwork's portmapper reads both, and waits 16 s). And what anybody may read on standard error.
 
 use std::{
     fmt::Display,
@@ -8,6 +8,11 @@ use std::{
 };
 
 use corten_sys::descriptors;
+
+/// Says `what` on standard error. Whether anybody reads that is no reason to stop relaying.
+pub fn complain(what: impl Display) {
+    let _ = writeln!(io::stderr(), "corten-proxy: {what}");
+}
 
 /// The number under which an engine hands over its pipe.
 const STATUS: i32 = 3;

@@ -18,6 +18,7 @@ use crate::{
     connection::{Connection, Turn, Verdict, Which},
     pipes::Pipes,
     relay::Next,
+    status::complain,
 };
 
 /// How many events are taken in one turn.
@@ -129,7 +130,9 @@ impl TcpPort {
             Verdict::HasMore => return self.waiting.push_back(number),
             Verdict::Over => {}
             Verdict::Unreachable(error) => self.tell(&error),
-            Verdict::Starved(error) => eprintln!("corten-proxy: no pipe for a connection to {}: {error}", self.target),
+            Verdict::Starved(error) => {
+                complain(format_args!("no pipe for a connection to {}: {error}", self.target));
+            }
         }
         if let Some(connection) = self.connections.remove(&number) {
             connection.close();
@@ -173,7 +176,7 @@ impl TcpPort {
     }
 
     fn tell(&self, error: &io::Error) {
-        eprintln!("corten-proxy: can't forward traffic to backend tcp/{}: {error}", self.target);
+        complain(format_args!("can't forward traffic to backend tcp/{}: {error}", self.target));
     }
 
     /// Listens to the listener, or not: its event would come again and again while nobody is accepted.

@@ -14,7 +14,7 @@ use corten_sys::{
     rlimit,
 };
 
-use crate::relay::Next;
+use crate::{relay::Next, status::complain};
 
 /// How long a client's socket lives without a datagram in either direction: docker-proxy's time.
 pub const IDLE: Duration = Duration::from_secs(90);
@@ -121,7 +121,7 @@ impl UdpPort {
         let client = match self.client((datagram.sender, datagram.destination), now) {
             Ok(client) => client,
             Err(error) => {
-                eprintln!("corten-proxy: can't proxy a datagram to udp/{}: {error}", self.target);
+                complain(format_args!("can't proxy a datagram to udp/{}: {error}", self.target));
                 return;
             }
         };

@@ -1,10 +1,14 @@
 //! How it is called, what it tells the engine, how it ends.
 
-use std::net::TcpListener;
+use std::{
+    io::Read,
+    net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
+};
 
-use integration_tests::{PortProxy, ProxiedPort, run_port_proxy};
+use integration_tests::{DEADLINE, PortProxy, ProxiedPort, run_port_proxy, wait_for};
 
-use crate::{ask, both, container, ours, serve_echo, start};
+use crate::{ask, both, connect, container, ours, serve_echo, start};
 
 #[test]
 fn a_port_that_is_taken_is_told_in_docker_s_words() {
@@ -52,6 +56,24 @@ fn the_engine_is_told_what_is_refused() {
     let (_listener, target) = container();
     let said = PortProxy::start(&ours(), ProxiedPort::of("sctp", target)).expect_err("sctp is not relayed");
     assert_eq!(said, "2 1\nunsupported protocol sctp: tcp and udp are relayed");
+}
+
+#[test]
+fn it_goes_on_when_nobody_reads_what_it_complains_of() {
+    // An address of the test's own, where nobody listens.
+    let target = ProxiedPort::of("tcp", container().1).host;
+    let port = ProxiedPort::of("tcp", target);
+    let mut command = Command::new(ours());
+    let mut child = command.args(port.arguments()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    wait_for("the port to be served", DEADLINE, || TcpStream::connect(port.host).is_ok());
+    for _ in 0..3 {
+        assert_eq!(connect(port.host).read(&mut [0]).unwrap(), 0);
+    }
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ended, None);
 }
 
 #[test]
