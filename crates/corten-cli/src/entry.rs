@@ -116,7 +116,7 @@ async fn run_place(
     called_as: &str,
 ) -> Outcome {
     let path = format!("{program} {}", place.path());
-    let usage = format!("{path} {}", place.verb.usage).trim_end().to_owned();
+    let usage = place.usage(program);
     let matches = arguments::parse(place.verb.flags, place.verb.order, words)
         .map_err(|mistake| usage_mistake(program, &mistake, &usage, &path))?;
     if matches.is_given("help") && matches.flag("help") {

@@ -61,8 +61,12 @@ impl Flag {
 
     /// `key=value` conditions on a listing.
     pub const fn filter() -> Self {
-        let flag = Self::list("filter", "Show only what meets a condition").short('f');
-        flag.kind("filter").check(check_filter)
+        Self::filter_without_short().short('f')
+    }
+
+    /// The same where `-f` means something else.
+    pub const fn filter_without_short() -> Self {
+        Self::list("filter", "Show only what meets a condition").kind("filter").check(check_filter)
     }
 
     /// Gives it a short name.

@@ -72,7 +72,7 @@ pub fn print_group(program: &str, group: &str, about: &str, is_asked: bool) {
 
 /// Prints the help of a command to standard output.
 pub fn print_verb(program: &str, place: &Place) {
-    let mut text = format!("Usage:  {program} {} {}", place.path(), place.verb.usage).trim_end().to_owned();
+    let mut text = format!("Usage:  {}", place.usage(program));
     let _ = write!(text, "\n\n{}\n", place.verb.about);
     let names: Vec<String> = PLACES
         .iter()

@@ -6,13 +6,14 @@
 //! configuration, output); [`commands`] has one file per verb; [`request`] turns the arguments of run
 //! and create into the body of a create (pure); [`stream`] moves bytes between terminal and container;
 //! [`end`] tells how it
-//! ended; [`copy`] has docker's rules for copied files; [`table`] and [`template`] print. [`failure`] is how a command ends badly, [`hello`] the image that
+//! ended; [`copy`] has docker's rules for copied files; [`table`] and [`template`] print. [`confirm`] asks first, [`failure`] is how a command ends badly, [`hello`] the image that
 //! needs no registry; [`credentials`] is what registries are shown, [`progress`] how far the daemon is.
 
 mod arguments;
 mod cli;
 mod commands;
 mod config;
+mod confirm;
 mod copy;
 mod credentials;
 mod end;

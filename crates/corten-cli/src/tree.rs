@@ -28,7 +28,7 @@ pub enum Arity {
 /// A verb: what it takes and what it does.
 #[derive(Debug)]
 pub struct Verb {
-    /// Usage behind the command's path.
+    /// Usage behind the command's path; each line is another way to call it.
     pub usage: &'static str,
     /// One line for help.
     pub about: &'static str,
@@ -138,9 +138,11 @@ pub const PLACES: &[Place] = &[
     also(at("image", "ls", &commands::images::VERB), &["list"]),
     at("image", "pull", &commands::pull::VERB),
     at("image", "push", &commands::push::VERB),
+    at("image", "prune", &commands::image_prune::VERB),
     also(at("image", "rm", &commands::rmi::VERB), &["rmi", "remove"]),
     at("image", "save", &commands::save::VERB),
     at("image", "tag", &commands::tag::VERB),
+    at("system", "df", &commands::system_df::VERB),
     at("system", "events", &commands::events::VERB),
     at("system", "info", &commands::info::VERB),
 ];
@@ -151,6 +153,13 @@ pub fn find(group: &str, name: &str) -> Option<&'static Place> {
 }
 
 impl Place {
+    /// Every way to call it, a line each.
+    pub fn usage(&self, program: &str) -> String {
+        let path = format!("{program} {}", self.path());
+        let lines = self.verb.usage.split('\n').map(|usage| format!("{path} {usage}"));
+        lines.collect::<Vec<_>>().join("\n\t").trim_end().to_owned()
+    }
+
     /// The path below the program's name: `container ls`.
     pub fn path(&self) -> String {
         if self.group.is_empty() { self.name.to_owned() } else { format!("{} {}", self.group, self.name) }

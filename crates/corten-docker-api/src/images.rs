@@ -21,6 +21,9 @@ body! {
         /// The manifest (1.48).
         #[serde(skip_serializing_if = "Option::is_none")]
         pub descriptor: Option<Descriptor>,
+        /// The manifests behind it, when asked (1.47).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub manifests: Option<Vec<ManifestSummary>>,
         /// `name@sha256:…`.
         pub repo_digests: Option<Vec<String>>,
         /// `name:tag`.
@@ -104,6 +107,9 @@ body! {
         /// The manifest (1.48).
         #[serde(skip_serializing_if = "Option::is_none")]
         pub descriptor: Option<Descriptor>,
+        /// The manifests behind it, when asked (1.48).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub manifests: Option<Vec<ManifestSummary>>,
     }
 }
 
@@ -230,5 +236,81 @@ body! {
         pub code: i64,
         /// One sentence.
         pub message: String,
+    }
+}
+
+body! {
+    /// One manifest behind an image (1.47).
+    pub struct ManifestSummary {
+        /// Its digest.
+        #[serde(rename = "ID")]
+        pub id: String,
+        /// What refers to it.
+        pub descriptor: Descriptor,
+        /// Whether all of it is here.
+        pub available: bool,
+        /// What of it is here.
+        pub size: ManifestSize,
+        /// `image`, `attestation` or `unknown`.
+        pub kind: String,
+        /// Of an image.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub image_data: Option<ManifestImageData>,
+        /// Of an attestation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub attestation_data: Option<AttestationData>,
+    }
+}
+
+body! {
+    /// What a manifest takes.
+    pub struct ManifestSize {
+        /// Bytes of its blobs.
+        pub content: i64,
+        /// And of its unpacked layers.
+        pub total: i64,
+    }
+}
+
+body! {
+    /// What a manifest's image runs on, and who uses it.
+    pub struct ManifestImageData {
+        /// What it runs on.
+        pub platform: Platform,
+        /// Ids of containers.
+        pub containers: Vec<String>,
+        /// What it takes unpacked.
+        pub size: UnpackedSize,
+    }
+}
+
+body! {
+    /// What an image takes unpacked.
+    pub struct UnpackedSize {
+        /// Bytes.
+        pub unpacked: i64,
+    }
+}
+
+body! {
+    in "camelCase",
+    /// What an image runs on.
+    pub struct Platform {
+        /// Go's word for the processor.
+        pub architecture: String,
+        /// `linux`.
+        pub os: String,
+        /// The processor's variant.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub variant: String,
+    }
+}
+
+body! {
+    /// What an attestation is about.
+    pub struct AttestationData {
+        /// The digest of that manifest.
+        #[serde(rename = "For")]
+        pub subject: String,
     }
 }

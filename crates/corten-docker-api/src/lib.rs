@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod containers;
+pub mod disk_usage;
 pub mod errors;
 pub mod events;
 pub mod exec;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Labels, Store};
 use corten_types::{Digest, ErrorKind, Reference};
 
-use crate::manifest::{Config, Manifest, ManifestError, choose, read_config};
+use crate::manifest::{Config, Manifest, ManifestError, choose, read_config, read_manifest};
 use crate::platform::Platform;
 use crate::unpack::chain_ids;
 
@@ -345,6 +345,16 @@ pub async fn read_details<S: Store>(
     let (descriptor, manifest) = choose(store, target, platform).await?;
     let (parsed, config_json) = read_config(store, &manifest).await?;
     Ok(details_of(descriptor, manifest, parsed, config_json))
+}
+
+/// Reads what the manifest `target` consists of, whatever it runs on.
+///
+/// # Errors
+/// [`ManifestError`].
+pub async fn details_of_manifest<S: Store>(store: &S, target: &Descriptor) -> Result<Details, ManifestError> {
+    let manifest = read_manifest(store, target).await?;
+    let (parsed, config_json) = read_config(store, &manifest).await?;
+    Ok(details_of(target.clone(), manifest, parsed, config_json))
 }
 
 fn details_of(descriptor: Descriptor, manifest: Manifest, parsed: Config, config_json: Bytes) -> Details {

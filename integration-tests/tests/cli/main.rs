@@ -4,6 +4,7 @@
 
 mod connection;
 mod fake;
+mod files;
 mod hello;
 mod inspecting;
 mod listings;

@@ -16,6 +16,8 @@ pub enum Operation {
     Stop,
     Rm,
     Load,
+    Commit,
+    Copy,
 }
 
 /// One container (or image) an operation is done to.
@@ -25,7 +27,7 @@ pub struct Subject {
     pub name: String,
     /// The container's id, when there is a container already.
     pub id: Option<String>,
-    /// The archive to load.
+    /// The archive to load or to copy.
     archive: Vec<u8>,
 }
 
@@ -38,6 +40,15 @@ impl Subject {
             Operation::Create => {}
             Operation::Load => subject.archive = archive(&subject.name),
             Operation::Start => subject.create(api),
+            Operation::Copy => {
+                subject.create(api);
+                subject.archive = large_file();
+            }
+            Operation::Commit => {
+                subject.create(api);
+                expect("start", api.post(&format!("/containers/{}/start", subject.name), &Value::Null));
+                expect("copy", api.send("PUT", &archive_path(&subject.name), "application/x-tar", &large_file()));
+            }
             Operation::Exec | Operation::Stop | Operation::Rm => {
                 subject.create(api);
                 let path = format!("/containers/{}/start", subject.name);
@@ -71,6 +82,11 @@ impl Subject {
             Operation::Stop => api.post(&format!("/containers/{name}/stop?t=20"), &Value::Null),
             Operation::Rm => api.delete(&format!("/containers/{name}?force=1")),
             Operation::Load => api.send("POST", "/images/load", "application/x-tar", &self.archive),
+            Operation::Commit => {
+                let change = "CMD%20%5B%22true%22%5D";
+                api.post(&format!("/commit?container={name}&repo={name}&changes={change}"), &Value::Null)
+            }
+            Operation::Copy => api.send("PUT", &archive_path(name), "application/x-tar", &self.archive),
         }
     }
 }
@@ -85,6 +101,24 @@ pub fn expect(what: &str, answer: io::Result<Answer>) -> Answer {
 
 fn create_path(name: &str) -> String {
     format!("/containers/create?name={name}")
+}
+
+fn archive_path(name: &str) -> String {
+    format!("/containers/{name}/archive?path=/")
+}
+
+/// The size of the file that is copied or committed.
+pub const LARGE_BYTES: usize = 24 << 20;
+
+/// An archive of one file that takes a while.
+fn large_file() -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(LARGE_BYTES as u64);
+    header.set_mode(0o644);
+    header.set_cksum();
+    tar.append_data(&mut header, "large", vec![7; LARGE_BYTES].as_slice()).expect("memory takes it");
+    tar.into_inner().expect("memory takes it")
 }
 
 /// A container that runs until it is told to stop, and then ends at once with 7.

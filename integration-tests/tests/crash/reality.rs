@@ -10,7 +10,7 @@ use integration_tests::{Answer, EngineApi, Leaks, Stack, process, try_for};
 use serde_json::{Value, json};
 
 use crate::{
-    operation::{Operation, Subject},
+    operation::{LARGE_BYTES, Operation, Subject},
     victim::Victim,
 };
 
@@ -82,11 +82,17 @@ pub fn check(
         }
         Operation::Stop => (acknowledged && is_running(api, subject)).then_some("the stopped container runs"),
         Operation::Rm => (acknowledged && id(api, &subject.name).is_some()).then_some("the removed container is there"),
-        Operation::Exec | Operation::Load => None,
+        Operation::Copy => {
+            (acknowledged && size_of_large(api, subject) != Some(LARGE_BYTES)).then_some("the copied file is not whole")
+        }
+        Operation::Exec | Operation::Load | Operation::Commit => None,
     };
     faults.extend(wrong.map(str::to_owned));
     if !matches!(operation, Operation::Rm | Operation::Create) && id(api, &subject.name).is_none() {
         faults.push("the container is gone".to_owned());
+    }
+    if operation == Operation::Commit {
+        faults.extend(check_commit(api, subject, acknowledged));
     }
     if operation == Operation::Exec && survives && !is_running(api, subject) {
         faults.push("the container no longer runs".to_owned());
@@ -96,6 +102,33 @@ pub fn check(
         faults.push(format!("the API says {said:?}, and the machine has {}", marked(subject)));
     }
     faults
+}
+
+/// The image that was acknowledged, or is listed, is whole; the container is not left frozen.
+fn check_commit(api: &EngineApi, subject: &Subject, acknowledged: bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    let listed = definite(api, &format!("/images/{}/json", subject.name)).is_some_and(|answer| answer.status == 200);
+    if acknowledged && !listed {
+        faults.push("the image was acknowledged and is gone".to_owned());
+    }
+    if listed {
+        faults.extend(run_image(api, &subject.name).err());
+    }
+    let status = || {
+        let answer = api.get(&format!("/containers/{}/json", subject.name));
+        answer.map(|answer| answer.json()["State"]["Status"].clone()).unwrap_or_default()
+    };
+    if !try_for(SETTLE, || status() == json!("running")) {
+        faults.push(format!("the container is {}", status()));
+    }
+    faults
+}
+
+/// The size of the file that was copied into the container.
+fn size_of_large(api: &EngineApi, subject: &Subject) -> Option<usize> {
+    let answer = definite(api, &format!("/containers/{}/archive?path=/large", subject.name))?;
+    // Header and two blocks of zeroes around it, all in blocks of 512 bytes.
+    (answer.status == 200).then(|| answer.body.len().saturating_sub(3 * 512))
 }
 
 /// Removes what is left of the subject and looks for anything that stayed.
@@ -120,7 +153,10 @@ pub fn remove(api: &EngineApi, operation: Operation, subject: &Subject) -> bool 
         _ => format!("/containers/{}?force=1", subject.name),
     };
     // Something else may be at it still (409): it is asked again.
-    try_for(SETTLE, || api.delete(&path).is_ok_and(|answer| answer.is_ok() || answer.status == 404))
+    let gone =
+        |path: &str| try_for(SETTLE, || api.delete(path).is_ok_and(|answer| answer.is_ok() || answer.status == 404));
+    let image = format!("/images/{}?force=1", subject.name);
+    gone(&path) && (operation != Operation::Commit || gone(&image))
 }
 
 /// The id of the container of that name.

@@ -7,6 +7,7 @@ mod attach;
 mod copying;
 mod crash;
 mod create;
+mod disk_usage;
 mod events;
 mod exec;
 mod http;

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 /// The command.
 pub const VERB: Verb = verb!(
     cp,
-    "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-, or SRC_PATH|- CONTAINER:DEST_PATH",
+    "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     "Copy files between a container and here; '-' is an archive on standard input or output",
     Arity::Exactly(2),
     FLAGS

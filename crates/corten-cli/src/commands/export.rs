@@ -2,7 +2,7 @@
 
 use crate::arguments::Matches;
 use crate::cli::{Cli, write_or_leave};
-use crate::copy::local;
+use crate::copy;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::request::os_error;
@@ -25,12 +25,28 @@ pub async fn export(cli: &Cli, matches: &Matches) -> Outcome {
     if path.is_empty() && cli.output_is_terminal() {
         return Err(Failure::new("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
     }
-    if !path.is_empty() {
-        local::check_output(path)
-            .map_err(|failure| Failure::new(format!("failed to export container: {}", failure.message)))?;
-    }
+    check_output(path).map_err(|text| Failure::new(format!("failed to export container: {text}")))?;
     let body = cli.client.get(&format!("/containers/{}/export", encode_segment(name))).await?.into_body();
     if path.is_empty() { to_stdout(body).await } else { to_file(body, path).await }
+}
+
+/// Refuses what no file can be written to; empty is standard output.
+fn check_output(path: &str) -> Result<(), String> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    let directory = copy::split(path).0;
+    match fs::metadata(&directory) {
+        Ok(there) if there.is_dir() => {}
+        Ok(_) => return Err(format!("invalid output path: {directory} is not a directory")),
+        Err(error) => return Err(format!("invalid output path: {}", os_error("stat", &directory, &error))),
+    }
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => Err("cannot write to a directory".to_owned()),
+        Ok(there) if there.is_symlink() => Err("cannot write to a symbolic link directly".to_owned()),
+        Ok(there) if !there.is_file() => Err("cannot write to what is no regular file".to_owned()),
+        _ => Ok(()),
+    }
 }
 
 async fn to_stdout(mut body: ResponseBody) -> Outcome {

@@ -28,7 +28,8 @@ const FLAGS: &[Flag] = &[
     Flag::bool("quiet", "Show ids only").short('q'),
 ];
 
-const HEADER: [(&str, &str); 11] = [
+/// The columns there are.
+pub const HEADER: [(&str, &str); 11] = [
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -138,6 +139,17 @@ fn rows(image: &ImageSummary, is_short: bool, shows_digests: bool, needs_digest:
         }
     }
     rows
+}
+
+/// The row of `system df`: under the first tag alone.
+pub fn usage_row(image: &ImageSummary) -> Row {
+    let first = image.repo_tags.iter().flatten().find(|tag| *tag != "<none>:<none>");
+    let reference = first.and_then(|text| text.parse::<Reference>().ok());
+    let (repository, tag) = match &reference {
+        Some(reference) => (reference.familiar_name(), reference.tag().unwrap_or(NONE).to_owned()),
+        None => (NONE.to_owned(), NONE.to_owned()),
+    };
+    row(image, true, &repository, &tag, "")
 }
 
 fn row(image: &ImageSummary, is_short: bool, repository: &str, tag: &str, digest: &str) -> Row {

@@ -29,7 +29,8 @@ const FLAGS: &[Flag] = &[
     Flag::bool("size", "Show sizes").short('s'),
 ];
 
-const HEADER: [(&str, &str); 15] = [
+/// The columns there are.
+pub const HEADER: [(&str, &str); 15] = [
     ("ID", "CONTAINER ID"),
     ("Names", "NAMES"),
     ("Image", "IMAGE"),
@@ -100,6 +101,11 @@ fn template_uses_size(format: &str) -> Result<bool, Failure> {
         .execute(&mut String::new(), &Value::Row(Rc::clone(&row)), FunctionSet::Values, MissingKey::NoValue)
         .map_err(|error| Failure::new(format!("failed to execute template: {error}")))?;
     Ok(row.was_used("Size"))
+}
+
+/// The row of `system df`: what the container has written, without its image.
+pub fn usage_row(container: &ContainerSummary) -> Row {
+    row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, true)
 }
 
 fn row(container: &ContainerSummary, is_short: bool) -> Row {

@@ -70,7 +70,8 @@ pub fn source(path: &str, follows: bool) -> Result<End, Failure> {
     } else {
         let (directory, name) = path.rsplit_once('/').map_or(("", path), |(directory, name)| (directory, name));
         let directory = resolve(&format!("{directory}/")).map_err(failed(path))?;
-        let resolved = format!("{}/{name}", directory.trim_end_matches('/'));
+        // Of what is in the root this has two slashes, which docker shows, too.
+        let resolved = format!("{directory}/{name}");
         let differs = path.ends_with('/') && base(path) != base(&resolved);
         let rename = if differs { base(path).to_owned() } else { String::new() };
         (resolved, rename)

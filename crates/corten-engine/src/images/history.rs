@@ -2,8 +2,10 @@
 
 use corten_containerd_api::Snapshotter;
 use corten_docker_api::images::ImageHistory;
+use corten_images::Platform;
 
 use super::document::{Document, Step};
+use super::platform;
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -12,9 +14,12 @@ use crate::errors::{EngineError, Result};
 ///
 /// # Errors
 /// 404 for an unknown image; 500 when its steps and its layers do not fit.
-pub async fn history(engine: &Engine, wanted: &str) -> Result<Vec<ImageHistory>> {
+pub async fn history(engine: &Engine, wanted: &str, platform: Option<&Platform>) -> Result<Vec<ImageHistory>> {
     let found = engine.catalog.resolve(wanted).await?;
-    let image = engine.catalog.with_all_names(&found).await?;
+    let mut image = engine.catalog.with_all_names(&found).await?;
+    if let Some(platform) = platform {
+        image.details = platform::details(engine, &image, wanted, platform).await?;
+    }
     let document = Document::of(&image.details)?;
     let mut layer_sizes = Vec::new();
     for chain_id in &image.details.chain {

@@ -2,9 +2,11 @@
 
 use corten_docker_api::ApiVersion;
 use corten_docker_api::images::{GraphDriver, ImageInspect, ImageMetadata, RootFs};
+use corten_images::Platform;
 use serde_json::Value;
 
 use super::document::Document;
+use super::{manifests, platform};
 use crate::clock::{Moment, NEVER};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -22,13 +24,33 @@ const IMAGE_CONFIG_SINCE: ApiVersion = ApiVersion::new(1, 50);
 const CONTAINERS_OWN: [&str; 9] =
     ["Hostname", "Domainname", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "Image"];
 
+/// What is asked beside the image.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// The manifests behind it (1.48).
+    pub manifests: bool,
+    /// The platform that is to be shown (1.49).
+    pub platform: Option<Platform>,
+}
+
 /// The image a client calls `wanted`, as that version of the API shows it.
 ///
 /// # Errors
 /// 404 `No such image: …`.
-pub async fn inspect(engine: &Engine, wanted: &str, version: ApiVersion) -> Result<Value> {
+pub async fn inspect(engine: &Engine, wanted: &str, extras: Extras, version: ApiVersion) -> Result<Value> {
+    if extras.manifests && extras.platform.is_some() {
+        let text = "conflicting options: manifests and platform options cannot both be set";
+        return Err(EngineError::invalid(text));
+    }
     let found = engine.catalog.resolve(wanted).await?;
-    let image = engine.catalog.with_all_names(&found).await?;
+    let mut image = engine.catalog.with_all_names(&found).await?;
+    if let Some(platform) = &extras.platform {
+        image.details = platform::details(engine, &image, wanted, platform).await?;
+    }
+    let manifests = match image.records.first() {
+        Some(record) if extras.manifests => Some(manifests::manifests(engine, record).await?),
+        _ => None,
+    };
     let details = &image.details;
     let document = Document::of(details)?;
     let size = i64::try_from(engine.catalog.size(details).await?).unwrap_or(i64::MAX);
@@ -61,6 +83,7 @@ pub async fn inspect(engine: &Engine, wanted: &str, version: ApiVersion) -> Resu
         metadata: ImageMetadata {
             last_tag_time: tagged.map_or_else(|| NEVER.to_owned(), |time| Moment::from(time).to_string()),
         },
+        manifests,
         ..ImageInspect::default()
     };
     let mut value = serde_json::to_value(&inspected)

@@ -1,10 +1,13 @@
 //! `GET /images/json`.
 
+use std::collections::HashMap;
+
 use corten_docker_api::images::ImageSummary;
 use corten_docker_api::{ApiVersion, Filters};
 use corten_images::{Details, Listed};
 
-use super::pattern;
+use super::sizes::Sizes;
+use super::{manifests, pattern};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -18,12 +21,59 @@ const EMPTY_NAMES_SINCE: ApiVersion = ApiVersion::new(1, 43);
 /// Below this version the size is given twice.
 const ONE_SIZE_SINCE: ApiVersion = ApiVersion::new(1, 44);
 
+/// What a list tells beside the images.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras {
+    /// The bytes each shares with others (1.42).
+    pub shared_size: bool,
+    /// The manifests behind each (1.47).
+    pub manifests: bool,
+}
+
 /// The images, newest first.
 ///
 /// # Errors
 /// 400 for a filter that cannot be used, 404 for the image of `before` or `since`.
-pub async fn list(engine: &Engine, filters: &Filters, version: ApiVersion) -> Result<Vec<ImageSummary>> {
+pub async fn list(
+    engine: &Engine,
+    filters: &Filters,
+    extras: Extras,
+    version: ApiVersion,
+) -> Result<Vec<ImageSummary>> {
     engine.containerd.linked().await?;
+    let listed = engine.catalog.list().await?;
+    let sizes = Sizes::measure(engine, &listed).await?;
+    let records: HashMap<String, corten_containerd_api::Image> = match extras.manifests {
+        true => listed
+            .iter()
+            .filter_map(|image| Some((image.details.id().to_string(), image.records.first()?.clone())))
+            .collect(),
+        false => HashMap::new(),
+    };
+    let mut summaries = Vec::new();
+    for (mut summary, shared) in summaries_of(engine, listed, &sizes, filters, version).await? {
+        if extras.shared_size {
+            summary.shared_size = shared;
+        }
+        if let Some(record) = records.get(&summary.id) {
+            summary.manifests = Some(manifests::manifests(engine, record).await?);
+        }
+        summaries.push(summary);
+    }
+    Ok(summaries)
+}
+
+/// The images that pass the filters, newest first, each with the bytes it shares with others.
+///
+/// # Errors
+/// As [`list`].
+pub async fn summaries_of(
+    engine: &Engine,
+    listed: Vec<Listed>,
+    sizes: &Sizes,
+    filters: &Filters,
+    version: ApiVersion,
+) -> Result<Vec<(ImageSummary, i64)>> {
     filters.allow(FILTERS)?;
     let dangling = match filters.contains("dangling") {
         true => Some(filters.boolean("dangling", false)?),
@@ -33,7 +83,7 @@ pub async fn list(engine: &Engine, filters: &Filters, version: ApiVersion) -> Re
     let since = moment_of(engine, filters, "since").await?;
     let until = filters.values("until").next().map(until).transpose()?;
     let mut summaries = Vec::new();
-    for image in engine.catalog.list().await? {
+    for image in listed {
         let created = created(&image.details);
         let is_dangling = image.references().next().is_none();
         let is_wanted = dangling.is_none_or(|wanted| wanted == is_dangling)
@@ -45,10 +95,11 @@ pub async fn list(engine: &Engine, filters: &Filters, version: ApiVersion) -> Re
             continue;
         }
         let Some(names) = names(&image, filters) else { continue };
-        let size = engine.catalog.size(&image.details).await?;
-        summaries.push(summary(&image, names, size, created, version));
+        let shared = i64::try_from(sizes.shared_bytes_of(&image.details)).unwrap_or(i64::MAX);
+        let size = sizes.bytes_of(&image.details);
+        summaries.push((summary(&image, names, size, created, version), shared));
     }
-    summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+    summaries.sort_by(|(a, _), (b, _)| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
     Ok(summaries)
 }
 

@@ -14,14 +14,17 @@ pub mod load;
 pub mod prune;
 pub mod pull;
 pub mod save;
+pub mod sizes;
 pub mod tag;
 
 pub mod body;
 mod document;
 mod errors;
 mod layers;
+mod manifests;
 mod pattern;
 mod phrases;
+mod platform;
 
 use std::collections::BTreeMap;
 

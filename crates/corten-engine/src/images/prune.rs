@@ -6,6 +6,7 @@ use corten_images::catalog::is_dangling;
 
 use super::delete::{Force, Users, delete};
 use super::list::{created, until};
+use super::sizes::Sizes;
 use crate::engine::Engine;
 use crate::errors::Result;
 
@@ -22,8 +23,9 @@ pub async fn prune(engine: &Engine, filters: &Filters) -> Result<ImagesPruned> {
     let only_dangling = filters.boolean("dangling", true)?;
     let before = filters.values("until").next().map(until).transpose()?;
     let mut deleted: Vec<ImageDeleted> = Vec::new();
-    let mut space_reclaimed = 0;
-    for image in engine.catalog.list().await? {
+    let all = engine.catalog.list().await?;
+    let sizes = Sizes::measure(engine, &all).await?;
+    for image in all {
         let users = Users::of(engine, image.details.id().as_str());
         let has_name = image.records.iter().any(|record| !is_dangling(&record.name));
         let is_kept = users.running.is_some()
@@ -34,15 +36,13 @@ pub async fn prune(engine: &Engine, filters: &Filters) -> Result<ImagesPruned> {
         if is_kept {
             continue;
         }
-        let size = engine.catalog.size(&image.details).await.unwrap_or(0);
         match delete(engine, image.details.id().as_str(), Force::Yes).await {
-            Ok(gone) => {
-                deleted.extend(gone);
-                space_reclaimed += size;
-            }
+            Ok(gone) => deleted.extend(gone),
             Err(error) => tracing::debug!(image = %image.details.id(), error = error.message(), "image not pruned"),
         }
     }
+    // A layer that another image has stays: only what no image has any more was freed.
+    let space_reclaimed = if deleted.is_empty() { 0 } else { sizes.bytes_without(&engine.catalog.list().await?) };
     super::announce_prune(engine, space_reclaimed);
     Ok(ImagesPruned { images_deleted: (!deleted.is_empty()).then_some(deleted), space_reclaimed })
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use corten_docker_api::Filters;
 use corten_docker_api::images::Progress;
+use corten_docker_api::{ApiVersion, Filters};
 use corten_images::Platform;
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -13,20 +13,47 @@ use crate::errors::{EngineError, Result};
 use crate::http::{Answer, Query, Request};
 use crate::images::{body, delete, history, import, inspect, lines, list, load, prune, pull, save, tag};
 
+/// From this version on a name is only asked for by a filter.
+const FILTERS_ONLY_SINCE: ApiVersion = ApiVersion::new(1, 41);
+/// The first version with `shared-size`.
+const SHARED_SIZE_SINCE: ApiVersion = ApiVersion::new(1, 42);
+/// The first version that lists manifests.
+const MANIFESTS_SINCE: ApiVersion = ApiVersion::new(1, 47);
+/// The first version that shows an image's manifests, and a platform's history.
+const INSPECT_MANIFESTS_SINCE: ApiVersion = ApiVersion::new(1, 48);
+/// The first version that shows one platform of an image.
+const INSPECT_PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 49);
+
 /// `GET /images/json`.
 pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    let filters = Filters::decode(request.query.get("filters"))?;
-    Answer::json(&list::list(&engine, &filters, request.version).await?)
+    let mut filters = Filters::decode(request.query.get("filters"))?;
+    // Below 1.41 a name was a parameter of its own.
+    if request.version < FILTERS_ONLY_SINCE && !request.query.get("filter").is_empty() {
+        filters.add("reference", request.query.get("filter"));
+    }
+    let (query, version) = (&request.query, request.version);
+    let extras = list::Extras {
+        shared_size: version >= SHARED_SIZE_SINCE && query.flag("shared-size"),
+        manifests: version >= MANIFESTS_SINCE && query.flag("manifests"),
+    };
+    Answer::json(&list::list(&engine, &filters, extras, version).await?)
 }
 
 /// `GET /images/{name}/json`.
 pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    Answer::json(&inspect::inspect(&engine, request.param("name"), request.version).await?)
+    let (query, version) = (&request.query, request.version);
+    let extras = inspect::Extras {
+        manifests: version >= INSPECT_MANIFESTS_SINCE && query.flag("manifests"),
+        platform: if version >= INSPECT_PLATFORM_SINCE { one_platform(query, "inspecting")? } else { None },
+    };
+    Answer::json(&inspect::inspect(&engine, request.param("name"), extras, version).await?)
 }
 
 /// `GET /images/{name}/history`.
 pub async fn history(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    Answer::json(&history::history(&engine, request.param("name")).await?)
+    let has_platform = request.version >= INSPECT_MANIFESTS_SINCE;
+    let platform = if has_platform { one_platform(&request.query, "showing the history of")? } else { None };
+    Answer::json(&history::history(&engine, request.param("name"), platform.as_ref()).await?)
 }
 
 /// `POST /images/{name}/tag`.
@@ -37,6 +64,9 @@ pub async fn tag(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `DELETE /images/{name}`.
 pub async fn delete(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    if !request.query.get("platforms").is_empty() {
+        return Err(EngineError::unimplemented("removing one platform of an image: not supported yet"));
+    }
     let force = if request.query.flag("force") { delete::Force::Yes } else { delete::Force::No };
     Answer::json(&delete::delete(&engine, request.param("name"), force).await?)
 }

@@ -23,5 +23,4 @@ later! {
     build: "building images";
     build_prune: "pruning the build cache";
     push: "pushing images";
-    disk_usage: "disk usage";
 }

@@ -115,7 +115,7 @@ pub const ROUTES: &[Route] = routes! {
     POST "/build" => later::build,
     POST "/build/prune" => later::build_prune,
     POST "/auth" => registry::auth,
-    GET "/system/df" => later::disk_usage,
+    GET "/system/df" => system::disk_usage,
 
     GET "/networks" => networks::list,
     GET "/networks/{id}" => networks::inspect,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use corten_docker_api::ApiVersion;
 use hyper::StatusCode;
 
 use crate::engine::Engine;
@@ -9,6 +10,10 @@ use crate::errors::Result;
 use crate::events::subscribe::{self, EventQuery};
 use crate::http::{Answer, Request};
 use crate::system;
+use crate::system::disk_usage::Types;
+
+/// The first version that asks for some kinds of objects only.
+const TYPES_SINCE: ApiVersion = ApiVersion::new(1, 42);
 
 /// `GET /_ping`.
 pub async fn ping(_: Arc<Engine>, _: Request) -> Result<Answer> {
@@ -37,6 +42,13 @@ pub async fn version(engine: Arc<Engine>, _: Request) -> Result<Answer> {
 /// `GET /info`.
 pub async fn info(engine: Arc<Engine>, _: Request) -> Result<Answer> {
     Answer::json(&system::info::info(&engine).await?)
+}
+
+/// `GET /system/df`.
+pub async fn disk_usage(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let types = if request.version >= TYPES_SINCE { request.query.all("type").collect() } else { Vec::new() };
+    let types = Types::decode(types.into_iter())?;
+    Answer::json(&system::disk_usage::disk_usage(&engine, types, request.version).await?)
 }
 
 /// `GET /events`.
