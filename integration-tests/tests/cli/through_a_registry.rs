@@ -1,11 +1,16 @@
 //! From login to logout: an image goes to a registry that lets nobody in unknown, comes back and runs.
 
 use integration_tests::registry::{Access, Options, TestRegistry};
-use integration_tests::{Kind, Stack, Terminal};
+use integration_tests::{Kind, Ran, Stack, Terminal, busybox};
 
 #[test]
 fn an_image_goes_through_a_registry_on_dockerd() {
     journey(Kind::Original);
+}
+
+#[test]
+fn an_image_goes_through_a_registry_on_cortend() {
+    journey(Kind::Ours);
 }
 
 fn journey(kind: Kind) {
@@ -15,24 +20,16 @@ fn journey(kind: Kind) {
     stack.load_busybox();
     let corten = stack.corten();
     let (host, image) = (registry.host(), format!("{}/team/box:1", registry.host()));
-    let _ = corten.run(&["tag", "busybox", &image]).ok();
-
-    let refused = corten.run(&["push", &image]).code(1);
-    assert!(refused.stdout.starts_with(&format!("The push refers to repository [{host}/team/box]\n")), "{refused:?}");
-    assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");
     let login = |password: &[u8]| corten.run_with_input(&["login", "-u", "me", "--password-stdin", &host], password);
-    let refused = login(b"wrong").code(1);
-    assert!(refused.stderr.starts_with("Error response from daemon: "), "{refused:?}");
-    assert_eq!(login(b"secret\n").ok().stdout, "Login Succeeded\n");
+    if kind == Kind::Original {
+        push(&stack, &registry, &image, login);
+    } else {
+        registry.put_image("team/box", "1", &busybox::image());
+        log_in(login);
+    }
 
-    let pushed = corten.run(&["push", &image]).ok();
-    let last = pushed.stdout.lines().last().unwrap_or_default();
-    assert!(last.starts_with("1: digest: sha256:"), "{pushed:?}");
-    assert!(!pushed.stdout.contains('\u{1b}'), "no cursor is moved on a pipe");
-    assert_eq!(registry.tags("team/box"), ["1"]);
-
-    let forget = || drop(corten.run(&["rmi", "-f", &image, "busybox"]).ok());
-    forget();
+    let forget = || drop(corten.run(&["rmi", "-f", &image]).ok());
+    let _ = corten.run(&["rmi", "-f", "busybox"]).ok();
     let pulled = corten.run(&["pull", &image]).ok();
     assert!(pulled.stdout.starts_with("1: Pulling from team/box\n"), "{pulled:?}");
     let told = format!("Status: Downloaded newer image for {image}\n{image}\n");
@@ -53,7 +50,33 @@ fn journey(kind: Kind) {
     forget();
     registry.clear_log();
     let refused = corten.run(&["pull", &image]).code(1);
-    assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");
+    let words = ["no basic auth credentials", "authentication required", "pull access denied"];
+    assert!(words.iter().any(|words| refused.stderr.contains(words)), "{refused:?}");
     assert!(registry.log().0.iter().all(|request| request.authorization.is_none()), "nothing is shown after a logout");
     assert_eq!(corten.run(&["run", "--pull", "never", &image]).code(125).stdout, "");
+}
+
+/// Refused with a wrong password, let in with the right one.
+fn log_in(login: impl Fn(&[u8]) -> Ran) {
+    let refused = login(b"wrong").code(1);
+    assert!(refused.stderr.starts_with("Error response from daemon: "), "{refused:?}");
+    assert_eq!(login(b"secret\n").ok().stdout, "Login Succeeded\n");
+}
+
+/// Sends busybox under the name `image`, in vain before the login.
+fn push(stack: &Stack, registry: &TestRegistry, image: &str, login: impl Fn(&[u8]) -> Ran) {
+    let corten = stack.corten();
+    let _ = corten.run(&["tag", "busybox", image]).ok();
+    let refused = corten.run(&["push", image]).code(1);
+    let repository = format!("The push refers to repository [{}/team/box]\n", registry.host());
+    assert!(refused.stdout.starts_with(&repository), "{refused:?}");
+    assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");
+    log_in(login);
+
+    let pushed = corten.run(&["push", image]).ok();
+    let last = pushed.stdout.lines().last().unwrap_or_default();
+    assert!(last.starts_with("1: digest: sha256:"), "{pushed:?}");
+    assert!(!pushed.stdout.contains('\u{1b}'), "no cursor is moved on a pipe");
+    assert_eq!(registry.tags("team/box"), ["1"]);
+    let _ = corten.run(&["rmi", "-f", image]).ok();
 }
