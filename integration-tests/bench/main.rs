@@ -6,6 +6,7 @@
 
 mod compare;
 mod exec;
+mod images;
 mod memory;
 mod output;
 mod parallel;
@@ -23,7 +24,7 @@ use compare::Report;
 type Bench = fn(&mut Report);
 
 /// The benchmarks, in the order they run.
-const BENCHES: [(&str, Bench); 9] = [
+const BENCHES: [(&str, Bench); 10] = [
     ("runtime", runtime::measure),
     ("run", run::measure),
     ("exec", exec::measure),
@@ -33,6 +34,7 @@ const BENCHES: [(&str, Bench); 9] = [
     ("syncs", syncs::measure),
     ("recovery", recovery::measure),
     ("proxy", proxy::measure),
+    ("images", images::measure),
 ];
 
 fn main() -> ExitCode {

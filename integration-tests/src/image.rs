@@ -80,7 +80,7 @@ pub fn oci_layout(image: &ImageFiles, name: &str) -> Vec<u8> {
 
 /// The sha256 digest of `content`, `sha256:…`.
 #[must_use]
-pub(crate) fn digest(content: &[u8]) -> String {
+pub fn digest(content: &[u8]) -> String {
     let digits: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{digits}")
 }

@@ -41,7 +41,7 @@ pub use docker_cli::DockerCli;
 pub use docker_registry::{DockerRegistry, DockerRegistryOptions};
 pub use dockerd::{Dockerd, DockerdNetwork, DockerdOptions};
 pub use engine_api::{Answer, EngineApi};
-pub use image::{ImageFiles, docker_archive, oci_layout};
+pub use image::{ImageFiles, digest, docker_archive, oci_layout};
 pub use leaks::{Counts, Leaks};
 pub use mounts::{Mount, mounts};
 pub use network::in_network_of;

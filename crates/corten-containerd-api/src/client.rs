@@ -69,6 +69,7 @@ pub struct Client {
     line: Line,
     headers: Headers,
     snapshotter: String,
+    pub(crate) rebases: bool,
 }
 
 macro_rules! services {
@@ -136,7 +137,14 @@ impl Client {
 
     fn over(line: Line, namespace: &str) -> Result<Self, InvalidHeader> {
         let headers = Headers { namespace: header("namespace", namespace)?, lease: None };
-        Ok(Self { line, headers, snapshotter: "overlayfs".to_owned() })
+        Ok(Self { line, headers, snapshotter: "overlayfs".to_owned(), rebases: false })
+    }
+
+    /// The same connection, to a supervisor of ours: layers may be unpacked each on its own and put on top of one
+    /// another when they are finished (`Snapshotter::rebases`).
+    #[must_use]
+    pub fn rebasing(&self) -> Self {
+        Self { rebases: true, ..self.clone() }
     }
 
     /// The same connection, whose calls fail at once when nobody is there.

@@ -26,7 +26,7 @@ pub use images::{Collect, Descriptor, Image, ImageStore};
 pub use leases::{Leases, lease_request};
 pub use line::{Line, Presence};
 pub use moment::{now, parse_timestamp, rfc3339, timestamp};
-pub use snapshots::{Snapshot, SnapshotKind, Snapshotter};
+pub use snapshots::{LAYER_LABEL, STAGED, Snapshot, SnapshotKind, Snapshotter};
 pub use stubs::{containerd, grpc};
 pub use transfer::Stream;
 

@@ -44,6 +44,13 @@ impl From<wire::Info> for Snapshot {
     }
 }
 
+/// The option of a mount that shows a layer on its own: what it hides of layers below is kept, although none is there.
+pub const STAGED: &str = "x-corten.staged";
+
+/// The label of a snapshot that names the blob it was unpacked from: what a power cut takes is made again from it, so
+/// that an image is acknowledged as soon as its blobs are on the disk.
+pub const LAYER_LABEL: &str = "containerd.io/snapshot/corten.layer";
+
 /// A place for directory trees, one on top of the other.
 pub trait Snapshotter: Clone + Send + Sync + 'static {
     /// Its name, part of GC labels: `overlayfs`.
@@ -70,6 +77,27 @@ pub trait Snapshotter: Clone + Send + Sync + 'static {
 
     /// Finishes the writable snapshot `key` under the name `name`.
     fn commit(&self, name: &str, key: &str, labels: &Labels) -> impl Future<Output = Result<(), ApiError>> + Send;
+
+    /// Whether layers can be written each on its own, all at once: prepared without a parent, applied through mounts
+    /// with the option [`STAGED`], and put on their parent by [`commit_onto`](Snapshotter::commit_onto).
+    fn rebases(&self) -> bool {
+        false
+    }
+
+    /// Finishes `key`, which was prepared without a parent, on top of `parent` under the name `name`.
+    ///
+    /// Errors with `Unimplemented` where [`rebases`](Snapshotter::rebases) says no.
+    fn commit_onto(
+        &self,
+        name: &str,
+        key: &str,
+        parent: &str,
+        labels: &Labels,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        let _ = (key, parent, labels);
+        let error = ApiError::new(ErrorKind::Unimplemented, format!("commit snapshot {name} onto a parent"));
+        async { Err(error) }
+    }
 
     /// Removes a snapshot that nothing stands on; one that is not there is no error.
     fn remove(&self, key: &str) -> impl Future<Output = Result<(), ApiError>> + Send;
@@ -121,6 +149,22 @@ impl Snapshotter for Client {
             key: key.to_owned(),
             labels: labels.clone().into_iter().collect(),
             ..Default::default()
+        };
+        self.snapshots().commit(request).await?;
+        Ok(())
+    }
+
+    fn rebases(&self) -> bool {
+        self.rebases
+    }
+
+    async fn commit_onto(&self, name: &str, key: &str, parent: &str, labels: &Labels) -> Result<(), ApiError> {
+        let request = wire::CommitSnapshotRequest {
+            snapshotter: self.snapshotter().to_owned(),
+            name: name.to_owned(),
+            key: key.to_owned(),
+            labels: labels.clone().into_iter().collect(),
+            parent: parent.to_owned(),
         };
         self.snapshots().commit(request).await?;
         Ok(())

@@ -70,7 +70,10 @@ impl Engine {
         let loaded = store::load(&config.data_root).map_err(while_opening)?;
         let identity = store::identity(&config.data_root).map_err(while_opening)?;
         let containerd = Containerd::new(&config.containerd_address(), &config.containerd_namespace)?;
-        let catalog = Catalog::new(containerd.client().clone());
+        // Only our own supervisor is known to put layers on top of one another.
+        let client = containerd.client();
+        let store = if config.containerd.is_none() { client.rebasing() } else { client.clone() };
+        let catalog = Catalog::new(store);
         let containers = Index::default();
         for one in loaded {
             containers.adopt(Arc::new(Container::new(one.record, one.state, one.directory)));

@@ -25,9 +25,16 @@ use writer::Writer;
 pub enum Form {
     /// As one layer of an overlay: whiteouts become devices 0:0 and opaque attributes.
     Overlay,
+    /// As one layer of an overlay whose lower ones are not known yet: as [`Form::Overlay`], but an archive that needs
+    /// something of a layer below, the directory of a file or the target of a hard link, is refused as
+    /// [`ApplyError::NeedsLower`].
+    Staged,
     /// On its own: it already holds what lies below, and whiteouts remove from it.
     Plain,
 }
+
+/// The option of a bind mount that asks for [`Form::Staged`].
+const STAGED: &str = "x-corten.staged";
 
 /// Where a layer goes.
 #[derive(Debug, Clone)]
@@ -44,6 +51,11 @@ impl Target {
     /// The upper directory `dir` over `lowers`, topmost first.
     pub fn overlay(dir: impl Into<PathBuf>, lowers: Vec<PathBuf>) -> Self {
         Self { dir: dir.into(), lowers, form: Form::Overlay }
+    }
+
+    /// The layer directory `dir`, to be put on others later.
+    pub fn staged(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), lowers: Vec::new(), form: Form::Staged }
     }
 
     /// The directory `dir` on its own.
@@ -65,6 +77,7 @@ impl Target {
                 Ok(Self::overlay(upper, lowers))
             }
             "bind" if options.iter().any(|option| option == "ro") => Err("the bind mount is read-only".to_owned()),
+            "bind" if options.iter().any(|option| option == STAGED) => Ok(Self::staged(source)),
             "bind" => Ok(Self::plain(source)),
             other => Err(format!("a mount of type {other:?}: not supported yet")),
         }
@@ -134,6 +147,14 @@ pub enum ApplyError {
         /// Why.
         why: &'static str,
     },
+    /// A layer that is unpacked on its own cannot be.
+    #[error("archive entry {number} {path:?} needs what lies in a layer below")]
+    NeedsLower {
+        /// Number of the entry.
+        number: u64,
+        /// Its name.
+        path: String,
+    },
     /// The archive is over a bound.
     #[error("archive has {what}")]
     Bound {
@@ -177,6 +198,7 @@ impl ApplyError {
                 | io::ErrorKind::FileTooLarge => ErrorKind::InvalidArgument,
                 _ => ErrorKind::Unknown,
             },
+            Self::NeedsLower { .. } => ErrorKind::FailedPrecondition,
             Self::Open { .. } => ErrorKind::Unknown,
         }
     }
@@ -193,7 +215,7 @@ pub fn apply(reader: impl Read + Send, target: &Target) -> Result<Applied, Apply
     let tree = Tree::open(&target.dir, &target.lowers).map_err(|(path, source)| ApplyError::Open { path, source })?;
     // In an empty directory there is nothing to remove, so no name has to be remembered for it.
     let is_empty = at::read_dir(tree.root()).is_ok_and(|names| names.is_empty());
-    let form = if is_empty { Form::Overlay } else { target.form };
+    let form = if is_empty && target.form == Form::Plain { Form::Overlay } else { target.form };
     let (entries, streamed) = pipe::run(reader, |stream| {
         let mut writer = Writer::new(tree, form);
         let mut archive = Archive::new(stream);

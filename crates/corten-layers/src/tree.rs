@@ -73,16 +73,30 @@ impl Tree {
     /// # Errors
     /// `ENOTDIR` when a file of this layer is in the way, `ELOOP` after 40 links.
     pub fn directory(&mut self, name: &Name) -> io::Result<Dir> {
+        match self.known(name) {
+            Err(error) if is_missing(&error) => {
+                let fd = self.make_directories(name)?;
+                self.keep(name, fd)
+            }
+            found => found,
+        }
+    }
+
+    /// The directory `name`, which must be there.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR`.
+    pub fn known(&mut self, name: &Name) -> io::Result<Dir> {
         if let Some((cached, dir)) = &self.cached
             && cached == name
         {
             return Ok(dir.clone());
         }
-        let fd = match at::open_dir_in_root(self.root.as_fd(), name.as_os_str()) {
-            Ok(fd) => fd,
-            Err(error) if is_missing(&error) => self.make_directories(name)?,
-            Err(error) => return Err(error),
-        };
+        let fd = at::open_dir_in_root(self.root.as_fd(), name.as_os_str())?;
+        self.keep(name, fd)
+    }
+
+    fn keep(&mut self, name: &Name, fd: OwnedFd) -> io::Result<Dir> {
         let gives_group = at::fstat(fd.as_fd())?.mode & 0o2000 != 0;
         let dir = Dir { fd: Rc::new(fd), gives_group };
         self.cached = Some((name.clone(), dir.clone()));

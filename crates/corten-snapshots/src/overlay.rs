@@ -215,6 +215,30 @@ impl Overlay {
         vec![Mount { kind: "overlay".into(), source: "overlay".into(), options }]
     }
 
+    /// Puts snapshot `id`, which was written without a parent, on top of snapshot `parent`: a root directory that is
+    /// still as it was made takes owner and mode of the parent's, as [`Overlay::prepare`] would have given it.
+    ///
+    /// # Errors
+    /// [`OverlayError::Missing`] when one of them is not there.
+    pub fn stand_on(&self, id: u64, parent: u64) -> Result<(), OverlayError> {
+        use std::os::unix::fs::MetadataExt;
+        let (own, below) = (self.layer(id), self.layer(parent));
+        let stat = |path: &PathBuf| {
+            fs::metadata(path).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => OverlayError::Missing { path: path.clone() },
+                _ => failed("read", path)(error),
+            })
+        };
+        let (mine, theirs) = (stat(&own)?, stat(&below)?);
+        if (mine.mode() & 0o7777, mine.uid(), mine.gid()) != (0o755, 0, 0) {
+            return Ok(());
+        }
+        std::os::unix::fs::chown(&own, Some(theirs.uid()), Some(theirs.gid()))
+            .map_err(failed("set the owner of", &own))?;
+        let mode = fs::Permissions::from_mode(theirs.mode() & 0o7777);
+        fs::set_permissions(&own, mode).map_err(failed("set the mode of", &own))
+    }
+
     /// Finishes snapshot `id`: overlayfs' scratch directory, which a parent never needs, goes.
     ///
     /// # Errors

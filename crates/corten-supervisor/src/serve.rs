@@ -159,7 +159,8 @@ async fn open(config: Config) -> Result<Supervisor, ServeError> {
         path: config.root.clone(),
         source,
     })?;
-    let snapshots = Snapshots::open(&config.root, &metadata).await.map_err(ServeError::Snapshots)?;
+    let snapshots =
+        Snapshots::open(&config.root, &config.state, &metadata, &content).await.map_err(ServeError::Snapshots)?;
     Ok(Supervisor {
         metadata,
         content,

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use corten_containerd_api::{Labels, Snapshotter};
 use corten_layers::{
     archive::{Entry, Kind},
     writer::{Writer, blank},
@@ -162,10 +163,10 @@ fn an_image_is_on_disk_what_dockerd_makes_of_it() {
         let host = Host::supervisor();
         host.load(archive).await.unwrap();
         let image = host.catalog().resolve("equal:1").await.unwrap();
-        let _ = host.ctr.run(&["snapshots", "view", "seen", image.details.top()]).ok();
-        let mount = host.ctr.run(&["snapshots", "mounts", "/nowhere", "seen"]).ok().stdout;
-        let lowers = mount.split("lowerdir=").nth(1).unwrap().split_whitespace().next().unwrap();
-        let lowers: Vec<&str> = lowers.split(',').next().unwrap().split(':').collect();
+        let root_label = Labels::from([("containerd.io/gc.root".to_owned(), "seen".to_owned())]);
+        let mounts = host.client.view("seen", image.details.top(), &root_label).await.unwrap();
+        let lowers = mounts[0].options.iter().find_map(|option| option.strip_prefix("lowerdir=")).unwrap();
+        let lowers: Vec<&str> = lowers.split(':').collect();
 
         for (ours, theirs) in lowers.iter().zip(directories.split(' ')) {
             let (ours, theirs) = (listing(Path::new(ours)), listing(Path::new(theirs)));

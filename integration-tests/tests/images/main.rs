@@ -48,7 +48,7 @@ impl Host {
     fn supervisor() -> Self {
         let root = TempRoot::new();
         let supervisor = Supervisor::start(&root);
-        let (ctr, client) = (supervisor.ctr(), connect(&supervisor.address(), &root));
+        let (ctr, client) = (supervisor.ctr(), connect(&supervisor.address(), &root).rebasing());
         Self { _daemon: Daemon::Supervisor(supervisor), ctr, client, root }
     }
 

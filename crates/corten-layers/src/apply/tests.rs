@@ -146,6 +146,23 @@ fn whiteouts_hide_what_lies_below_and_spare_the_layers_own() {
 }
 
 #[test]
+fn a_layer_on_its_own_keeps_what_it_hides_and_says_when_it_needs_what_lies_below() {
+    let staged = |host: &Host, entries: &[Entry]| apply(&archive(entries)[..], &Target::staged(host.path("upper")));
+    let host = Host::new();
+    let directory = entry("o/", Kind::Directory);
+    staged(&host, &[entry(".wh.gone", Kind::File), directory, entry("o/.wh..wh..opq", Kind::File), file("o/new")])
+        .unwrap();
+    let upper = at::open_root(&host.path("upper")).unwrap();
+    assert!(at::stat(upper.as_fd(), OsStr::new("gone")).unwrap().is_whiteout());
+    assert!(tree::is_opaque(upper.as_fd(), OsStr::new("o")).unwrap());
+    for entries in [&[file("var/spool/job")][..], &[link("alias", Kind::HardLink, "bin/tool")]] {
+        let error = staged(&Host::new(), entries).unwrap_err();
+        assert!(matches!(error, ApplyError::NeedsLower { number: 1, .. }), "{error}");
+        assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    }
+}
+
+#[test]
 fn whiteouts_in_a_plain_directory_remove() {
     let host = Host::new();
     fs::create_dir_all(host.path("upper/o/old")).unwrap();

@@ -96,7 +96,15 @@ impl Writer {
         };
         let (size, stored) = if entry.kind == Kind::File { (entry.size, archive.data_left()) } else { (0, 0) };
         self.budget.spend(self.tree.root(), size, stored).map_err(failed("write"))?;
-        let dir = self.tree.directory(&parent).map_err(failed("create the directory of"))?;
+        let dir = match self.form {
+            // A directory that no entry makes is the one of a layer below.
+            Form::Staged => match self.tree.known(&parent) {
+                Err(error) if is_missing(&error) => return Err(needs_lower(entry)),
+                found => found,
+            },
+            Form::Overlay | Form::Plain => self.tree.directory(&parent),
+        };
+        let dir = dir.map_err(failed("create the directory of"))?;
         match marker(last).map_err(named)? {
             Marker::None => {}
             Marker::Ignored => return Ok(()),
@@ -273,6 +281,7 @@ impl Writer {
         let (target_dir, stat) = match there {
             Some((_, stat)) if stat.is_whiteout() => return Err(refused("no such file".to_owned())),
             Some(found) => found,
+            None if self.form == Form::Staged => return Err(needs_lower(entry)),
             None => self.copy_up(&target).map_err(failed)?.ok_or_else(|| refused("no such file".to_owned()))?,
         };
         if stat.file_type == FileType::Directory {
@@ -335,7 +344,7 @@ impl Writer {
             self.tree.forget();
             return at::remove_all(dir.fd(), last);
         }
-        if !self.tree.has_lowers() {
+        if !self.hides_lower() {
             return Ok(());
         }
         match at::mknod(dir.fd(), last, FileType::CharDevice, 0, (0, 0)) {
@@ -348,12 +357,17 @@ impl Writer {
         }
     }
 
+    /// Whether there is, or may come to be, something below.
+    fn hides_lower(&self) -> bool {
+        self.form == Form::Staged || self.tree.has_lowers()
+    }
+
     /// Hides everything the layers below have in a directory.
     fn hide_all(&mut self, dir: &Dir, name: &Name) -> io::Result<()> {
         if self.form == Form::Plain {
             return self.prune(name);
         }
-        if self.tree.has_lowers() { tree::make_opaque(dir.fd()) } else { Ok(()) }
+        if self.hides_lower() { tree::make_opaque(dir.fd()) } else { Ok(()) }
     }
 
     /// Plain form: removes from a directory what this layer did not write.
@@ -412,6 +426,10 @@ impl Writer {
         }
         Ok(self.entries)
     }
+}
+
+pub(crate) fn needs_lower(entry: &Entry) -> ApplyError {
+    ApplyError::NeedsLower { number: entry.number, path: entry.name() }
 }
 
 pub(crate) fn clamped((seconds, nanoseconds): (i64, u32)) -> (i64, u32) {

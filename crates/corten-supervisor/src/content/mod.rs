@@ -15,6 +15,7 @@ pub mod store;
 mod write;
 
 pub use ingest::Ingest;
+pub(crate) use records::check_digest;
 pub use service::ContentService;
 pub use store::Store;
 pub use write::Writer;

@@ -77,7 +77,7 @@ pub(super) fn delete(connection: &Connection, namespace: &str, digest: &str) -> 
 }
 
 /// Refuses what is no digest, and algorithms that no blob here can have.
-pub(super) fn check_digest(digest: &str) -> Result<()> {
+pub(crate) fn check_digest(digest: &str) -> Result<()> {
     let parsed =
         Digest::from_str(digest).map_err(|error| Error::invalid(format!("{digest:?} failed validation: {error}")))?;
     match parsed.algorithm() {

@@ -68,6 +68,22 @@ impl Snapshotter for LocalStore {
         Ok(())
     }
 
+    fn rebases(&self) -> bool {
+        true
+    }
+
+    async fn commit_onto(&self, name: &str, key: &str, parent: &str, labels: &Labels) -> Result<(), ApiError> {
+        let request = CommitSnapshotRequest {
+            snapshotter: self.snapshotter.clone(),
+            name: name.to_owned(),
+            key: key.to_owned(),
+            labels: labels.clone().into_iter().collect(),
+            parent: parent.to_owned(),
+        };
+        self.snapshots().commit(self.caller.asks(request)).await?;
+        Ok(())
+    }
+
     async fn remove(&self, key: &str) -> Result<(), ApiError> {
         let request = RemoveSnapshotRequest { snapshotter: self.snapshotter.clone(), key: key.to_owned() };
         match self.snapshots().remove(self.caller.asks(request)).await {

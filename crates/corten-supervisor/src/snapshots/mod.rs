@@ -5,6 +5,7 @@
 //! record names, which the next start removes.
 
 mod commit;
+mod durability;
 mod list;
 mod prepare;
 pub(crate) mod records;
@@ -14,13 +15,13 @@ mod service;
 use std::{
     io,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use corten_proto::containerd::types::Mount;
 use corten_snapshots::{Overlay, OverlayError};
 use rusqlite::Connection;
-use tracing::{info, warn};
+use tracing::info;
 
 pub use self::service::SnapshotsService;
 pub(crate) use self::{
@@ -28,8 +29,9 @@ pub(crate) use self::{
     remove::{Applying, remove_directories},
 };
 use crate::{
+    content,
     error::{Error, Result},
-    metadata::{Database, Durability},
+    metadata::Database,
 };
 
 /// The one snapshotter offered so far.
@@ -43,6 +45,8 @@ pub struct Snapshots {
     /// Of this boot of the machine.
     boot: String,
     waiting: remove::Waiting,
+    /// Whether files of committed snapshots are going to be synced soon.
+    sync_is_coming: AtomicBool,
 }
 
 impl Snapshots {
@@ -51,7 +55,7 @@ impl Snapshots {
     ///
     /// # Errors
     /// The kernel's, or the database's.
-    pub async fn open(root: &Path, metadata: &Database) -> Result<Self> {
+    pub async fn open(root: &Path, state: &Path, metadata: &Database, content: &content::Store) -> Result<Self> {
         let overlay = Overlay::new(root).map_err(|error| refused(&error))?;
         let listed = numbers(overlay.root());
         let on_disk =
@@ -60,10 +64,15 @@ impl Snapshots {
             Ok(c.query_row("SELECT coalesce(max(number), 0) FROM snapshots", [], |row| row.get::<_, i64>(0))?)
         })?;
         let next = on_disk.unwrap_or(0).max(recorded.unsigned_abs()) + 1;
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        let boot = boot.map_err(|error| Error::io("read the boot id", &error))?.trim().to_owned();
-        let snapshots = Self { overlay, next: AtomicU64::new(next), boot, waiting: remove::Waiting::default() };
-        snapshots.recover(metadata).await?;
+        let boot = durability::this_boot(state).map_err(|error| Error::io("tell this boot from others", &error))?;
+        let snapshots = Self {
+            overlay,
+            next: AtomicU64::new(next),
+            boot,
+            waiting: remove::Waiting::default(),
+            sync_is_coming: AtomicBool::new(false),
+        };
+        snapshots.recover(metadata, content).await?;
         let synced = snapshots.overlay.clone();
         metadata.sync_files_with(move || synced.sync().map_err(|error| refused(&error)));
         Ok(snapshots)
@@ -81,38 +90,6 @@ impl Snapshots {
     /// Where the snapshotter keeps its directories.
     pub fn root(&self) -> &Path {
         self.overlay.root()
-    }
-
-    /// After a power cut: forgets committed snapshots whose files were not on disk, and makes the
-    /// directories again of those to be written that were not.
-    async fn recover(&self, metadata: &Database) -> Result<()> {
-        let boot = self.boot.clone();
-        let change = move |c: &Connection| records::forget_unsynced(c, &boot);
-        let (forgotten, waiting) = metadata.write(Durability::Relaxed, change).await?;
-        if forgotten > 0 {
-            warn!(forgotten, "snapshots were not on disk when the machine went down: unpack their images again");
-        }
-        if waiting {
-            metadata.files_await_sync();
-        }
-        let mut missing = Vec::new();
-        metadata.read(|c| {
-            records::each_everywhere(c, |_, _, snapshot| {
-                if snapshot.kind != Kind::Committed && !self.overlay.layer(snapshot.number).is_dir() {
-                    missing.push(snapshot);
-                }
-            })
-        })?;
-        for snapshot in missing {
-            let parents = metadata.read(|c| records::chain(c, snapshot.parent))?;
-            let made = self.overlay.prepare(snapshot.number, &parents, snapshot.kind.of_directories());
-            let (key, number) = (snapshot.info.name, snapshot.number);
-            match made {
-                Ok(()) => warn!(key, number, "the directories of a snapshot were lost and made again, empty"),
-                Err(error) => warn!(key, number, %error, "the directories of a snapshot are lost"),
-            }
-        }
-        Ok(())
     }
 
     fn next_number(&self) -> u64 {

@@ -116,25 +116,57 @@ pub(super) fn await_sync(connection: &Connection, number: u64, boot: &str) -> Re
     Ok(())
 }
 
-/// Forgets the snapshots whose files were not synced when the machine went down, and what stands on
-/// them. Answers how many, and whether any still waits for its sync in this boot.
-pub(super) fn forget_unsynced(connection: &Connection, boot: &str) -> Result<(usize, bool)> {
-    let forgotten = connection.execute(
-        "WITH RECURSIVE lost (number) AS (
-             SELECT number FROM snapshots WHERE unsynced_since_boot <> ?1
-             UNION SELECT s.number FROM snapshots s JOIN lost ON s.parent = lost.number
-         ) DELETE FROM snapshots WHERE number IN (SELECT number FROM lost)",
-        [boot],
-    )?;
-    let waiting = connection.prepare("SELECT 1 FROM snapshots WHERE unsynced_since_boot IS NOT NULL")?.exists([])?;
-    Ok((forgotten, waiting))
+/// The committed snapshots whose files may not be on disk yet.
+pub(super) fn unsynced(connection: &Connection) -> Result<Vec<u64>> {
+    let mut statement = connection.prepare("SELECT number FROM snapshots WHERE unsynced_since_boot IS NOT NULL")?;
+    let rows = statement.query_map([], |row| row.get::<_, i64>(0))?;
+    rows.map(|row| Ok(row?.unsigned_abs())).collect()
 }
 
-/// Writes over the record of the same number; its key may change.
+/// Notes that the files of these snapshots are on disk.
+pub(super) fn are_synced(connection: &Connection, numbers: &[u64]) -> Result<()> {
+    let mut statement = connection.prepare("UPDATE snapshots SET unsynced_since_boot = NULL WHERE number = ?1")?;
+    for number in numbers {
+        statement.execute([signed(*number)])?;
+    }
+    Ok(())
+}
+
+/// The snapshots whose files were not synced when the machine went down.
+pub(super) fn lost(connection: &Connection, boot: &str) -> Result<Vec<Snapshot>> {
+    let mut statement =
+        connection.prepare(&format!("SELECT {COLUMNS} FROM snapshots WHERE unsynced_since_boot <> ?1"))?;
+    let mut rows = statement.query([boot])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(decode(row)?);
+    }
+    Ok(found)
+}
+
+/// Whether there is a snapshot of that number.
+pub(super) fn is_there(connection: &Connection, number: u64) -> Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM snapshots WHERE number = ?1")?.exists([signed(number)])?)
+}
+
+/// Forgets a snapshot and what stands on it. Answers how many.
+pub(super) fn forget(connection: &Connection, number: u64) -> Result<usize> {
+    let forgotten = connection.execute(
+        "WITH RECURSIVE lost (number) AS (
+             SELECT ?1
+             UNION SELECT s.number FROM snapshots s JOIN lost ON s.parent = lost.number
+         ) DELETE FROM snapshots WHERE number IN (SELECT number FROM lost)",
+        [signed(number)],
+    )?;
+    Ok(forgotten)
+}
+
+/// Writes over the record of the same number; its key and its parent may change.
 pub(super) fn replace(connection: &Connection, snapshot: &Snapshot) -> Result<()> {
     connection
         .prepare_cached(
-            "UPDATE snapshots SET key = ?2, kind = ?3, size = ?4, inodes = ?5, record = ?6 WHERE number = ?1",
+            "UPDATE snapshots SET key = ?2, kind = ?3, size = ?4, inodes = ?5, record = ?6, parent = ?7
+             WHERE number = ?1",
         )?
         .execute(params![
             signed(snapshot.number),
@@ -143,6 +175,7 @@ pub(super) fn replace(connection: &Connection, snapshot: &Snapshot) -> Result<()
             snapshot.size,
             snapshot.inodes,
             snapshot.info.encode_to_vec(),
+            snapshot.parent.map(signed),
         ])?;
     Ok(())
 }

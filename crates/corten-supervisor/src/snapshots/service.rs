@@ -16,18 +16,12 @@ use tonic::{Request, Response, Status, async_trait};
 
 use super::{
     Kind,
-    commit::commit,
+    commit::{Finished, commit},
     list,
     prepare::{Wanted, prepare},
     remove::remove,
 };
-use crate::{
-    Supervisor,
-    caller::Caller,
-    error::{Error, Result as Done},
-    in_its_own_task,
-    metadata::Durability,
-};
+use crate::{Supervisor, caller::Caller, error::Result as Done, in_its_own_task, metadata::Durability};
 
 /// Records in one message of a list.
 const PAGE: usize = 100;
@@ -75,13 +69,12 @@ impl Snapshots for SnapshotsService {
     async fn commit(&self, request: Request<CommitSnapshotRequest>) -> Result<Response<()>, Status> {
         let (caller, supervisor) = (Caller::of(&request)?, self.0.clone());
         let CommitSnapshotRequest { snapshotter, name, key, labels, parent } = request.into_inner();
-        if !parent.is_empty() {
-            // containerd 2.2's rebase, offered by its client only to snapshotters that claim it.
-            return Err(Error::unimplemented("commit onto another parent").into());
-        }
         let event = SnapshotCommit { key: key.clone(), name: name.clone(), snapshotter: snapshotter.clone() };
         let namespace = caller.namespace.clone();
-        in_its_own_task(async move { commit(&supervisor, caller, snapshotter, key, name, labels).await }).await?;
+        in_its_own_task(async move {
+            commit(&supervisor, caller, Finished { snapshotter, key, name, parent, labels }).await
+        })
+        .await?;
         self.0.events.publish(&namespace, "/snapshot/commit", &event);
         Ok(Response::new(()))
     }
