@@ -69,7 +69,8 @@ fn fill(directory: &Directory, opened: &mut Opened) -> io::Result<()> {
             return Err(io::Error::from(io::ErrorKind::InvalidData));
         }
         files::write(own.as_fd(), set)?;
-        opened.spent.extend([above, own]);
+        opened.spent.push(above);
+        opened.spent.push(own);
     }
     Ok(())
 }

@@ -89,14 +89,14 @@ impl Host {
                 let mount = conventional_path(controllers);
                 let controllers = controllers.split(',').map(str::to_owned).collect();
                 host.v1.push(Hierarchy { controllers, mount, own: own.to_owned() });
-            } else if host.v1.is_empty() {
-                host.unified = unified_mount().map(|mount| Unified { own: existing(&mount, own), mount });
-            } else {
-                // Beside others it is in their midst; what cannot hold tasks would not show before the clone.
-                let mount = Path::new(ROOT).join("unified");
-                let is_there = is_on(&mount, CGROUP2_SUPER_MAGIC);
-                host.unified = is_there.then(|| Unified { own: existing(&mount, own), mount });
+                continue;
             }
+            let mount = match host.v1.is_empty() {
+                true => unified_mount(),
+                // Beside others it is in their midst; what cannot hold tasks would not show before the clone.
+                false => Some(Path::new(ROOT).join("unified")).filter(|mount| is_on(mount, CGROUP2_SUPER_MAGIC)),
+            };
+            host.unified = mount.map(|mount| Unified { own: existing(&mount, own), mount });
         }
         Ok(host)
     }

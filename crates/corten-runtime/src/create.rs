@@ -147,10 +147,12 @@ pub(crate) fn make(
     // First, so that what is closed together lies together.
     let sockets = descriptors::packet_pair().map_err(CreateError::Sockets)?;
     let mut spent = Vec::with_capacity(16);
-    spent.extend(set_home(&mut spec, &bundle));
+    if let Some(root) = set_home(&mut spec, &bundle) {
+        spent.push(root);
+    }
     hand_over(&mut spec, caller, &state_dir::path_of(root, &arguments.id)?);
     let mut cgroup = Host::presume(&mut spent)?.place(Some(&spec.linux.cgroups_path), &arguments.id);
-    let make_plan = |cgroup: &Cgroup| -> Result<Plan, SpecError> {
+    let make_plan: &dyn Fn(&Cgroup) -> Result<Plan, SpecError> = &|cgroup| {
         let mut plan = Plan::from_spec(&spec, &bundle, cgroup)?;
         plan.process.preserve_fds = inherited;
         if attachment == Attachment::Foreground {
@@ -173,7 +175,7 @@ pub(crate) fn make(
     let mut opened = if cgroup.is_v2() { None } else { cgroup.create_at_once() };
     if opened.is_none() {
         let place = Place { spec: &spec, id: &arguments.id, directory: &directory, caller };
-        place.make_cgroups(&mut cgroup, &mut plan, &mut record, &make_plan)?;
+        place.make_cgroups(&mut cgroup, &mut plan, &mut record, make_plan)?;
     }
     if !cgroup.can_limit_devices() && caller.tolerates_missing_cgroups() {
         // Without privilege no node can be made, and what is bound is guarded by its owner: runc leaves it at that.
@@ -185,7 +187,9 @@ pub(crate) fn make(
         make.map_err(|source| CreateError::Path { what: "make", path: path(), source })?;
     }
     let cgroup = KeptCgroup { cgroup, is_kept: false };
-    spent.extend(opened.iter_mut().flat_map(|opened| std::mem::take(&mut opened.spent)));
+    if let Some(opened) = &mut opened {
+        spent.append(&mut opened.spent);
+    }
     cgroup.cgroup.limit_keeping(&plan.limits, &mut spent)?;
 
     let options = Options {

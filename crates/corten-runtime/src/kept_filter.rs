@@ -1,9 +1,7 @@
 //! The first process's system call filter, kept in the record: whoever enters later gets the same one, whatever became of
 //! the bundle since. It stays text until then, which every other verb passes over.
 
-use std::{fs, io};
-
-use serde_json::value::{RawValue, to_raw_value};
+use std::{borrow::Cow, fs, io};
 
 use crate::plan::SeccompPlan;
 use crate::state_dir::{Record, StateDir, StateError};
@@ -15,9 +13,9 @@ const NAME: &str = "filter.json";
 ///
 /// # Errors
 /// [`StateError::Write`].
-pub(crate) fn keep(directory: &StateDir, filter: &SeccompPlan) -> Result<Box<RawValue>, StateError> {
+pub(crate) fn keep(directory: &StateDir, filter: &SeccompPlan) -> Result<String, StateError> {
     let fail = |error| StateError::Write { path: directory.file("state.json"), source: io::Error::from(error) };
-    to_raw_value(filter).map_err(fail)
+    serde_json::to_string(filter).map_err(fail)
 }
 
 /// Reads it.
@@ -25,12 +23,14 @@ pub(crate) fn keep(directory: &StateDir, filter: &SeccompPlan) -> Result<Box<Raw
 /// # Errors
 /// [`StateError::Read`] also when there is none: a process never enters without it. [`StateError::Damaged`].
 pub(crate) fn load(directory: &StateDir, record: &Record) -> Result<SeccompPlan, StateError> {
-    if let Some(filter) = &record.filter {
-        let path = directory.file("state.json");
-        return serde_json::from_str(filter.get()).map_err(|source| StateError::Damaged { path, source });
-    }
-    let path = directory.file(NAME);
-    let json = fs::read(&path).map_err(|source| StateError::Read { path: path.clone(), source })?;
+    let (path, json) = match &record.filter {
+        Some(filter) => (directory.file("state.json"), Cow::Borrowed(filter.as_bytes())),
+        None => {
+            let path = directory.file(NAME);
+            let json = fs::read(&path).map_err(|source| StateError::Read { path: path.clone(), source })?;
+            (path, Cow::Owned(json))
+        }
+    };
     serde_json::from_slice(&json).map_err(|source| StateError::Damaged { path, source })
 }
 
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(load(&directory, &record).expect("loads"), filter);
         // As an earlier runtime left it.
         let text = record.filter.expect("kept");
-        std::fs::write(directory.file(NAME), text.get()).expect("writes");
+        std::fs::write(directory.file(NAME), text).expect("writes");
         assert_eq!(load(&directory, &Record::default()).expect("loads"), filter);
     }
 }

@@ -14,7 +14,6 @@ use corten_cgroups::Cgroup;
 use corten_runtime_api::texts;
 use corten_sys::atomic_file::{self, Durability};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use crate::host_root;
 use crate::spec::Hooks;
@@ -66,9 +65,9 @@ pub struct Record {
     /// not keep it.
     #[serde(default)]
     pub is_filtered: Option<bool>,
-    /// That filter ([`crate::kept_filter`]), once there is a process; a file of its own in a record of an earlier runtime.
+    /// That filter as JSON ([`crate::kept_filter`]), once there is a process; a file of its own in a record of an earlier runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filter: Option<Box<RawValue>>,
+    pub filter: Option<String>,
     /// Hooks that run later.
     #[serde(default)]
     pub hooks: Hooks,

@@ -173,8 +173,8 @@ pub struct Kit {
 impl Kit {
     /// Closes what only the child needs, in the parent.
     fn close(self) {
-        let mut fds = self.join_files;
-        fds.extend(self.spent);
+        let (mut fds, mut spent) = (self.join_files, self.spent);
+        fds.append(&mut spent);
         fds.push(self.tree);
         fds.push(self.socket);
         fds.extend(self.join_namespaces.into_iter().flatten());

@@ -97,6 +97,8 @@ impl Plan {
     ///
     /// # Errors
     /// [`SpecError`]: a value that cannot be, or something not built yet.
+    // Once in the program, for its size.
+    #[inline(never)]
     pub fn from_spec(spec: &Spec, bundle: &Path, cgroup: &Cgroup) -> Result<Self, SpecError> {
         let process = spec.process.as_ref().ok_or(SpecError::Text(corten_runtime_api::texts::NO_PROCESS))?;
         let root = spec.root.as_ref().filter(|root| !root.path.is_empty());

@@ -284,12 +284,12 @@ fn is_undisturbed(since: &[Step], path: &str) -> bool {
     })
 }
 
-fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Result<MountStep, SpecError> {
+fn step(key: &str, mount: &Mount, mut options: Options, places: &Places<'_>) -> Result<MountStep, SpecError> {
     // runc takes a destination that begins with the root filesystem's path on the host for one in it.
     let destination = places.inside(Path::new(&mount.destination)).unwrap_or_else(|| clean(&mount.destination));
     let target = InRootfs::new(&destination).map_err(|_| invalid(key, "destination holds a NUL byte"))?;
     let described = (mount.fstype.clone(), mount.destination.clone());
-    let source = source(key, mount, &options, places)?;
+    let source = source(key, mount, &mut options, places)?;
     let mut attributes = if is_bind(mount) { Change::default() } else { options.attributes };
     let mut last = Last::Nothing;
     // What is mounted later may need a directory made in a tmpfs.
@@ -325,7 +325,7 @@ fn step(key: &str, mount: &Mount, options: Options, places: &Places<'_>) -> Resu
     })
 }
 
-fn source(key: &str, mount: &Mount, options: &Options, places: &Places<'_>) -> Result<Source, SpecError> {
+fn source(key: &str, mount: &Mount, options: &mut Options, places: &Places<'_>) -> Result<Source, SpecError> {
     if is_bind(mount) && !options.is_remount {
         return bound(key, mount, options, places);
     }
@@ -345,7 +345,7 @@ fn source(key: &str, mount: &Mount, options: &Options, places: &Places<'_>) -> R
         source: if has_source { Some(c_string(key, mount.source.as_str())?) } else { None },
         takes_mode: mount.fstype == "tmpfs" && !has_mode && !options.is_remount,
         copies_up: options.copies_up,
-        options: options.data.clone(),
+        options: std::mem::take(&mut options.data),
     })
 }
 

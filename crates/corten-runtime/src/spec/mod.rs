@@ -216,7 +216,7 @@ pub enum SpecError {
 /// # Errors
 /// [`SpecError::Missing`], [`SpecError::Read`], [`SpecError::TooLarge`].
 pub fn read_limited(path: &Path, name: &str) -> Result<Vec<u8>, SpecError> {
-    read_until(&open_named(path, name)?, name, |_| false)
+    read_open(path, name).map(|(bytes, _)| bytes)
 }
 
 /// As [`read_limited`]; the file stays open.
@@ -225,7 +225,7 @@ pub fn read_limited(path: &Path, name: &str) -> Result<Vec<u8>, SpecError> {
 /// As [`read_limited`].
 pub(crate) fn read_open(path: &Path, name: &str) -> Result<(Vec<u8>, OwnedFd), SpecError> {
     let file = open_named(path, name)?;
-    Ok((read_until(&file, name, |_| false)?, file))
+    Ok((read_until(&file, name, &mut |_| false)?, file))
 }
 
 fn open_named(path: &Path, name: &str) -> Result<OwnedFd, SpecError> {
@@ -237,7 +237,7 @@ fn open_named(path: &Path, name: &str) -> Result<OwnedFd, SpecError> {
 }
 
 /// Reads until the end, or until what was read `is_whole`, which is asked where it looks like the end.
-fn read_until(opened: &OwnedFd, name: &str, mut is_whole: impl FnMut(&[u8]) -> bool) -> Result<Vec<u8>, SpecError> {
+fn read_until(opened: &OwnedFd, name: &str, is_whole: &mut dyn FnMut(&[u8]) -> bool) -> Result<Vec<u8>, SpecError> {
     let file = || name.to_owned();
     let mut bytes = vec![0; TYPICAL_BYTES];
     let mut length = 0;
@@ -288,7 +288,7 @@ impl Spec {
         let file = open_named(&bundle.join(NAME), NAME)?;
         let mut whole = None;
         // A text that can be read is the whole: what ends too early is no JSON.
-        let bytes = read_until(&file, NAME, |text| {
+        let bytes = read_until(&file, NAME, &mut |text| {
             whole = Self::read(text).ok();
             whole.is_some()
         })?;
