@@ -22,6 +22,8 @@ use crate::name::{Name, NameError};
 const ENTRIES_MAX: u64 = 10_000_000;
 /// Most bytes of directory names remembered for their times.
 const REMEMBERED_MAX: usize = 64 << 20;
+/// Deepest tree that is removed; a descriptor is held per level.
+const DEPTH_MAX: usize = 1000;
 /// What is written at once.
 const BUFFER: usize = 256 << 10;
 /// `O_RDONLY | O_DIRECTORY`.
@@ -174,7 +176,7 @@ impl Extractor<'_> {
             self.check_kind(&name, was_directory, is_directory)?;
             if !(was_directory && is_directory) {
                 self.cached = None;
-                at::remove_all(dir.as_fd(), last).map_err(failed("remove", &name))?;
+                remove(dir.as_fd(), last, &there, 0).map_err(failed("remove", &name))?;
             }
         }
         let made = match entry.kind {
@@ -366,6 +368,27 @@ impl Extractor<'_> {
         }
         Ok(())
     }
+}
+
+/// Removes what stands in an entry's way. What is mounted below is not part of the tree and stays: a volume must not be
+/// emptied because a directory above it is replaced.
+fn remove(dir: BorrowedFd<'_>, last: &OsStr, stat: &Stat, depth: usize) -> io::Result<()> {
+    if stat.file_type != FileType::Directory {
+        return at::unlink(dir, last);
+    }
+    if depth > DEPTH_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "directories are nested more than 1000 deep"));
+    }
+    let inside = at::open_dir(dir, last)?;
+    if at::fstat(inside.as_fd())?.device != at::fstat(dir)?.device {
+        return Err(io::Error::from(io::ErrorKind::ResourceBusy));
+    }
+    for name in at::read_dir(inside.as_fd())? {
+        if let Some(stat) = optional(at::stat(inside.as_fd(), &name))? {
+            remove(inside.as_fd(), &name, &stat, depth + 1)?;
+        }
+    }
+    at::rmdir(dir, last)
 }
 
 fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {

@@ -79,6 +79,19 @@ fn an_archive_cannot_leave_the_directory_by_its_links() {
 }
 
 #[test]
+fn a_directory_that_holds_a_mount_is_not_replaced() {
+    let stack = engine();
+    let volume = stack.root().make("volume");
+    fs::write(volume.join("kept"), "of the host").unwrap();
+    let mut bound = body(&["true"]);
+    bound["HostConfig"]["Binds"] = json!([format!("{}:/data/deep", volume.display())]);
+    let id = create(&stack, "bound", &bound);
+    let refused = refusal(put(&stack, &id, "path=/", &archive("data", b"a file")), 500);
+    assert!(refused.contains("remove /data") || refused.contains("remove data"), "{refused}");
+    assert_eq!(fs::read_to_string(volume.join("kept")).unwrap(), "of the host");
+}
+
+#[test]
 fn the_user_s_files_become_the_user_s_when_that_is_asked() {
     let stack = engine();
     let mut with_user = body(&["sleep", "1000"]);

@@ -8,7 +8,7 @@ use corten_images::{Details, Listed};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
-/// Sizes of several images, by the name of their snapshot.
+/// What the layers of several images take, by the name of their snapshot.
 #[derive(Debug, Default)]
 pub struct Sizes(BTreeMap<String, Layer>);
 
