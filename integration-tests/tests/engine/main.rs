@@ -15,6 +15,7 @@ mod images;
 mod lifecycle;
 mod limits;
 mod logs;
+mod pull_kills;
 mod refusals;
 mod restart_policy;
 mod run;
