@@ -11,7 +11,7 @@ use crate::media_type::{is_index, is_manifest};
 /// Events of a pull: `Resolving from …`, `Pulling from …` and `Completed pull from …` without a name; `fetching image
 /// content` and `saved` with the image's; of each blob, by its [`key`], `waiting`, `already exists` or `downloading` and
 /// `complete`, and of a layer then `extracting` and `extracted`. Of a push likewise: `Pushing to …`, `pushing content`,
-/// then `waiting`, `uploading`, `already exists` or `mounted`, and `complete` of each blob, `pushed content`,
+/// then `waiting`, `uploading`, `already exists` or `mounted from REPOSITORY`, and `complete` of each blob, `pushed content`,
 /// `Completed push to …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {

@@ -1,7 +1,7 @@
 //! From login to logout: an image goes to a registry that lets nobody in unknown, comes back and runs.
 
 use integration_tests::registry::{Access, Options, TestRegistry};
-use integration_tests::{Kind, Ran, Stack, Terminal, busybox};
+use integration_tests::{Kind, Ran, Stack, Terminal};
 
 #[test]
 fn an_image_goes_through_a_registry_on_dockerd() {
@@ -21,12 +21,7 @@ fn journey(kind: Kind) {
     let corten = stack.corten();
     let (host, image) = (registry.host(), format!("{}/team/box:1", registry.host()));
     let login = |password: &[u8]| corten.run_with_input(&["login", "-u", "me", "--password-stdin", &host], password);
-    if kind == Kind::Original {
-        push(&stack, &registry, &image, login);
-    } else {
-        registry.put_image("team/box", "1", &busybox::image());
-        log_in(login);
-    }
+    push(&stack, &registry, &image, login);
 
     let forget = || drop(corten.run(&["rmi", "-f", &image]).ok());
     let _ = corten.run(&["rmi", "-f", "busybox"]).ok();

@@ -17,6 +17,7 @@ mod limits;
 mod logs;
 mod pull_kills;
 mod refusals;
+mod registries;
 mod restart_policy;
 mod run;
 mod runtimes;

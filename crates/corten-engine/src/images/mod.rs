@@ -13,6 +13,7 @@ pub mod list;
 pub mod load;
 pub mod prune;
 pub mod pull;
+pub mod push;
 pub mod save;
 pub mod sizes;
 pub mod tag;

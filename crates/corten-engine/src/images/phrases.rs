@@ -14,6 +14,14 @@ const PULLED: [(&str, &str, bool); 7] = [
     ("already exists", "Already exists", false),
 ];
 
+/// The same for a layer that goes.
+const PUSHED: [(&str, &str, bool); 4] = [
+    ("waiting", "Preparing", false),
+    ("uploading", "Pushing", true),
+    ("complete", "Pushed", false),
+    ("already exists", "Layer already exists", false),
+];
+
 /// Letters of a layer's id in a line.
 const SHORT: usize = 12;
 /// Letters of a bar.
@@ -21,16 +29,29 @@ const BAR: usize = 50;
 
 /// The line for what is told of a layer that comes; docker shows nothing of manifests and configurations.
 pub fn pulled(progress: &transfer::Progress) -> Option<Progress> {
+    line(&PULLED, progress)
+}
+
+/// The line for what is told of a layer that goes.
+pub fn pushed(progress: &transfer::Progress) -> Option<Progress> {
+    line(&PUSHED, progress)
+}
+
+fn line(phrases: &[(&str, &str, bool)], progress: &transfer::Progress) -> Option<Progress> {
     let layer = progress.desc.as_ref().filter(|descriptor| is_layer(&descriptor.media_type))?;
-    let (_, phrase, has_bar) = PULLED.iter().find(|(event, ..)| *event == progress.event)?;
+    let known = phrases.iter().find(|(event, ..)| *event == progress.event);
+    let (phrase, has_bar) = match progress.event.strip_prefix("mounted from ") {
+        Some(repository) => (format!("Mounted from {repository}"), false),
+        None => known.map(|(_, phrase, has_bar)| ((*phrase).to_owned(), *has_bar))?,
+    };
     let hex = layer.digest.split_once(':').map_or(layer.digest.as_str(), |(_, hex)| hex);
     let mut detail = ProgressDetail::default();
-    if *has_bar {
+    if has_bar {
         detail = ProgressDetail { current: progress.progress, total: progress.total };
     }
     Some(Progress {
-        status: (*phrase).to_owned(),
-        progress: if *has_bar { bar(progress.progress, progress.total) } else { String::new() },
+        status: phrase,
+        progress: if has_bar { bar(progress.progress, progress.total) } else { String::new() },
         progress_detail: Some(detail),
         id: hex.chars().take(SHORT).collect(),
         ..Progress::default()
@@ -86,6 +107,8 @@ mod tests {
         let shown = pulled(&told("extracted", layer)).unwrap();
         let json = serde_json::to_string(&shown).unwrap();
         assert_eq!(json, r#"{"status":"Pull complete","progressDetail":{},"id":"abababababab"}"#);
+        assert_eq!(pushed(&told("complete", layer)).unwrap().status, "Pushed");
+        assert_eq!(pushed(&told("mounted from a/b", layer)).unwrap().status, "Mounted from a/b");
         assert_eq!(pulled(&told("downloading", "application/vnd.oci.image.config.v1+json")), None);
         assert_eq!(pulled(&told("Resolving from x", layer)), None);
     }

@@ -15,6 +15,7 @@ use crate::containerd::registry::{Transfer, is_ours};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::Query;
+use crate::registry::asked;
 use crate::registry::credentials::Credentials;
 
 /// What is to be pulled.
@@ -82,7 +83,15 @@ pub fn pull(engine: &Arc<Engine>, wanted: Wanted) -> Arc<Job> {
 
 async fn run(engine: Arc<Engine>, wanted: Wanted, lines: Arc<Lines>) -> Result<()> {
     engine.containerd.linked().await?;
-    one(&engine, &wanted, &wanted.reference, &lines).await
+    if !wanted.all_tags {
+        return one(&engine, &wanted, &wanted.reference, &lines).await;
+    }
+    for tag in asked::tags(&engine, &wanted.reference, &wanted.credentials).await? {
+        // What is no tag cannot be asked for either.
+        let Ok(reference) = wanted.reference.with_tag(&tag) else { continue };
+        one(&engine, &wanted, &reference, &lines).await?;
+    }
+    Ok(())
 }
 
 /// Pulls the one image that `reference` names.
@@ -118,7 +127,7 @@ async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Li
         layers.take(&progress, lines);
     });
     result.await.map_err(|error| match error.registry() {
-        Some(answer) => refused(answer, reference),
+        Some(answer) => dockers_sentence(answer, reference, &wanted.credentials),
         None => error.into(),
     })?;
     let pulled = target(engine, reference).await;
@@ -142,18 +151,25 @@ async fn target(engine: &Engine, reference: &Reference) -> Option<Digest> {
 }
 
 /// dockerd's sentence for what a registry answered.
-fn refused(answer: &RegistryAnswer, reference: &Reference) -> EngineError {
+pub(super) fn dockers_sentence(
+    answer: &RegistryAnswer,
+    reference: &Reference,
+    credentials: &Credentials,
+) -> EngineError {
     let name = reference.familiar_name();
     let text = &answer.text;
     match answer.code.as_str() {
-        "DENIED" => EngineError::not_found(format!(
-            "pull access denied for {name}, repository does not exist or may require 'docker login': {text}"
-        )),
         "MANIFEST_UNKNOWN" => {
             EngineError::not_found(format!("manifest for {} not found: {text}", reference.familiar()))
         }
         "NAME_UNKNOWN" => EngineError::not_found(format!("repository {name} not found: {text}")),
-        "UNAUTHORIZED" => EngineError::new(ErrorKind::Unauthenticated, text.clone()),
+        _ if answer.status == 401 && credentials.is_anonymous() => {
+            EngineError::internal(format!("{text}: no basic auth credentials"))
+        }
+        // Never 401: docker's command line would ask for a password, also where nobody can give one.
+        "DENIED" | "UNAUTHORIZED" => EngineError::not_found(format!(
+            "pull access denied for {name}, repository does not exist or may require 'docker login': {text}"
+        )),
         _ => EngineError::internal(format!("{}: {} {text}", answer.host, answer.status)),
     }
 }
@@ -191,12 +207,17 @@ mod tests {
         for (code, text, status, sentence) in [
             ("MANIFEST_UNKNOWN", "manifest unknown", 404, "manifest for a/b:1 not found: manifest unknown"),
             ("NAME_UNKNOWN", "name unknown", 404, "repository a/b not found: name unknown"),
-            ("UNAUTHORIZED", "authentication required", 401, "authentication required"),
+            (
+                "UNAUTHORIZED",
+                "authentication required",
+                404,
+                "pull access denied for a/b, repository does not exist or may require 'docker login': authentication required",
+            ),
         ] {
-            let error = refused(&answer(code, text), &reference);
+            let error = dockers_sentence(&answer(code, text), &reference, &Credentials::default());
             assert_eq!((error.kind().http_status(), error.message().as_str()), (status, sentence));
         }
-        let denied = refused(&answer("DENIED", "denied"), &reference).message();
+        let denied = dockers_sentence(&answer("DENIED", "denied"), &reference, &Credentials::default()).message();
         assert!(denied.starts_with("pull access denied for a/b, repository does not exist or may require"), "{denied}");
     }
 }

@@ -107,6 +107,15 @@ pub async fn search(
     Ok(results.collect())
 }
 
+/// Every tag of a repository.
+///
+/// # Errors
+/// What the registry answers.
+pub async fn tags(engine: &Engine, repository: &Reference, credentials: &Credentials) -> Result<Vec<String>> {
+    let registry = registry(engine, repository.domain(), credentials)?;
+    Ok(registry.repository(repository).await?.tags().await?)
+}
+
 /// What a name stands for in its registry, and what that runs on.
 ///
 /// # Errors

@@ -11,7 +11,10 @@ use serde::Deserialize;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::{Answer, Query, Request};
-use crate::images::{body, delete, history, import, inspect, lines, list, load, prune, pull, save, tag};
+use crate::images::{body, delete, history, import, inspect, lines, list, load, prune, pull, push, save, tag};
+
+/// `platform` of a push is read from this version on.
+const PUSH_PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 46);
 
 /// From this version on a name is only asked for by a filter.
 const FILTERS_ONLY_SINCE: ApiVersion = ApiVersion::new(1, 41);
@@ -97,6 +100,15 @@ pub async fn save_several(engine: Arc<Engine>, request: Request) -> Result<Answe
     let names = request.query.all("names").filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let platform = one_platform(&request.query, "saving")?;
     Ok(Answer::stream("application/x-tar", save::save(&engine, names, platform).await?))
+}
+
+/// `POST /images/{name}/push`.
+pub async fn push(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let query = &request.query;
+    // Clients of older versions sent a platform that never counted.
+    let platform = if request.version >= PUSH_PLATFORM_SINCE { one_platform(query, "pushing")? } else { None };
+    let wanted = push::decode(request.param("name"), query.get("tag"), platform, request.header("x-registry-auth"))?;
+    push::push(&engine, wanted).answer().await
 }
 
 /// `POST /images/create`: pulls, or imports the body.

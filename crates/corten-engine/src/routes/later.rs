@@ -22,5 +22,4 @@ later! {
     checkpoint: "checkpoints";
     build: "building images";
     build_prune: "pruning the build cache";
-    push: "pushing images";
 }

@@ -9,6 +9,7 @@ mod names;
 mod place;
 mod progress;
 mod pull;
+mod push;
 mod registry;
 mod service;
 mod tag;

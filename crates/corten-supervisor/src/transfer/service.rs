@@ -8,7 +8,7 @@ use corten_types::ErrorKind;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status, async_trait};
 
-use super::{export::export, import::import, place::Place, progress::Teller, pull::pull, tag::tag};
+use super::{export::export, import::import, place::Place, progress::Teller, pull::pull, push::push, tag::tag};
 use crate::{
     Supervisor,
     caller::Caller,
@@ -55,6 +55,13 @@ impl Running {
             (Place::Registry(source), Place::Store(destination)) => tokio::select! {
                 done = pull(&supervisor, &caller, &local, &source, &destination, &teller) => done,
                 _ = left => Err(Error::new(ErrorKind::Canceled, format!("pull {}: the client left", source.reference))),
+            },
+            (Place::Store(source), Place::Registry(destination)) => tokio::select! {
+                done = push(&supervisor, &caller, &local, &source, &destination, &teller) => done,
+                _ = left => {
+                    let text = format!("push {}: the client left", destination.reference);
+                    Err(Error::new(ErrorKind::Canceled, text))
+                }
             },
             // Nobody need be told that the client left: its archive ends, and half of one is refused.
             (Place::Import(source), Place::Store(destination)) => {

@@ -1,0 +1,133 @@
+//! `POST /images/{name}/push`.
+
+use std::sync::Arc;
+
+use corten_docker_api::images::Progress;
+use corten_images::Platform;
+use corten_proto::any;
+use corten_proto::containerd::types;
+use corten_proto::containerd::types::transfer::ImageStore;
+use corten_types::Reference;
+use serde_json::json;
+
+use super::lines::{Job, Lines};
+use super::phrases;
+use super::pull::dockers_sentence;
+use crate::containerd::registry::{Transfer, is_ours};
+use crate::engine::Engine;
+use crate::errors::{EngineError, Result};
+use crate::registry::credentials::Credentials;
+
+/// What is to be pushed.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// With a tag, or every tag of it that is here.
+    pub reference: Reference,
+    /// Of an image for several platforms only this one.
+    pub platform: Option<Platform>,
+    /// Who asks.
+    pub credentials: Credentials,
+}
+
+/// Reads what a client wants.
+///
+/// # Errors
+/// 400 for a name or tag that cannot be used.
+pub fn decode(name: &str, tag: &str, platform: Option<Platform>, auth: &str) -> Result<Wanted> {
+    let invalid = |error: corten_types::reference::ReferenceError| EngineError::invalid(error.to_string());
+    let named: Reference = name.parse().map_err(invalid)?;
+    if named.digest().is_some() {
+        return Err(EngineError::invalid("cannot push a digest reference"));
+    }
+    let reference = if tag.is_empty() { named } else { named.with_tag(tag).map_err(invalid)? };
+    Ok(Wanted { reference, platform, credentials: Credentials::decode(auth) })
+}
+
+/// Pushes; what fails on the way is a line, as it is for dockerd.
+pub fn push(engine: &Arc<Engine>, wanted: Wanted) -> Arc<Job> {
+    let engine = engine.clone();
+    Job::start(|lines| async move {
+        engine.containerd.linked().await?;
+        lines.status("", format!("The push refers to repository [{}]", wanted.reference.name()));
+        if wanted.reference.tag().is_some() {
+            return one(&engine, &wanted, &wanted.reference, &lines).await;
+        }
+        let all = tags(&engine, &wanted.reference).await?;
+        if all.is_empty() {
+            let name = wanted.reference.familiar_name();
+            return Err(EngineError::not_found(format!("An image does not exist locally with the tag: {name}")));
+        }
+        for reference in all {
+            one(&engine, &wanted, &reference, &lines).await?;
+        }
+        Ok(())
+    })
+}
+
+/// The references of this repository that images here have.
+async fn tags(engine: &Engine, repository: &Reference) -> Result<Vec<Reference>> {
+    use corten_containerd_api::ImageStore as _;
+    let records = engine.catalog.store().list_images().await?;
+    let parsed = records.into_iter().filter_map(|record| record.name.parse::<Reference>().ok());
+    Ok(parsed.filter(|one| one.name() == repository.name() && one.tag().is_some()).collect())
+}
+
+async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Lines) -> Result<()> {
+    let client = engine.containerd.client();
+    if !is_ours(client).await? {
+        return Err(EngineError::unimplemented("pushing images from a containerd that is not ours: not supported yet"));
+    }
+    let transfer = Transfer {
+        client,
+        reference,
+        settings: engine.registries.load().to_settings().to_json(),
+        credentials: &wanted.credentials,
+    };
+    let platform = wanted.platform.clone().map(|platform| types::Platform {
+        os: platform.os,
+        architecture: platform.architecture,
+        variant: platform.variant,
+        ..types::Platform::default()
+    });
+    let store =
+        ImageStore { name: reference.to_string(), platforms: platform.into_iter().collect(), ..ImageStore::default() };
+    let mut pushed = None;
+    let result = transfer.push(any::pack(&store), |progress| {
+        if let Some(line) = phrases::pushed(&progress) {
+            lines.show(line);
+        }
+        if progress.event == "pushed content" {
+            pushed = progress.desc;
+        }
+    });
+    result.await.map_err(|error| match error.registry() {
+        Some(answer)
+            if matches!(answer.code.as_str(), "DENIED" | "UNAUTHORIZED") && !wanted.credentials.is_anonymous() =>
+        {
+            EngineError::internal(answer.text.clone())
+        }
+        Some(answer) => dockers_sentence(answer, reference, &wanted.credentials),
+        None => error.into(),
+    })?;
+    if let (Some(target), Some(tag)) = (pushed, reference.tag()) {
+        lines.status("", format!("{tag}: digest: {} size: {}", target.digest, target.size));
+        let aux = json!({"Tag": tag, "Digest": target.digest, "Size": target.size});
+        let progress_detail = Some(Default::default());
+        lines.show(Progress { progress_detail, aux: Some(aux), ..Progress::default() });
+    }
+    super::announce(engine, "push", &reference.familiar(), &reference.familiar_name());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_put_to_the_name_and_a_digest_is_refused() {
+        assert_eq!(decode("a/b", "1", None, "").unwrap().reference.familiar(), "a/b:1");
+        assert_eq!(decode("localhost:5000/a", "", None, "").unwrap().reference.tag(), None);
+        let digest = format!("a@sha256:{}", "0".repeat(64));
+        assert_eq!(decode(&digest, "", None, "").unwrap_err().message(), "cannot push a digest reference");
+    }
+}

@@ -1,0 +1,135 @@
+//! Images to and from registries, through docker's own command lines: shared, resumed, mirrored, let in.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use integration_tests::registry::{Access, Effect, Fault, Options, TestRegistry};
+use integration_tests::{DEADLINE, ImageFiles, Kind, Stack, StackOptions, TempRoot, busybox, send_signal, wait_for};
+
+/// Incompressible, so that the blob is as large.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).flatten().take(length).collect()
+}
+
+/// busybox with three megabytes more; answers the digest of its layer's blob.
+fn put(registry: &TestRegistry, name: &str) -> String {
+    let image = ImageFiles::new(busybox::layer_with(&[("noise", &noise(3_000_000))]), &["sh"]);
+    registry.put_image(name, "1", &image).layers[0].clone()
+}
+
+/// Bytes in all files below `directory`.
+fn bytes_below(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(found) if found.is_dir() => bytes_below(&entry.path()),
+            Ok(found) => found.size(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+#[test]
+fn the_same_pull_twice_at_once_is_one_that_both_see_to_its_end() {
+    let registry = TestRegistry::start();
+    let layer = put(&registry, "a");
+    let stack = Stack::start(Kind::Ours);
+    let image = format!("{}/a:1", registry.host());
+    registry.plant(Fault::new(&layer, Effect::Hold(1_000_000)).on("GET").times(1));
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| stack.docker().run(&["pull", &image]));
+        wait_for("the layer to be asked for", DEADLINE, || !registry.log().by("GET", &layer).is_empty());
+        let second = scope.spawn(|| stack.docker().run(&["pull", &image]));
+        registry.release();
+        for pull in [first, second] {
+            let pulled = pull.join().unwrap().ok();
+            assert!(pulled.stdout.contains("Digest: sha256:"), "{pulled:?}");
+        }
+    });
+    assert_eq!(registry.log().by("GET", &layer).len(), 1);
+    let ran = stack.docker().run(&["run", "--rm", "--network", "none", &image, "wc", "-c", "/noise"]).ok();
+    assert_eq!(ran.stdout, "3000000 /noise\n");
+}
+
+#[test]
+fn a_pull_goes_on_where_killed_daemons_left_it() {
+    let registry = TestRegistry::start();
+    let layer = put(&registry, "a");
+    let size = registry.blob(&layer).unwrap().len() as u64;
+    let mut stack = Stack::start(Kind::Ours);
+    let image = format!("{}/a:1", registry.host());
+    registry.plant(Fault::new(&layer, Effect::Hold(2_500_000)).on("GET").times(1));
+    let docker = stack.docker();
+    let own = image.clone();
+    let pull = std::thread::spawn(move || docker.run(&["pull", &own]));
+    let ingests = stack.cortend().data_root().join("supervisor/io.containerd.content.v1.content/ingest");
+    wait_for("a good part of the layer to be stored", DEADLINE, || bytes_below(&ingests) > 2_000_000);
+    stack.kill_and_restart();
+    registry.release();
+    let broken = pull.join().unwrap();
+    assert!(!broken.stdout.contains("Status: Downloaded"), "{broken:?}");
+    let _ = stack.docker().run(&["pull", &image]).ok();
+    let log = registry.log();
+    let requests = log.by("GET", &layer);
+    assert!(requests[1..].iter().all(|request| request.range.is_some()), "{requests:?}");
+    assert!(log.served(&layer) <= size + (1 << 20), "{} of {size}", log.served(&layer));
+    let ran = stack.docker().run(&["run", "--rm", "--network", "none", &image, "wc", "-c", "/noise"]).ok();
+    assert_eq!(ran.stdout, "3000000 /noise\n");
+}
+
+#[test]
+fn mirrors_are_asked_first_and_read_again_at_sighup() {
+    let (first, second) = (TestRegistry::start(), TestRegistry::start());
+    for registry in [&first, &second] {
+        let _ = registry.put_image("library/box", "1", &busybox::image());
+    }
+    let root = TempRoot::new();
+    let file = root.path().join("daemon.json");
+    let configure = |mirror: &TestRegistry| {
+        fs::write(&file, format!(r#"{{"registry-mirrors": ["{}"]}}"#, mirror.url())).unwrap();
+    };
+    configure(&first);
+    let arguments = vec!["--config-file".to_owned(), file.to_str().unwrap().to_owned()];
+    let mut stack =
+        Stack::start_with(root, Kind::Ours, StackOptions { engine_arguments: arguments, ..StackOptions::default() });
+    let docker = stack.docker();
+    let _ = docker.run(&["pull", "box:1"]).ok();
+    assert!(!first.log().by("GET", "/box/manifests/1").is_empty() || !first.log().0.is_empty());
+    assert!(second.log().0.is_empty());
+    let mirrors = || docker.run(&["info", "-f", "{{.RegistryConfig.Mirrors}}"]).ok().stdout;
+    assert!(mirrors().contains(&first.host()));
+
+    configure(&second);
+    assert!(send_signal(stack.engine_pid(), "HUP"));
+    wait_for("the other mirror to be known", DEADLINE, || mirrors().contains(&second.host()));
+    let _ = docker.run(&["rmi", "box:1"]).ok();
+    let _ = docker.run(&["pull", "box:1"]).ok();
+    assert!(!second.log().0.is_empty());
+}
+
+#[test]
+fn what_docker_says_of_registries_that_refuse() {
+    let access = Access::Basic("me".to_owned(), "secret".to_owned());
+    let registry = TestRegistry::start_with(Options { access, ..Options::default() });
+    let open = TestRegistry::start();
+    let stack = Stack::start(Kind::Ours);
+    let docker = stack.docker();
+    let (closed, missing) = (format!("{}/a:1", registry.host()), format!("{}/a:1", open.host()));
+    let refused = docker.run(&["pull", &closed]).code(1);
+    assert!(refused.stderr.contains("no basic auth credentials"), "{refused:?}");
+    let refused = docker.run(&["pull", &missing]).code(1);
+    assert!(refused.stderr.contains(" not found: "), "{refused:?}");
+    let refused = docker.run(&["push", &missing]).code(1);
+    let text = format!("An image does not exist locally with the tag: {}/a", open.host());
+    assert!(refused.stderr.contains(&text), "{refused:?}");
+    let found = docker.run(&["search", &format!("{}/nothing", open.host())]).ok();
+    assert_eq!(found.stdout.lines().count(), 1, "{found:?}");
+}
