@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 pub const VERB: Verb = verb!(
     cp,
     "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
-    "Copy files between a container and here; '-' is an archive on standard input or output",
+    "Copy files between a container and here ('-' stands for a tar)",
     Arity::Exactly(2),
     FLAGS
 );
