@@ -36,6 +36,7 @@ impl Before {
     /// What is more than it was.
     pub fn compare(&self, stack: &Stack) -> Vec<String> {
         let no_more = || {
+            remove_late_images(&stack.api());
             let now = Before::look(stack);
             now.mounts <= self.mounts && now.snapshots <= self.snapshots && now.containers <= self.containers
         };
@@ -157,6 +158,19 @@ pub fn remove(api: &EngineApi, operation: Operation, subject: &Subject) -> bool 
         |path: &str| try_for(SETTLE, || api.delete(path).is_ok_and(|answer| answer.is_ok() || answer.status == 404));
     let image = format!("/images/{}?force=1", subject.name);
     gone(&path) && (operation != Operation::Commit || gone(&image))
+}
+
+/// Removes the images of the rounds that are listed: what a killed engine asked for last, the supervisor may have done
+/// after the round had looked for it.
+fn remove_late_images(api: &EngineApi) {
+    let listed = api.get("/images/json").map(|answer| answer.json()).unwrap_or_default();
+    let tags = listed.as_array().into_iter().flatten().flat_map(|image| image["RepoTags"].as_array().cloned());
+    for tag in tags.flatten() {
+        if let Some(name) = tag.as_str().filter(|tag| tag.starts_with("crash-")) {
+            // Asked again until nothing is left.
+            let _ = api.delete(&format!("/images/{name}?force=1"));
+        }
+    }
 }
 
 /// The id of the container of that name.
