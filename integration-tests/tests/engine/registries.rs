@@ -62,7 +62,7 @@ fn mirrors_are_asked_first_and_read_again_at_sighup() {
         Stack::start_with(root, Kind::Ours, StackOptions { engine_arguments: arguments, ..StackOptions::default() });
     let docker = stack.docker();
     let _ = docker.run(&["pull", "box:1"]).ok();
-    assert!(!first.log().by("GET", "/box/manifests/1").is_empty() || !first.log().0.is_empty());
+    assert!(!first.log().0.is_empty());
     assert!(second.log().0.is_empty());
     let mirrors = || docker.run(&["info", "-f", "{{.RegistryConfig.Mirrors}}"]).ok().stdout;
     assert!(mirrors().contains(&first.host()));

@@ -19,7 +19,7 @@ use crate::errors::{EngineError, Result};
 const RESULTS: usize = 25;
 /// Most that it may want.
 const RESULTS_MAX: usize = 100;
-/// Most stars: a number of Hub's fits.
+/// What a search can be narrowed by.
 const FILTERS: [&str; 3] = ["is-automated", "is-official", "stars"];
 /// Largest configuration that is read for its platform.
 const CONFIG_MAX: usize = 8 << 20;

@@ -88,7 +88,7 @@ mod tests {
         for header in ["eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAifQ==", "eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAifQ"] {
             let credentials = Credentials::decode(header);
             assert_eq!((credentials.username.as_str(), credentials.password.as_str()), ("u", "p"));
-            assert!(!format!("{credentials:?}").contains('p') || !format!("{credentials:?}").contains("password"));
+            assert_eq!(format!("{credentials:?}"), "Credentials of \"u\" at \"\"");
         }
         for header in ["", "e30=", "!!", "bm90IGpzb24="] {
             assert!(Credentials::decode(header).is_anonymous(), "{header}");
