@@ -26,6 +26,9 @@ const LOCKED_MAX: Duration = Duration::from_secs(60 * 60);
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 /// Times one blob is fetched from its beginning: once more after a host served something else.
 const FETCHES_MAX: usize = 2;
+/// Tries at discarding an ingest, and the time between them: nobody tells when its writer is closed.
+const DISCARDS_MAX: usize = 10;
+const DISCARD_AGAIN: Duration = Duration::from_millis(50);
 /// How often a blob that was there may be gone the next moment: only a collection between two calls does that.
 const VANISHED_MAX: usize = 5;
 /// Longest label that containerd stores, key and value together.
@@ -213,8 +216,11 @@ impl<S: Store> Fetcher<S> {
                 Ok(served_by) => served_by,
                 Err(error) => {
                     drop(writer);
-                    if !may_be_continued(&error) {
-                        self.discard(&reference).await?;
+                    if !may_be_continued(&error)
+                        && let Err(left) = self.discard(&reference).await
+                    {
+                        // Why the pull failed is what counts; the store lets the ingest expire.
+                        tracing::warn!(reference, error = %left, "an ingest of a failed pull is left");
                     }
                     return Err(error);
                 }
@@ -254,8 +260,20 @@ impl<S: Store> Fetcher<S> {
         }
     }
 
+    /// Discards an ingest. A containerd may still be closing its writer, and then fails to remove the directory: it is
+    /// asked again.
     async fn discard(&self, reference: &str) -> Result<(), PullError> {
-        self.store.abort_ingest(reference).await.map_err(api(format!("discard ingest {reference}")))
+        let mut tries = 1;
+        loop {
+            match self.store.abort_ingest(reference).await {
+                Err(error) if tries < DISCARDS_MAX => {
+                    tracing::debug!(reference, %error, "an ingest is discarded once more");
+                    tokio::time::sleep(DISCARD_AGAIN).await;
+                    tries += 1;
+                }
+                done => return done.map_err(api(format!("discard ingest {reference}"))),
+            }
+        }
     }
 
     /// Copies what is missing of a blob; name and number of the host it came from.

@@ -36,7 +36,7 @@ impl Host {
 #[test]
 fn ctr_runs_execs_pauses_kills_and_removes() {
     let host = Host::new();
-    let ran = host.run(&["--rm"], "once", "echo out; echo err >&2; exit 42").code(42);
+    let ran = host.run(&["--rm"], "once", "echo out; echo err >&2; sleep 1; exit 42").code(42);
     assert!(ran.out() == "out" && ran.err().starts_with("err"), "{ran:?}");
     let _ = host.run(&["--detach"], "web", "while :; do sleep 1; done").ok();
     let ctr = host.ctr();
