@@ -4,10 +4,9 @@ use corten_docker_api::images::{Progress, ProgressDetail};
 use corten_proto::containerd::types::transfer;
 
 /// Events of a transfer and docker's words for them, for a layer that comes; with a bar where it shows how far.
-const PULLED: [(&str, &str, bool); 7] = [
+const PULLED: [(&str, &str, bool); 6] = [
     ("waiting", "Pulling fs layer", false),
     ("downloading", "Downloading", true),
-    ("verifying", "Verifying Checksum", false),
     ("complete", "Download complete", false),
     ("extracting", "Extracting", true),
     ("extracted", "Pull complete", false),
