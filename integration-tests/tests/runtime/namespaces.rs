@@ -134,6 +134,38 @@ fn clocks_of_a_time_namespace_are_offset() {
 }
 
 #[test]
+fn clocks_of_its_own_go_with_a_joined_user_namespace() {
+    let host = Host::new();
+    let _ = host.sleeping("first", in_user_namespace);
+    let pid = host.state_of("first")["pid"].to_string();
+    let joined = |config: &mut Value| {
+        push(config, "/linux/namespaces", json!({"type": "user", "path": format!("/proc/{pid}/ns/user")}));
+        push(config, "/linux/namespaces", json!({"type": "time"}));
+        config["linux"]["timeOffsets"] =
+            json!({"boottime": {"secs": 1_000_000_000, "nanosecs": 5}, "monotonic": {"secs": 7, "nanosecs": 8}});
+    };
+    let script = "readlink /proc/self/ns/user; tr -s ' ' < /proc/self/timens_offsets; cut -d. -f1 /proc/uptime";
+    let found = host.run_script("second", script, joined).ok().stdout;
+    let lines: Vec<&str> = found.lines().collect();
+    let user = fs::read_link(format!("/proc/{pid}/ns/user")).expect("it runs").display().to_string();
+    assert_eq!(lines[..3], [&user, "monotonic 7 8", "boottime 1000000000 5"], "{found}");
+    assert!(lines[3].parse::<u64>().is_ok_and(|seconds| seconds > 1_000_000_000), "{found}");
+    let _ = host.sleeping("third", joined);
+    let offsets = host.run(&["exec", "third", "cat", "/proc/self/timens_offsets"]).ok().stdout;
+    assert!(offsets.contains("1000000000"), "{offsets}");
+    // A value that the kernel does not take is told with the file it was meant for.
+    let ran = host.run_script("fourth", "true", |config| {
+        joined(config);
+        config["linux"]["timeOffsets"]["boottime"]["secs"] = json!(-1_000_000_000);
+    });
+    assert!(ran.code == 1 && ran.stderr.contains("timens_offsets: numerical result out of range"), "{ran:?}");
+    for name in ["third", "first"] {
+        let _ = host.run(&["delete", "-f", name]).ok();
+    }
+    host.assert_clean();
+}
+
+#[test]
 fn events_travel_as_the_propagation_says() {
     let host = Host::new();
     let data = host.root.make("data");

@@ -220,6 +220,42 @@ fn a_user_namespace_of_the_users_own_is_joined_by_path() {
 }
 
 #[test]
+fn clocks_of_its_own_go_with_a_user_namespace_of_the_users_that_is_joined() {
+    let user = User::new();
+    user.sleeping("one", |_| {});
+    user.sleeping_with_many_ids("many");
+    for first in ["one", "many"] {
+        let pid = user.state_of(first)["pid"].to_string();
+        let script = "readlink /proc/self/ns/user; tr -s ' ' < /proc/self/timens_offsets; cut -d. -f1 /proc/uptime; \
+                      readlink /proc/self/ns/time; readlink /proc/self/ns/time_for_children";
+        let joined = |config: &mut Value| {
+            config["linux"]["namespaces"] = json!([
+                {"type": "user", "path": format!("/proc/{pid}/ns/user")}, {"type": "pid"}, {"type": "mount"}, {"type": "ipc"},
+                {"type": "time"},
+            ]);
+            config["hostname"] = json!("");
+            config["linux"]["timeOffsets"] =
+                json!({"boottime": {"secs": 1_000_000_000, "nanosecs": 5}, "monotonic": {"secs": 7, "nanosecs": 8}});
+        };
+        let found = user.run_script(&format!("second-{first}"), script, joined).ok().stdout;
+        let lines: Vec<&str> = found.lines().collect();
+        let link = fs::read_link(format!("/proc/{pid}/ns/user")).expect("it runs");
+        assert_eq!(lines[..3], [&link.display().to_string(), "monotonic 7 8", "boottime 1000000000 5"], "{found}");
+        assert!(lines[3].parse::<u64>().is_ok_and(|seconds| seconds > 1_000_000_000), "{found}");
+        assert_eq!(lines[4], lines[5]);
+        // Those who come later are in it as well.
+        let third = format!("third-{first}");
+        user.sleeping(&third, joined);
+        let offsets = user.run(&["exec", &third, "cat", "/proc/self/timens_offsets"]).ok().stdout;
+        assert!(offsets.contains("1000000000"), "{offsets}");
+        for name in [&third, first] {
+            let _ = user.run(&["delete", "--force", name]).ok();
+        }
+    }
+    user.host.assert_clean();
+}
+
+#[test]
 fn a_terminal_works_without_a_group_for_it() {
     let user = User::new();
     let bundle = user.bundle("web", "true", |config| {

@@ -55,6 +55,10 @@ impl User {
     /// As [`User::run`] where /etc/subuid and /etc/subgid give the user [`IDS`] ids from [`FIRST_ID`].
     #[track_caller]
     pub fn with_ranges<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ran {
+        Ran::of(&mut self.command_with_ranges(arguments))
+    }
+
+    fn command_with_ranges<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let etc = self.host.root.make("etc");
         let passwd = fs::read_to_string("/etc/passwd").expect("it can be read");
         let write = |name: &str, text: String| fs::write(etc.join(name), text).expect("the root is writable");
@@ -65,7 +69,8 @@ impl User {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).arg(&etc);
         let inner = self.command(arguments);
-        Ran::of(command.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null()))
+        command.arg(inner.get_program()).args(inner.get_args()).stdin(Stdio::null());
+        command
     }
 
     /// A bundle of the user's own, as `spec --rootless` writes its configuration, for that shell script.
@@ -100,12 +105,23 @@ impl User {
         self.detached(&["run", "--detach", "--bundle", text(&bundle), name]);
     }
 
+    /// As [`User::sleeping`], with the ids of [`many_ids`].
+    #[track_caller]
+    pub fn sleeping_with_many_ids(&self, name: &str) {
+        let bundle = self.bundle(name, "sleep 1000; true", many_ids);
+        self.detach(self.command_with_ranges(&["run", "--detach", "--bundle", text(&bundle), name]));
+    }
+
     /// What leaves a process behind: its standard streams must not be pipes.
     #[track_caller]
     pub fn detached(&self, arguments: &[&str]) {
+        self.detach(self.command(arguments));
+    }
+
+    #[track_caller]
+    fn detach(&self, mut command: Command) {
         let path = self.host.root.join("detached.out");
         let log = fs::File::create(&path).expect("the root is writable");
-        let mut command = self.command(arguments);
         let status = command.stdout(log.try_clone().expect("a descriptor")).stderr(log).status().expect("it starts");
         assert!(status.success(), "{}", fs::read_to_string(&path).unwrap_or_default());
     }

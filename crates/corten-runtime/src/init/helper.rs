@@ -9,10 +9,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use corten_sys::clone::{self, Cloned, Namespaces};
 use corten_sys::pidfd::PidFd;
+use corten_sys::syscall::HERE;
 use corten_sys::{bump, descriptors, files, prctl};
 
 use super::sentence::{about_oom_score, errno_text};
-use super::spawn::{InitError, Kit, clone_kinds, namespace_error};
+use super::spawn::{InitError, Kit, clone_kinds, namespace_error, spawn_error};
 use super::unified::Unified;
 use super::{limits, process, run};
 use crate::plan::Plan;
@@ -24,6 +25,8 @@ pub(super) enum Attempt {
     Clone,
     /// Setting how readily the process is killed for memory.
     OomScore,
+    /// Writing the offsets of a new time namespace.
+    TimeOffsets,
     /// Joining the namespace at this place of the plan's list.
     Join(usize),
 }
@@ -56,10 +59,12 @@ pub(super) fn clone_joined(
         if !plan.namespaces.is_user_new() {
             process::oom_score(&plan.process).map_err(|error| (Attempt::OomScore, error))?;
         }
+        let offsets = open_time_offsets(plan).map_err(|error| (Attempt::TimeOffsets, error))?;
         // Without the host's rights what is left is tried again with those of the user namespace.
         join(plan, &mut kit, BEFORE, true)?;
         join(plan, &mut kit, Namespaces::USER, false)?;
         join(plan, &mut kit, BEFORE, false)?;
+        make_time(plan, offsets)?;
         clone_hidden(clone_kinds(plan))
     });
     let refused = |(attempt, why)| match attempt {
@@ -68,6 +73,7 @@ pub(super) fn clone_joined(
             |joined| namespace_error(joined, why),
         ),
         Attempt::OomScore => InitError::Child(about_oom_score(&plan.process, &errno_text(&why))),
+        Attempt::TimeOffsets => spawn_error("write timens_offsets")(why),
         Attempt::Clone => limits::refused(plan.namespaces.new, why),
     };
     match cloned.map_err(refused)? {
@@ -77,6 +83,34 @@ pub(super) fn clone_joined(
         }
         Cloned::Parent { pid, pidfd } => Ok((kit, socket, pid, PidFd::from_owned(pidfd))),
     }
+}
+
+/// Whether the time namespace is made here. In a joined user namespace the child is hidden from its first moment on, also
+/// from a runtime without privilege, which then could not write its offsets.
+fn makes_time(plan: &Plan) -> bool {
+    let namespaces = &plan.namespaces;
+    namespaces.new.contains(Namespaces::TIME) && namespaces.has_own_users() && !namespaces.is_user_new()
+}
+
+/// Opened by the user who owns the user namespace, or by the host's root: the kernel asks for the rights of who opened
+/// the file, and from within the user namespace it is somebody else's.
+fn open_time_offsets(plan: &Plan) -> io::Result<Option<OwnedFd>> {
+    if !makes_time(plan) || plan.namespaces.time_offsets.is_none() {
+        return Ok(None);
+    }
+    files::open(HERE, c"/proc/self/timens_offsets", files::O_WRONLY, 0).map(Some)
+}
+
+/// unshare(2) makes it for children only: the child is born in it.
+fn make_time(plan: &Plan, file: Option<OwnedFd>) -> Result<(), Refusal> {
+    if !makes_time(plan) {
+        return Ok(());
+    }
+    clone::unshare(Namespaces::TIME).map_err(|error| (Attempt::Clone, error))?;
+    if let (Some(file), Some(offsets)) = (file, &plan.namespaces.time_offsets) {
+        files::write(file.as_fd(), offsets.as_bytes()).map_err(|error| (Attempt::TimeOffsets, error))?;
+    }
+    Ok(())
 }
 
 /// Enters those of `kinds` that were not entered yet; one without the right to is left when it `may_wait`.
@@ -150,6 +184,7 @@ fn number_of(attempt: Attempt) -> i32 {
     match attempt {
         Attempt::Clone => -1,
         Attempt::OomScore => -2,
+        Attempt::TimeOffsets => -3,
         Attempt::Join(index) => i32::try_from(index).unwrap_or(-1),
     }
 }
@@ -158,6 +193,7 @@ fn attempt_of(number: i32) -> Attempt {
     match (number, usize::try_from(number)) {
         (_, Ok(index)) => Attempt::Join(index),
         (-2, _) => Attempt::OomScore,
+        (-3, _) => Attempt::TimeOffsets,
         _ => Attempt::Clone,
     }
 }
@@ -168,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_attempt_crosses_the_socket_whole() {
-        for attempt in [Attempt::Clone, Attempt::OomScore, Attempt::Join(0), Attempt::Join(7)] {
+        for attempt in [Attempt::Clone, Attempt::OomScore, Attempt::TimeOffsets, Attempt::Join(0), Attempt::Join(7)] {
             assert_eq!(attempt_of(number_of(attempt)), attempt);
         }
     }

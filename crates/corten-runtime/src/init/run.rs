@@ -102,7 +102,7 @@ fn namespaces(plan: &Plan, kit: &mut Kit, attributes: Option<&OwnedFd>) -> Resul
         let kind = namespaces.joined[index].kind;
         clone::enter(fd.as_fd(), kind).at_index(Stage::JoinNamespace, Operation::It, index)?;
     }
-    if namespaces.new.contains(Namespaces::TIME) && !namespaces.is_user_new() {
+    if namespaces.new.contains(Namespaces::TIME) && !namespaces.has_own_users() {
         enter_new_time(kit.socket.as_fd()).at(Stage::TimeNamespace)?;
     }
     if namespaces.new.contains(Namespaces::CGROUP) {
