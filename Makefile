@@ -17,8 +17,8 @@ test: ## install what the tests need and run every test (root)
 test-vm: ## run the scenarios of cgroup v2 and AppArmor, then the demo, in virtual machines (root)
 	@packaging/prepare.sh vm && cargo build && packaging/vm-scenarios.sh && packaging/build.sh && packaging/test-vm.sh
 
-bench: ## measure Corten beside Debian's docker, containerd and runc, and print the ratios (root)
-	@packaging/prepare.sh test && packaging/build.sh && cargo run --quiet --release -p integration-tests --bin bench
+bench: ## measure Corten beside Debian's docker, containerd and runc, and print the ratios (root; ROWS="pull exec": only these)
+	@packaging/prepare.sh test && packaging/build.sh && cargo run --quiet --release -p integration-tests --bin bench -- $(ROWS)
 
 crash: ## kill each program many times in the middle of each operation (root; CORTEN_CRASH_ROUNDS, default 50)
 	@packaging/prepare.sh test && CORTEN_CRASH_ROUNDS=$${CORTEN_CRASH_ROUNDS:-50} packaging/test.sh -p corten-bin -p cortend-bin -p corten-supervisor-bin -p corten-shim-bin -p corten-runtime-bin -p integration-tests --test version --test crash

@@ -8,13 +8,20 @@ use std::{
 /// What was measured so far, printed line by line.
 pub struct Report {
     broken: Vec<String>,
+    wanted: Vec<String>,
 }
 
 impl Report {
-    /// Prints the table's head.
-    pub fn begin() -> Report {
+    /// Prints the table's head; `wanted` are the words of the command line.
+    pub fn begin(wanted: Vec<String>) -> Report {
         println!("{:<44} {:>12} {:>12} {:>8} {:>9}  kept", "what", "ours", "theirs", "ratio", "promise");
-        Report { broken: Vec::new() }
+        Report { broken: Vec::new(), wanted }
+    }
+
+    /// Whether a row of images, `OPERATION-IMAGE`, is to be measured.
+    pub fn wants(&self, row: &str) -> bool {
+        let names = |word: &String| word == "images" || word == row || crate::is_part(word, row);
+        self.wanted.is_empty() || self.wanted.iter().any(names)
     }
 
     /// A line for two durations; the promise is the largest ratio allowed.

@@ -11,6 +11,8 @@ pub struct DockerRegistryOptions<'a> {
     pub tls: Option<&'a Authority>,
     /// Only this user with this password is let in.
     pub user: Option<(&'a str, &'a str)>,
+    /// Where it lives in the root; `docker-registry` when nothing else is said.
+    pub directory: Option<&'a str>,
 }
 
 /// A running docker-registry.
@@ -22,13 +24,13 @@ pub struct DockerRegistry {
 }
 
 impl DockerRegistry {
-    /// Starts one in `root`, in a directory `docker-registry`.
+    /// Starts one in `root`, in a directory of its own.
     ///
     /// # Panics
     /// With its log when it does not come up.
     #[must_use]
     pub fn start(root: &TempRoot, options: &DockerRegistryOptions<'_>) -> DockerRegistry {
-        let directory = root.make("docker-registry");
+        let directory = root.make(options.directory.unwrap_or("docker-registry"));
         let at = |name: &str| directory.join(name).display().to_string();
         let mut config = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: 127.0.0.1:0\n  secret: s\n",
