@@ -29,12 +29,12 @@ pub enum UnpackError {
         expected: Digest,
     },
     /// A layer could not be written.
-    #[error("unpack layer {layer}: {}", source.reason())]
+    #[error("unpack layer {layer}: {}", answer.reason())]
     Apply {
         /// The layer.
         layer: Digest,
-        /// Why.
-        source: ApiError,
+        /// Why: no `source`, so that the chain says it once and without containerd's phrase of its class.
+        answer: ApiError,
     },
     /// A snapshot could not be made.
     #[error("{operation} snapshot {key}")]
@@ -64,14 +64,15 @@ impl UnpackError {
             Self::WrongLayer { .. } => ErrorKind::InvalidArgument,
             // A containerd that cannot read a layer answers Unknown: by then its digest was checked, so the
             // layer itself is bad unless it says that the disk is full.
-            Self::Apply { source, .. } if source.kind() == ErrorKind::Unknown => {
-                if source.message().contains("no space left") {
+            Self::Apply { answer, .. } if answer.kind() == ErrorKind::Unknown => {
+                if answer.message().contains("no space left") {
                     ErrorKind::ResourceExhausted
                 } else {
                     ErrorKind::InvalidArgument
                 }
             }
-            Self::Apply { source, .. } | Self::Snapshot { source, .. } | Self::Label { source, .. } => source.kind(),
+            Self::Apply { answer, .. } => answer.kind(),
+            Self::Snapshot { source, .. } | Self::Label { source, .. } => source.kind(),
         }
     }
 }
@@ -204,7 +205,7 @@ async fn stage<S: Snapshotter>(store: &S, layer: &Descriptor, key: &str) -> Resu
         mount.options.push(STAGED.to_owned());
     }
     let applied = store.apply(layer, &mounts).await;
-    applied.map_err(|source| UnpackError::Apply { layer: layer.digest.clone(), source })
+    applied.map_err(|answer| UnpackError::Apply { layer: layer.digest.clone(), answer })
 }
 
 /// Waits for the layer at `position` to be staged; none when that task is lost.
@@ -322,7 +323,7 @@ async fn write_layer<S: Snapshotter>(
     let actual = store
         .apply(layer, &mounts)
         .await
-        .map_err(|source| UnpackError::Apply { layer: layer.digest.clone(), source })?;
+        .map_err(|answer| UnpackError::Apply { layer: layer.digest.clone(), answer })?;
     if actual != *diff_id {
         return Err(UnpackError::WrongLayer { layer: layer.digest.clone(), actual, expected: diff_id.clone() });
     }

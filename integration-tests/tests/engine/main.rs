@@ -10,6 +10,7 @@ mod create;
 mod disk_usage;
 mod events;
 mod exec;
+mod hostile;
 mod http;
 mod images;
 mod lifecycle;
