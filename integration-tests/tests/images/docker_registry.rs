@@ -61,7 +61,11 @@ fn what_is_pushed_comes_back_to_everybody_with_the_same_digests() {
 fn tls_and_a_password_are_enough_and_needed() {
     let root = TempRoot::new();
     let authority = Authority::new();
-    let options = DockerRegistryOptions { tls: Some(&authority), user: Some(("me", "pass:word")) };
+    let options = DockerRegistryOptions {
+        tls: Some(&authority),
+        user: Some(("me", "pass:word")),
+        ..DockerRegistryOptions::default()
+    };
     let server = DockerRegistry::start(&root, &options);
     let home = root.make(format!("certs.d/{}", server.host()));
     std::fs::write(home.join("ca.crt"), authority.pem()).unwrap();
