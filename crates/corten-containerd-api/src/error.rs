@@ -22,6 +22,12 @@ impl ApiError {
         Self { kind, message: message.into(), operation: String::new(), errno: 0, registry: None }
     }
 
+    /// The same, because a registry answered so.
+    #[must_use]
+    pub fn answered(self, registry: Option<RegistryAnswer>) -> Self {
+        Self { registry: registry.map(Box::new), ..self }
+    }
+
     /// Its class.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -48,7 +54,7 @@ impl ApiError {
         self.errno
     }
 
-    /// How a registry refused, when that is the reason and the other side is ours.
+    /// How a registry refused, when that is the reason and whoever asked it is ours.
     pub fn registry(&self) -> Option<&RegistryAnswer> {
         self.registry.as_deref()
     }

@@ -13,6 +13,11 @@ fn an_image_goes_through_a_registry_on_cortend() {
     journey(Kind::Ours);
 }
 
+#[test]
+fn an_image_goes_through_a_registry_on_cortend_over_debians_containerd() {
+    journey(Kind::OursOnContainerd);
+}
+
 fn journey(kind: Kind) {
     let access = Access::Basic("me".to_owned(), "secret".to_owned());
     let registry = TestRegistry::start_with(Options { access, ..Options::default() });

@@ -7,5 +7,6 @@ mod by_docker;
 mod committing;
 mod copying;
 mod listings;
+mod registries;
 mod same_bytes;
 mod survival;

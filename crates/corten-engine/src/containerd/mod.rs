@@ -1,5 +1,6 @@
 //! The engine's end of containerd's interface: our supervisor, or any containerd.
 
+mod by_ourselves;
 mod client;
 pub mod link;
 pub mod registry;

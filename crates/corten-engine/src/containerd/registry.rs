@@ -1,15 +1,18 @@
 //! Transfers between containerd and registries: what is said of registries, and who asks.
 
 use corten_containerd_api::{ApiError, Client, Stream};
-use corten_images::registry::Credential;
+use corten_images::Platform;
+use corten_images::registry::{Credential, Settings};
 use corten_proto::any;
 use corten_proto::containerd::services::introspection::v1::PluginsRequest;
+use corten_proto::containerd::types;
 use corten_proto::containerd::types::transfer::{
-    AuthRequest, AuthResponse, AuthType, OciRegistry, Progress, RegistryResolver,
+    AuthRequest, AuthResponse, AuthType, ImageStore, OciRegistry, Progress, RegistryResolver, UnpackConfiguration,
 };
 use corten_types::Reference;
 use prost_types::Any;
 
+use super::by_ourselves;
 use crate::registry::credentials::{Credentials, is_same};
 
 /// Whether the containerd is our supervisor, which understands our settings and tells how a registry refused.
@@ -22,40 +25,53 @@ pub async fn is_ours(client: &Client) -> Result<bool, ApiError> {
     Ok(plugins.iter().any(|plugin| plugin.exports.get("corten").is_some_and(|version| version == "1")))
 }
 
-/// Has our supervisor move an image between a registry and what `other` describes.
+/// An image on its way between a registry and containerd: our supervisor moves it, and with any other containerd we do.
 #[derive(Debug)]
 pub struct Transfer<'a> {
     /// The way to it.
     pub client: &'a Client,
-    /// The image's name there.
+    /// The image's name there, and in the registry.
     pub reference: &'a Reference,
-    /// How registries are reached, as JSON.
-    pub settings: String,
+    /// How registries are reached.
+    pub settings: Settings,
     /// Who asks.
     pub credentials: &'a Credentials,
+    /// Whose work it is: this engine's.
+    pub owner: &'a str,
 }
 
 impl Transfer<'_> {
-    /// Brings it to `destination`.
+    /// Brings it here, unpacked for `platform`.
     ///
     /// # Errors
     /// What containerd answers; with the registry's refusal where that is why.
-    pub async fn pull(&self, destination: Any, progress: impl FnMut(Progress)) -> Result<(), ApiError> {
+    pub async fn pull(&self, platform: Platform, progress: impl FnMut(Progress)) -> Result<(), ApiError> {
+        if !is_ours(self.client).await? {
+            return by_ourselves::pull(self, platform, progress).await;
+        }
         let (registry, answers) = self.registry().await?;
-        let transfer = self.client.transfer(registry, destination, progress);
+        let platform = described(platform);
+        let unpack = UnpackConfiguration { platform: Some(platform.clone()), snapshotter: String::new() };
+        let store = ImageStore { platforms: vec![platform], unpacks: vec![unpack], ..ImageStore::default() };
+        let transfer = self.client.transfer(registry, any::pack(&store), progress);
         tokio::select! {
             result = transfer => result,
             never = answers => match never {},
         }
     }
 
-    /// Takes it from `source`.
+    /// Sends it; of an image for several platforms only `platform`, where one is named.
     ///
     /// # Errors
     /// What containerd answers; with the registry's refusal where that is why.
-    pub async fn push(&self, source: Any, progress: impl FnMut(Progress)) -> Result<(), ApiError> {
+    pub async fn push(&self, platform: Option<Platform>, progress: impl FnMut(Progress)) -> Result<(), ApiError> {
+        if !is_ours(self.client).await? {
+            return by_ourselves::push(self, platform, progress).await;
+        }
         let (registry, answers) = self.registry().await?;
-        let transfer = self.client.transfer(source, registry, progress);
+        let platforms = platform.map(described).into_iter().collect();
+        let store = ImageStore { name: self.reference.to_string(), platforms, ..ImageStore::default() };
+        let transfer = self.client.transfer(any::pack(&store), registry, progress);
         tokio::select! {
             result = transfer => result,
             never = answers => match never {},
@@ -67,11 +83,20 @@ impl Transfer<'_> {
         let stream = self.client.open_stream("auth").await?;
         let resolver = RegistryResolver {
             auth_stream: stream.id.clone(),
-            corten_settings: self.settings.clone(),
+            corten_settings: self.settings.to_json(),
             ..RegistryResolver::default()
         };
         let registry = OciRegistry { reference: self.reference.to_string(), resolver: Some(resolver) };
         Ok((any::pack(&registry), answer(stream, self.reference.domain().to_owned(), self.credentials.clone())))
+    }
+}
+
+fn described(platform: Platform) -> types::Platform {
+    types::Platform {
+        os: platform.os,
+        architecture: platform.architecture,
+        variant: platform.variant,
+        ..types::Platform::default()
     }
 }
 

@@ -4,14 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use corten_images::Platform;
-use corten_proto::any;
-use corten_proto::containerd::types;
-use corten_proto::containerd::types::transfer::{ImageStore, UnpackConfiguration};
 use corten_types::{Digest, ErrorKind, Reference, RegistryAnswer};
 
 use super::layers::Layers;
 use super::lines::{Job, Lines};
-use crate::containerd::registry::{Transfer, is_ours};
+use crate::containerd::registry::Transfer;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::Query;
@@ -99,27 +96,16 @@ async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Li
     let shown = reference.tag().map_or_else(|| reference.digest().map(ToString::to_string), |tag| Some(tag.to_owned()));
     let begin = || lines.status(shown.as_deref().unwrap_or_default(), format!("Pulling from {}", reference.path()));
     let before = target(engine, reference).await;
-    let client = engine.containerd.client();
-    if !is_ours(client).await? {
-        return Err(EngineError::unimplemented("pulling images into a containerd that is not ours: not supported yet"));
-    }
     let transfer = Transfer {
-        client,
+        client: engine.containerd.client(),
         reference,
-        settings: engine.registries.load().to_settings().to_json(),
+        settings: engine.registries.load().to_settings(),
         credentials: &wanted.credentials,
+        owner: &engine.id,
     };
     let platform = wanted.platform.clone().unwrap_or_else(Platform::host);
-    let platform = types::Platform {
-        os: platform.os,
-        architecture: platform.architecture,
-        variant: platform.variant,
-        ..types::Platform::default()
-    };
-    let unpack = UnpackConfiguration { platform: Some(platform.clone()), snapshotter: String::new() };
-    let store = ImageStore { platforms: vec![platform], unpacks: vec![unpack], ..ImageStore::default() };
     let (mut begun, mut layers) = (false, Layers::default());
-    let result = transfer.pull(any::pack(&store), |progress| {
+    let result = transfer.pull(platform, |progress| {
         if progress.desc.is_some() && !begun {
             begun = true;
             begin();

@@ -4,16 +4,13 @@ use std::sync::Arc;
 
 use corten_docker_api::images::Progress;
 use corten_images::Platform;
-use corten_proto::any;
-use corten_proto::containerd::types;
-use corten_proto::containerd::types::transfer::ImageStore;
 use corten_types::Reference;
 use serde_json::json;
 
 use super::lines::{Job, Lines};
 use super::phrases;
 use super::pull::dockers_sentence;
-use crate::containerd::registry::{Transfer, is_ours};
+use crate::containerd::registry::Transfer;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::registry::credentials::Credentials;
@@ -73,26 +70,15 @@ async fn tags(engine: &Engine, repository: &Reference) -> Result<Vec<Reference>>
 }
 
 async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Lines) -> Result<()> {
-    let client = engine.containerd.client();
-    if !is_ours(client).await? {
-        return Err(EngineError::unimplemented("pushing images from a containerd that is not ours: not supported yet"));
-    }
     let transfer = Transfer {
-        client,
+        client: engine.containerd.client(),
         reference,
-        settings: engine.registries.load().to_settings().to_json(),
+        settings: engine.registries.load().to_settings(),
         credentials: &wanted.credentials,
+        owner: &engine.id,
     };
-    let platform = wanted.platform.clone().map(|platform| types::Platform {
-        os: platform.os,
-        architecture: platform.architecture,
-        variant: platform.variant,
-        ..types::Platform::default()
-    });
-    let store =
-        ImageStore { name: reference.to_string(), platforms: platform.into_iter().collect(), ..ImageStore::default() };
     let mut pushed = None;
-    let result = transfer.push(any::pack(&store), |progress| {
+    let result = transfer.push(wanted.platform.clone(), |progress| {
         if let Some(line) = phrases::pushed(&progress) {
             lines.show(line);
         }
