@@ -52,6 +52,7 @@ pub fn original(name: &str) -> PathBuf {
         "ctr" | "containerd-shim-runc-v2" => "containerd",
         "busybox" => "busybox-static",
         "apparmor_parser" => "apparmor",
+        "xz" => "xz-utils",
         "htpasswd" => "apache2-utils",
         other => other,
     };

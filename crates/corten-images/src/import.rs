@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::Bytes;
 use corten_containerd_api::{ApiError, Collect, ContentStore, Image, Labels, Store, rfc3339};
 use corten_layers::archive::{Archive, ArchiveError, Kind};
-use corten_layers::codec::Codec;
+use corten_layers::codec::{Codec, in_common_use};
 use corten_layers::name::{Name, NameError};
 use corten_layers::pipe;
 use corten_types::{Digest, ErrorKind, Reference};
@@ -101,7 +101,7 @@ fn api(operation: &'static str) -> impl FnOnce(ApiError) -> ImportError {
 
 /// Makes an image of one layer from the archive of a root file system, compressed or not; returns its id.
 ///
-/// The layer is kept as it came. Nothing stays of a failed import. Run it in a task of its own, as
+/// The layer is kept as it came, but for bzip2 and xz, which are taken off. Nothing stays of a failed import. Run it in a task of its own, as
 /// [`load`](crate::load::load).
 ///
 /// # Errors
@@ -129,7 +129,7 @@ async fn import_under<S: Store>(
 ) -> Result<Digest, ImportError> {
     let store = &held.store;
     let mut uploader = Uploader::new(store.clone(), &held.id);
-    let read = move || store_layer(archive, &mut uploader);
+    let read = move || store_layer(in_common_use(archive).map_err(ArchiveError::Read)?, &mut uploader);
     let layer = tokio::task::spawn_blocking(read).await.map_err(|_| ImportError::Panicked)??;
 
     let config = config_json(request, run, &layer.diff_id);

@@ -30,11 +30,14 @@ pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }
 
-/// docker's type of a layer compressed so; zstd has an OCI type only.
+/// docker's type of a layer compressed so; zstd has an OCI type only. Nobody has a name for bzip2 and xz, which docker
+/// unpacks as well: theirs are made like the others.
 pub fn docker_layer(codec: Codec) -> &'static str {
     match codec {
         Codec::Plain => "application/vnd.docker.image.rootfs.diff.tar",
         Codec::Gzip => "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        Codec::Bzip2 => "application/vnd.docker.image.rootfs.diff.tar.bzip2",
+        Codec::Xz => "application/vnd.docker.image.rootfs.diff.tar.xz",
         Codec::Zstd => oci_layer(codec),
     }
 }
@@ -45,5 +48,7 @@ pub fn oci_layer(codec: Codec) -> &'static str {
         Codec::Plain => "application/vnd.oci.image.layer.v1.tar",
         Codec::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
         Codec::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        Codec::Bzip2 => "application/vnd.oci.image.layer.v1.tar+bzip2",
+        Codec::Xz => "application/vnd.oci.image.layer.v1.tar+xz",
     }
 }

@@ -2,8 +2,11 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+mod xz;
 mod zstd_frames;
 
+use bzip2::bufread::MultiBzDecoder;
+use xz::Xz;
 use zstd_frames::Zstd;
 
 /// How a blob is compressed.
@@ -15,6 +18,10 @@ pub enum Codec {
     Gzip,
     /// zstd, one or more frames, skippable ones included.
     Zstd,
+    /// bzip2, one or more streams.
+    Bzip2,
+    /// xz, one or more streams.
+    Xz,
 }
 
 /// Largest magic number looked at.
@@ -26,13 +33,15 @@ impl Codec {
     /// The codec of a stream that starts with `head`.
     ///
     /// # Errors
-    /// The name of a compression that is recognised and not supported (bzip2, xz).
+    /// The name of a compression that is recognised and not supported (lz4, compress); docker knows neither.
     pub fn detect(head: &[u8]) -> Result<Self, &'static str> {
         match head {
             [0x1f, 0x8b, ..] => Ok(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zstd),
-            [b'B', b'Z', b'h', ..] => Err("bzip2"),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Err("xz"),
+            [b'B', b'Z', b'h', ..] => Ok(Self::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Self::Xz),
+            [0x04, 0x22, 0x4d, 0x18, ..] => Err("lz4"),
+            [0x1f, 0x9d, ..] => Err("compress"),
             _ => Ok(Self::Plain),
         }
     }
@@ -48,27 +57,17 @@ impl<'a> Decoder<'a> {
     /// Looks at the first bytes and sets up the matching decompressor.
     ///
     /// # Errors
-    /// `Unsupported` naming bzip2 or xz; otherwise what reading gave.
-    pub fn new(reader: impl Read + Send + 'a) -> io::Result<Self> {
-        let mut head = [0; MAGIC_MAX];
-        let mut reader = reader;
-        let mut filled = 0;
-        while filled < MAGIC_MAX {
-            match reader.read(&mut head[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let codec = Codec::detect(&head[..filled]).map_err(|name| {
-            io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression: not supported yet"))
-        })?;
-        let whole = io::Cursor::new(head).take(filled as u64).chain(reader);
+    /// `Unsupported` naming lz4 or compress; otherwise what reading gave.
+    pub fn new(mut reader: impl Read + Send + 'a) -> io::Result<Self> {
+        let (head, filled) = read_head(&mut reader)?;
+        let codec = detected(&head[..filled])?;
+        let whole = whole(head, filled, reader);
         let inner: Box<dyn Read + Send + 'a> = match codec {
             Codec::Plain => Box::new(whole),
             Codec::Gzip => Box::new(Gzip::new(BufReader::with_capacity(BUFFER, whole))),
             Codec::Zstd => Box::new(Zstd::new(BufReader::with_capacity(BUFFER, whole))?),
+            Codec::Bzip2 => Box::new(MultiBzDecoder::new(BufReader::with_capacity(BUFFER, whole))),
+            Codec::Xz => Box::new(Xz::new(BufReader::with_capacity(BUFFER, whole))),
         };
         Ok(Self { codec, inner })
     }
@@ -83,6 +82,45 @@ impl Read for Decoder<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.read(buffer)
     }
+}
+
+/// The stream as images keep it: bzip2 and xz, which no registry's other clients read, are decompressed, everything else
+/// stays as it is.
+///
+/// # Errors
+/// As [`Decoder::new`].
+pub fn in_common_use<'a>(mut reader: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let (head, filled) = read_head(&mut reader)?;
+    let codec = detected(&head[..filled])?;
+    let whole = whole(head, filled, reader);
+    Ok(match codec {
+        Codec::Bzip2 | Codec::Xz => Box::new(Decoder::new(whole)?),
+        _ => Box::new(whole),
+    })
+}
+
+/// The first bytes of a stream, and how many there are.
+fn read_head(reader: &mut impl Read) -> io::Result<([u8; MAGIC_MAX], usize)> {
+    let mut head = [0; MAGIC_MAX];
+    let mut filled = 0;
+    while filled < MAGIC_MAX {
+        match reader.read(&mut head[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((head, filled))
+}
+
+fn detected(head: &[u8]) -> io::Result<Codec> {
+    let unsupported = |name| io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression: not supported"));
+    Codec::detect(head).map_err(unsupported)
+}
+
+fn whole<R: Read>(head: [u8; MAGIC_MAX], filled: usize, rest: R) -> impl Read + use<R> {
+    io::Cursor::new(head).take(filled as u64).chain(rest)
 }
 
 /// Several gzip members, and padding of zeroes after the last, which gzip(1) and Go accept and flate2 does not.
@@ -192,9 +230,54 @@ mod tests {
         assert_eq!(error.to_string(), "a zstd window of 2147483648 bytes is over the bound of 134217728");
     }
 
+    /// `printf text | bzip2`, and `| xz`.
+    const BZIP2: &str = "425a6839314159265359cb28d32d0000008180020004402000219819832c2ee48a70a1219651a65a";
+    const XZ: &str = "fd377a585a000004e6d6b4460200210116000000742fe5a3010003746578740055cde833ff4a0c1700011c046f2c9cc11fb6f37d010000000004595a";
+
+    fn unhex(text: &str) -> Vec<u8> {
+        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn bzip2_and_xz_are_read_to_the_end_of_their_last_stream_and_a_cut_one_is_an_error() {
+        for (stream, codec) in [(unhex(BZIP2), Codec::Bzip2), (unhex(XZ), Codec::Xz)] {
+            let twice = [&stream[..], &stream].concat();
+            let mut decoder = Decoder::new(&twice[..]).unwrap();
+            let mut out = Vec::new();
+            decoder.read_to_end(&mut out).unwrap();
+            assert_eq!((out.as_slice(), decoder.codec()), (&b"texttext"[..], codec));
+            for length in 7..stream.len() {
+                let cut = Decoder::new(&stream[..length]).unwrap().read_to_end(&mut Vec::new());
+                assert!(cut.is_err(), "{length} bytes of {codec:?}");
+            }
+            let mut kept = Vec::new();
+            in_common_use(&stream[..]).unwrap().read_to_end(&mut kept).unwrap();
+            assert_eq!(kept, b"text");
+        }
+        let mut kept = Vec::new();
+        in_common_use(&gzip(b"text")[..]).unwrap().read_to_end(&mut kept).unwrap();
+        assert_eq!(kept, gzip(b"text"));
+    }
+
+    #[test]
+    fn damaged_streams_end_in_an_error_or_in_other_text_and_never_in_a_panic() {
+        for stream in [unhex(BZIP2), unhex(XZ)] {
+            for at in 0..stream.len() * 8 {
+                let mut damaged = stream.clone();
+                damaged[at / 8] ^= 1 << (at % 8);
+                if let Ok(mut decoder) = Decoder::new(&damaged[..]) {
+                    let mut out = Vec::new();
+                    let first = decoder.by_ref().take(1 << 20).read_to_end(&mut out);
+                    // Asked again after an error, it must not panic either.
+                    let _ = first.is_err() && decoder.read(&mut [0; 16]).is_ok();
+                }
+            }
+        }
+    }
+
     #[test]
     fn unsupported_compression_is_named() {
-        let error = Decoder::new(&b"BZh91AY"[..]).err().unwrap();
-        assert_eq!(error.to_string(), "bzip2 compression: not supported yet");
+        let error = Decoder::new(&[0x04, 0x22, 0x4d, 0x18, 0x64, 0x40][..]).err().unwrap();
+        assert_eq!(error.to_string(), "lz4 compression: not supported");
     }
 }

@@ -93,7 +93,7 @@ pub fn run<T, E>(
             // The two streams of a layer that is not compressed are one, and hashed once.
             let diff_id = match codec {
                 Codec::Plain => compressed.clone(),
-                Codec::Gzip | Codec::Zstd => Digest::sha256(hash.finalize().into()),
+                _ => Digest::sha256(hash.finalize().into()),
             };
             Streamed { diff_id, size, compressed, compressed_size, codec }
         });

@@ -1,6 +1,12 @@
 //! Images through both docker CLIs: loaded, imported, listed, inspected, named and removed.
 
-use integration_tests::{DockerCli, ImageFiles, Kind, Stack, busybox};
+use std::{
+    fs::{self, File},
+    process::Command,
+};
+
+use integration_tests::registry::TestRegistry;
+use integration_tests::{DockerCli, ImageFiles, Kind, Stack, TempRoot, busybox, programs};
 use serde_json::{Value, json};
 
 use crate::{busybox as body, create, delete, engine, expect, get, post, refusal, start};
@@ -76,6 +82,65 @@ fn a_file_system_is_imported_with_changes_and_runs() {
         let wrong = docker.run(&["import", "-c", "RUN true", &archive, "made:2"]);
         assert!(wrong.code != 0 && wrong.err().contains("RUN is not a valid change command"), "{wrong:?}");
         let _ = docker.run(&["rmi", "made:1"]).ok();
+    }
+}
+
+/// `file` compressed by `program`, beside it.
+fn compressed(root: &TempRoot, program: &str, file: &str) -> String {
+    let target = root.join(format!("compressed.{program}"));
+    let output = File::create(&target).expect("the root is writable");
+    let status = Command::new(programs::original(program)).args(["-1", "-c", file]).stdout(output).status();
+    assert!(status.expect("it was found").success());
+    target.display().to_string()
+}
+
+#[test]
+fn archives_compressed_with_xz_and_bzip2_are_read_wherever_docker_reads_them() {
+    xz_and_bzip2(Kind::Ours);
+}
+
+#[test]
+fn archives_compressed_with_xz_and_bzip2_are_read_by_the_original() {
+    xz_and_bzip2(Kind::Original);
+}
+
+fn xz_and_bzip2(kind: Kind) {
+    let stack = Stack::start(kind);
+    let (root, docker) = (stack.root(), stack.docker());
+    let registry = TestRegistry::start();
+    let archive = busybox::docker_archive_file(root, &["busybox:latest"]).display().to_string();
+    let layer = busybox::layer_file(root).display().to_string();
+    for program in ["xz", "bzip2"] {
+        let run = |image: &str| docker.run(&["run", "--rm", "--network", "none", image, "echo", program]).ok();
+        let loaded = docker.run(&["load", "--input", &compressed(root, program, &archive)]).ok();
+        assert_eq!(loaded.out(), "Loaded image: busybox:latest");
+        assert_eq!(run("busybox").out(), program);
+
+        let small = compressed(root, program, &layer);
+        let _ = docker.run(&["import", &small, "made:1"]).ok();
+        assert_eq!(run("made:1").out(), program);
+        // Whoever pulls it need not know what it was compressed with.
+        let pushed = format!("{}/made:1", registry.host());
+        let _ = docker.run(&["tag", "made:1", &pushed]).ok();
+        let _ = docker.run(&["push", &pushed]).ok();
+        let manifest = registry.manifest("made", "1").expect("it was pushed");
+        assert!(String::from_utf8_lossy(&manifest.data).contains("gzip"), "{manifest:?}");
+
+        let _ = docker.run(&["create", "--name", "box", "--network", "none", "busybox"]).ok();
+        let _ = docker.run_with_input(&["cp", "-", "box:/tmp"], &fs::read(&small).unwrap()).ok();
+        let back = docker.run(&["cp", "box:/tmp/bin", &root.join(program).display().to_string()]).ok();
+        assert!(root.join(program).join("busybox").is_file(), "{back:?}");
+        let _ = docker.run(&["rm", "box"]).ok();
+
+        // A layer in a registry, as nobody should push it.
+        let _ = docker.run(&["rmi", "--force", "busybox", "made:1", &pushed]).ok();
+        let config = busybox::image().config;
+        let image = registry.put_layers("odd", &config, &[fs::read(&small).unwrap()]);
+        registry.put_manifest("odd", Some("1"), &image.manifest);
+        let odd = format!("{}/odd:1", registry.host());
+        let _ = docker.run(&["pull", &odd]).ok();
+        assert_eq!(run(&odd).out(), program);
+        let _ = docker.run(&["rmi", &odd]).ok();
     }
 }
 
