@@ -123,7 +123,7 @@ fn strike(
 }
 
 /// A random number from 0 to 1.
-fn random_fraction() -> f64 {
+pub fn random_fraction() -> f64 {
     let number = u32::from_str_radix(&random_id(8), 16).expect("an id is hexadecimal");
     f64::from(number) / f64::from(u32::MAX)
 }

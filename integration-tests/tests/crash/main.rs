@@ -7,9 +7,12 @@
 //!
 //! There is no cell for the runtime during stop: the shim signals by pidfd itself.
 //!
+//! What is done to images has cells of its own: [`images`].
+//!
 //! A cell fails when fewer than half of its kills hit an operation in flight: it then proves nothing.
 
 mod cell;
+mod images;
 mod operation;
 mod reality;
 mod victim;
@@ -33,7 +36,6 @@ cells! {
     engine_killed_during_exec: Engine Exec,
     engine_killed_during_stop: Engine Stop,
     engine_killed_during_rm: Engine Rm,
-    engine_killed_during_load: Engine Load,
     engine_killed_during_commit: Engine Commit,
     engine_killed_during_copy: Engine Copy,
     supervisor_killed_during_create: Supervisor Create,
@@ -41,7 +43,6 @@ cells! {
     supervisor_killed_during_exec: Supervisor Exec,
     supervisor_killed_during_stop: Supervisor Stop,
     supervisor_killed_during_rm: Supervisor Rm,
-    supervisor_killed_during_load: Supervisor Load,
     supervisor_killed_during_commit: Supervisor Commit,
     supervisor_killed_during_copy: Supervisor Copy,
     shim_killed_during_start: Shim Start,

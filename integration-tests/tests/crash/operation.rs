@@ -2,9 +2,7 @@
 
 use std::io;
 
-use integration_tests::{
-    Answer, DEADLINE, EngineApi, ImageFiles, busybox, child_processes, docker_archive, random_id, wait_for,
-};
+use integration_tests::{Answer, DEADLINE, EngineApi, child_processes, random_id, wait_for};
 use serde_json::{Value, json};
 
 /// What is going on when the victim dies.
@@ -15,30 +13,28 @@ pub enum Operation {
     Exec,
     Stop,
     Rm,
-    Load,
     Commit,
     Copy,
 }
 
-/// One container (or image) an operation is done to.
+/// One container an operation is done to.
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// The container's name; for [`Operation::Load`] the image's.
+    /// The container's name.
     pub name: String,
     /// The container's id, when there is a container already.
     pub id: Option<String>,
-    /// The archive to load or to copy.
+    /// The archive to copy.
     archive: Vec<u8>,
 }
 
 impl Subject {
-    /// Brings about what the operation needs: no container, a created one, a running one, an archive.
+    /// Brings about what the operation needs: no container, a created one, a running one.
     pub fn prepare(api: &EngineApi, operation: Operation) -> Subject {
         let name = format!("crash-{}", random_id(12));
         let mut subject = Subject { name, id: None, archive: Vec::new() };
         match operation {
             Operation::Create => {}
-            Operation::Load => subject.archive = archive(&subject.name),
             Operation::Start => subject.create(api),
             Operation::Copy => {
                 subject.create(api);
@@ -81,7 +77,6 @@ impl Subject {
             }
             Operation::Stop => api.post(&format!("/containers/{name}/stop?t=20"), &Value::Null),
             Operation::Rm => api.delete(&format!("/containers/{name}?force=1")),
-            Operation::Load => api.send("POST", "/images/load", "application/x-tar", &self.archive),
             Operation::Commit => {
                 let change = "CMD%20%5B%22true%22%5D";
                 api.post(&format!("/commit?container={name}&repo={name}&changes={change}"), &Value::Null)
@@ -125,10 +120,4 @@ fn large_file() -> Vec<u8> {
 fn configuration() -> Value {
     let script = "trap 'exit 7' TERM; while :; do sleep 1000 & wait $!; done";
     json!({"Image": "busybox", "Cmd": ["sh", "-c", script], "HostConfig": {"NetworkMode": "none"}})
-}
-
-/// An image like busybox with one file more, so that its layer is a new one.
-fn archive(name: &str) -> Vec<u8> {
-    let layer = busybox::layer_with(&[("only-here", name.as_bytes())]);
-    docker_archive(&ImageFiles::new(layer, &["true"]), &[&format!("{name}:latest")])
 }

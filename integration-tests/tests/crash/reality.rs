@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use integration_tests::{Answer, EngineApi, Leaks, Stack, process, try_for};
+use integration_tests::{Answer, EngineApi, Leaks, Stack, process, random_id, try_for};
 use serde_json::{Value, json};
 
 use crate::{
@@ -61,17 +61,6 @@ pub fn check(
 ) -> Vec<String> {
     let acknowledged = answer.is_some_and(Answer::is_ok);
     let mut faults = Vec::new();
-    if operation == Operation::Load {
-        let listed =
-            definite(api, &format!("/images/{}/json", subject.name)).is_some_and(|answer| answer.status == 200);
-        if acknowledged && !listed && !answer.is_some_and(|answer| answer.text().contains("error")) {
-            faults.push("the image was acknowledged and is gone".to_owned());
-        }
-        if listed {
-            faults.extend(run_image(api, &subject.name).err());
-        }
-        return faults;
-    }
     // The container's own shim takes it along: that is no loss.
     let survives = victim != Victim::Shim;
     let wrong = match operation {
@@ -86,7 +75,7 @@ pub fn check(
         Operation::Copy => {
             (acknowledged && size_of_large(api, subject) != Some(LARGE_BYTES)).then_some("the copied file is not whole")
         }
-        Operation::Exec | Operation::Load | Operation::Commit => None,
+        Operation::Exec | Operation::Commit => None,
     };
     faults.extend(wrong.map(str::to_owned));
     if !matches!(operation, Operation::Rm | Operation::Create) && id(api, &subject.name).is_none() {
@@ -147,12 +136,9 @@ pub fn remove_and_look(api: &EngineApi, operation: Operation, subject: &Subject,
     faults
 }
 
-/// Removes container or image; whether it is gone.
+/// Removes the container, and the image made of it; whether it is gone.
 pub fn remove(api: &EngineApi, operation: Operation, subject: &Subject) -> bool {
-    let path = match operation {
-        Operation::Load => format!("/images/{}?force=1", subject.name),
-        _ => format!("/containers/{}?force=1", subject.name),
-    };
+    let path = format!("/containers/{}?force=1", subject.name);
     // Something else may be at it still (409): it is asked again.
     let gone =
         |path: &str| try_for(SETTLE, || api.delete(path).is_ok_and(|answer| answer.is_ok() || answer.status == 404));
@@ -218,8 +204,8 @@ fn containers(api: &EngineApi) -> usize {
 }
 
 /// Runs the image: one that is listed must be whole.
-fn run_image(api: &EngineApi, name: &str) -> Result<(), String> {
-    let container = format!("{name}-run");
+pub fn run_image(api: &EngineApi, name: &str) -> Result<(), String> {
+    let container = format!("run-{}", random_id(12));
     let body = json!({"Image": name, "HostConfig": {"NetworkMode": "none"}});
     let step = |what: &str, answer: std::io::Result<Answer>| match answer {
         Ok(answer) if answer.is_ok() => Ok(answer),

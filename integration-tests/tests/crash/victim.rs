@@ -19,8 +19,7 @@ impl Victim {
     /// Kills it if it is there; whether it was.
     pub fn kill(self, stack: &mut Stack, subject: &Subject) -> bool {
         match self {
-            Victim::Engine => stack.kill_engine(),
-            Victim::Supervisor => stack.kill_supervisor(),
+            Victim::Engine | Victim::Supervisor => self.kill_daemon(stack),
             Victim::Shim | Victim::Runtime => {
                 let id = subject.id.as_deref().expect("these cells begin with a container");
                 let found = processes().into_iter().find(|process| self.is(process, id));
@@ -28,6 +27,15 @@ impl Victim {
             }
         }
         true
+    }
+
+    /// Kills one that is always there.
+    pub fn kill_daemon(self, stack: &mut Stack) {
+        match self {
+            Victim::Engine => stack.kill_engine(),
+            Victim::Supervisor => stack.kill_supervisor(),
+            Victim::Shim | Victim::Runtime => unreachable!("they belong to a container"),
+        }
     }
 
     /// Starts again what does not come back by itself.

@@ -14,7 +14,7 @@ use corten_proto::containerd::{
 use tonic::{Request, Response, Status, async_trait};
 
 use super::records;
-use crate::{Supervisor, caller::Caller, metadata::Durability};
+use crate::{Supervisor, caller::Caller, in_its_own_task, metadata::Durability};
 
 /// The handlers.
 #[derive(Debug)]
@@ -89,9 +89,13 @@ impl Containers for ContainersService {
         let Caller { namespace, .. } = Caller::of(&request)?;
         let id = request.into_inner().id;
         let (owner, removed) = (namespace.clone(), id.clone());
-        self.0.metadata.write(Durability::Durable, move |c| records::delete(c, &owner, &removed)).await?;
-        self.0.gc.deleted();
-        self.0.events.publish(&namespace, "/containers/delete", &ContainerDelete { id });
-        Ok(Response::new(()))
+        let supervisor = self.0.clone();
+        let delete = async move {
+            supervisor.metadata.write(Durability::Durable, move |c| records::delete(c, &owner, &removed)).await?;
+            supervisor.gc.deleted();
+            supervisor.events.publish(&namespace, "/containers/delete", &ContainerDelete { id });
+            Ok(())
+        };
+        Ok(Response::new(in_its_own_task(delete).await?))
     }
 }

@@ -209,6 +209,23 @@ pub fn remove_expired(store: &Store, leased: impl Fn(&str, &str) -> bool) -> io:
     Ok(removed)
 }
 
+/// Removes an ingest whose lease has ended, unless somebody writes it; whether it is gone.
+///
+/// # Errors
+/// The kernel's.
+pub fn remove_abandoned(store: &Store, namespace: &str, reference: &str) -> io::Result<bool> {
+    let directory = store.ingest(namespace, reference);
+    if claim(store, &directory).is_err() {
+        return Ok(false);
+    }
+    let result = fs::remove_dir_all(&directory);
+    lock(&store.writing).remove(&directory);
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(true),
+    }
+}
+
 fn is_old(path: &Path) -> bool {
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
     modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > EXPIRY))

@@ -22,7 +22,7 @@ use crate::{
     caller::Caller,
     error::{Error, Result as Done},
     filter::Filter,
-    leases,
+    in_its_own_task, leases,
     metadata::Durability,
 };
 
@@ -70,10 +70,14 @@ impl Content for ContentService {
         let Caller { namespace, .. } = Caller::of(&request)?;
         let digest = request.into_inner().digest;
         let (owner, removed) = (namespace.clone(), digest.clone());
-        self.0.metadata.write(Durability::Durable, move |c| records::delete(c, &owner, &removed)).await?;
-        self.0.gc.deleted();
-        self.0.events.publish(&namespace, "/content/delete", &ContentDelete { digest });
-        Ok(Response::new(()))
+        let supervisor = self.0.clone();
+        let delete = async move {
+            supervisor.metadata.write(Durability::Durable, move |c| records::delete(c, &owner, &removed)).await?;
+            supervisor.gc.deleted();
+            supervisor.events.publish(&namespace, "/content/delete", &ContentDelete { digest });
+            Ok(())
+        };
+        Ok(Response::new(in_its_own_task(delete).await?))
     }
 
     async fn read(&self, request: Request<ReadContentRequest>) -> Result<Response<Self::ReadStream>, Status> {

@@ -38,14 +38,45 @@ pub(super) async fn collect(supervisor: &Arc<Supervisor>) -> Result<()> {
         let owner = supervisor.clone();
         crate::blocking(move || remove_files(&owner, &garbage)).await?;
     }
+    remove_abandoned_ingests(supervisor).await?;
     let owner = supervisor.clone();
     crate::blocking(move || expire_ingests(&owner)).await
+}
+
+/// Those whose lease has ended go at once; one that is still written, at the collection after this.
+async fn remove_abandoned_ingests(supervisor: &Arc<Supervisor>) -> Result<()> {
+    let abandoned = supervisor.metadata.read(leases::abandoned_ingests)?;
+    if abandoned.is_empty() {
+        return Ok(());
+    }
+    let owner = supervisor.clone();
+    let remove = move || {
+        let mut gone = Vec::new();
+        for (namespace, reference) in abandoned {
+            let removed = ingest::remove_abandoned(&owner.content, &namespace, &reference);
+            if removed.map_err(|error| Error::io(format!("remove ingest {reference}"), &error))? {
+                gone.push((namespace, reference));
+            } else {
+                owner.gc.deleted();
+            }
+        }
+        Ok(gone)
+    };
+    let gone = crate::blocking(remove).await?;
+    let change = move |c: &Connection| {
+        let sql = "DELETE FROM lease_resources WHERE namespace = ?1 AND lease = '' AND type = 'ingests' AND id = ?2";
+        for (namespace, reference) in &gone {
+            c.prepare_cached(sql)?.execute([namespace, reference])?;
+        }
+        Ok(())
+    };
+    supervisor.metadata.write(Durability::Relaxed, change).await
 }
 
 fn forget(connection: &Connection, garbage: &Garbage) -> Result<()> {
     for (namespace, id) in &garbage.leases {
         records::LEASES.delete(connection, namespace, id)?;
-        connection.execute("DELETE FROM lease_resources WHERE namespace = ?1 AND lease = ?2", [namespace, id])?;
+        leases::let_go(connection, namespace, id)?;
     }
     for (namespace, snapshotter, key, number) in &garbage.snapshots {
         snapshots::records::delete(connection, *number)?;
@@ -90,7 +121,8 @@ fn remove_blob(supervisor: &Supervisor, digest: &str) -> Result<bool> {
 fn expire_ingests(supervisor: &Supervisor) -> Result<()> {
     let leased = |namespace: &str, reference: &str| {
         let held = supervisor.metadata.read(|c| {
-            let sql = "SELECT 1 FROM lease_resources WHERE namespace = ?1 AND type = 'ingests' AND id = ?2";
+            let sql =
+                "SELECT 1 FROM lease_resources WHERE namespace = ?1 AND type = 'ingests' AND id = ?2 AND lease <> ''";
             Ok(c.prepare_cached(sql)?.exists([namespace, reference])?)
         });
         // Not knowing is no reason to remove.

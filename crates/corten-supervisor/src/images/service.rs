@@ -10,7 +10,7 @@ use corten_proto::containerd::services::images::v1::{
 use tonic::{Request, Response, Status, async_trait};
 
 use super::records;
-use crate::{Supervisor, caller::Caller, metadata::Durability};
+use crate::{Supervisor, caller::Caller, in_its_own_task, metadata::Durability};
 
 /// The handlers.
 #[derive(Debug)]
@@ -48,11 +48,15 @@ impl Images for ImagesService {
         let (wanted, paths) = (image.unwrap_or_default(), update_mask.unwrap_or_default().paths);
         let owner = namespace.clone();
         let change = move |c: &rusqlite::Connection| records::update(c, &owner, wanted, &paths, source_date_epoch);
-        let image = self.0.metadata.write(Durability::Durable, change).await?;
-        self.0.gc.deleted();
-        let event = ImageUpdate { name: image.name.clone(), labels: image.labels.clone() };
-        self.0.events.publish(&namespace, "/images/update", &event);
-        Ok(Response::new(UpdateImageResponse { image: Some(image) }))
+        let supervisor = self.0.clone();
+        let update = async move {
+            let image = supervisor.metadata.write(Durability::Durable, change).await?;
+            supervisor.gc.deleted();
+            let event = ImageUpdate { name: image.name.clone(), labels: image.labels.clone() };
+            supervisor.events.publish(&namespace, "/images/update", &event);
+            Ok(image)
+        };
+        Ok(Response::new(UpdateImageResponse { image: Some(in_its_own_task(update).await?) }))
     }
 
     async fn delete(&self, request: Request<DeleteImageRequest>) -> Result<Response<()>, Status> {
@@ -60,12 +64,14 @@ impl Images for ImagesService {
         let DeleteImageRequest { name, sync, target } = request.into_inner();
         let (owner, removed) = (namespace.clone(), name.clone());
         let change = move |c: &rusqlite::Connection| records::delete(c, &owner, &removed, target.as_ref());
-        self.0.metadata.write(Durability::Durable, change).await?;
-        self.0.events.publish(&namespace, "/images/delete", &ImageDelete { name });
-        self.0.gc.deleted();
-        if sync {
-            self.0.gc.collect_now(&self.0).await?;
-        }
-        Ok(Response::new(()))
+        let supervisor = self.0.clone();
+        // A client that leaves once the record is deleted must not leave behind what the image kept.
+        let delete = async move {
+            supervisor.metadata.write(Durability::Durable, change).await?;
+            supervisor.events.publish(&namespace, "/images/delete", &ImageDelete { name });
+            supervisor.gc.deleted();
+            if sync { supervisor.gc.collect_now(&supervisor).await } else { Ok(()) }
+        };
+        Ok(Response::new(in_its_own_task(delete).await?))
     }
 }

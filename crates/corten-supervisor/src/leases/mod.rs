@@ -3,5 +3,5 @@
 mod records;
 mod service;
 
-pub use records::{join, leave};
+pub use records::{abandoned_ingests, join, leave, let_go};
 pub use service::LeasesService;

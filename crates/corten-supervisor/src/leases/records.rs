@@ -55,10 +55,34 @@ pub(super) fn delete(connection: &Connection, namespace: &str, id: &str) -> Resu
     if !LEASES.delete(connection, namespace, id)? {
         return Err(unknown(id));
     }
-    connection
-        .prepare_cached("DELETE FROM lease_resources WHERE namespace = ?1 AND lease = ?2")?
-        .execute([namespace, id])?;
+    let_go(connection, namespace, id)
+}
+
+/// Lets go what a lease held that is no more. An ingest that was begun for it is nobody's then: it is kept in mind under no
+/// lease's name, for the next collection, as containerd's collects it.
+///
+/// # Errors
+/// The database's.
+pub fn let_go(connection: &Connection, namespace: &str, id: &str) -> Result<()> {
+    let abandon =
+        "UPDATE OR IGNORE lease_resources SET lease = '' WHERE namespace = ?1 AND lease = ?2 AND type = 'ingests'";
+    for sql in [abandon, "DELETE FROM lease_resources WHERE namespace = ?1 AND lease = ?2"] {
+        connection.prepare_cached(sql)?.execute([namespace, id])?;
+    }
     Ok(())
+}
+
+/// The ingests, with their namespaces, whose leases have all ended.
+///
+/// # Errors
+/// The database's.
+pub fn abandoned_ingests(connection: &Connection) -> Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT namespace, id FROM lease_resources AS one WHERE lease = '' AND type = 'ingests' AND NOT EXISTS
+         (SELECT 1 FROM lease_resources WHERE namespace = one.namespace AND type = 'ingests' AND id = one.id AND lease <> '')",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.map(|row| Ok(row?)).collect()
 }
 
 pub(super) fn list(connection: &Connection, namespace: &str, filters: &[String]) -> Result<Vec<Lease>> {
@@ -127,5 +151,30 @@ impl Fields for Lease {
             ["labels", key @ ..] => label(&self.labels, key),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::schema;
+
+    #[test]
+    fn an_ingest_is_abandoned_when_the_last_of_its_leases_has_ended() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(schema::TABLES).unwrap();
+        for (lease, ingest) in [("one", "both"), ("two", "both"), ("one", "alone")] {
+            hold(&connection, "ns", lease, "ingests", ingest).unwrap();
+        }
+        hold(&connection, "ns", "one", "content", "sha256:x").unwrap();
+        assert_eq!(abandoned_ingests(&connection).unwrap(), []);
+        let_go(&connection, "ns", "one").unwrap();
+        let abandoned = |name: &str| ("ns".to_owned(), name.to_owned());
+        assert_eq!(abandoned_ingests(&connection).unwrap(), [abandoned("alone")]);
+        let_go(&connection, "ns", "two").unwrap();
+        assert_eq!(abandoned_ingests(&connection).unwrap(), [abandoned("alone"), abandoned("both")]);
+        // What was committed or aborted is nobody's any more.
+        leave(&connection, "ns", "ingests", "alone").unwrap();
+        assert_eq!(abandoned_ingests(&connection).unwrap(), [abandoned("both")]);
     }
 }

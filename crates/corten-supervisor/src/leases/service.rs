@@ -14,6 +14,7 @@ use crate::{
     Supervisor,
     caller::Caller,
     error::{Error, Result as Done},
+    in_its_own_task,
     metadata::Durability,
 };
 
@@ -37,12 +38,13 @@ impl Leases for LeasesService {
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<()>, Status> {
         let Caller { namespace, .. } = Caller::of(&request)?;
         let DeleteRequest { id, sync } = request.into_inner();
-        self.0.metadata.write(Durability::Relaxed, move |c| records::delete(c, &namespace, &id)).await?;
-        self.0.gc.deleted();
-        if sync {
-            self.0.gc.collect_now(&self.0).await?;
-        }
-        Ok(Response::new(()))
+        let supervisor = self.0.clone();
+        let delete = async move {
+            supervisor.metadata.write(Durability::Relaxed, move |c| records::delete(c, &namespace, &id)).await?;
+            supervisor.gc.deleted();
+            if sync { supervisor.gc.collect_now(&supervisor).await } else { Ok(()) }
+        };
+        Ok(Response::new(in_its_own_task(delete).await?))
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {

@@ -13,7 +13,7 @@
 
 mod open;
 pub mod records;
-mod schema;
+pub(crate) mod schema;
 mod write;
 
 use std::{

@@ -7,7 +7,7 @@
 pub(super) const FORMAT: i64 = 1;
 
 /// Creates what is missing.
-pub(super) const TABLES: &str = "
+pub const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS facts (
     name TEXT PRIMARY KEY, value TEXT NOT NULL
 ) WITHOUT ROWID;

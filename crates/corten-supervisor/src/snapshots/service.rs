@@ -84,10 +84,13 @@ impl Snapshots for SnapshotsService {
         let RemoveSnapshotRequest { snapshotter, key } = request.into_inner();
         let event = SnapshotRemove { key: key.clone(), snapshotter: snapshotter.clone() };
         let namespace = caller.namespace.clone();
-        in_its_own_task(async move { remove(&supervisor, caller, snapshotter, key).await }).await?;
-        self.0.gc.deleted();
-        self.0.events.publish(&namespace, "/snapshot/remove", &event);
-        Ok(Response::new(()))
+        let remove = async move {
+            remove(&supervisor, caller, snapshotter, key).await?;
+            supervisor.gc.deleted();
+            supervisor.events.publish(&namespace, "/snapshot/remove", &event);
+            Ok(())
+        };
+        Ok(Response::new(in_its_own_task(remove).await?))
     }
 
     async fn stat(&self, request: Request<StatSnapshotRequest>) -> Result<Response<StatSnapshotResponse>, Status> {
