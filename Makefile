@@ -20,9 +20,10 @@ test-vm: ## run the scenarios of cgroup v2 and AppArmor, then the demo, in virtu
 bench: ## measure Corten beside Debian's docker, containerd and runc, and print the ratios (root; ROWS="pull exec": only these)
 	@packaging/prepare.sh test && packaging/build.sh && cargo run --quiet --release -p integration-tests --bin bench -- $(ROWS)
 
-crash: ## kill each program many times in the middle of each operation (root; CORTEN_CRASH_ROUNDS, default 50)
+crash: ## kill each program many times in the middle of each operation, and the largest layers (root; CORTEN_CRASH_ROUNDS, default 50)
 	@packaging/prepare.sh test && CORTEN_CRASH_ROUNDS=$${CORTEN_CRASH_ROUNDS:-50} packaging/test.sh -p corten-bin -p cortend-bin -p corten-supervisor-bin -p corten-shim-bin -p corten-runtime-bin -p integration-tests --test version --test crash
 	@CORTEN_KILL_POINTS=all CORTEN_KILL_RANDOM=300 cargo test -p integration-tests --test runtime -- --nocapture nth_call random_kills
+	@CORTEN_EQUALITY=full cargo test -p integration-tests --test images -- --nocapture equality
 
 lint: ## rustfmt, clippy without a warning, and the tidy tests
 	@packaging/prepare.sh build && cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && cargo test --quiet -p integration-tests --test tidy

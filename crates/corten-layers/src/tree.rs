@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -68,7 +69,7 @@ impl Tree {
     /// The directory `name`; made, with its parents, where missing.
     ///
     /// A made directory takes owner, mode and attributes of the same directory below, since in an overlay the upper
-    /// one's count; without one it is 0755 and ours.
+    /// one's count; without one it is ours and 0755, with the set-group-id bit of its parent.
     ///
     /// # Errors
     /// `ENOTDIR` when a file of this layer is in the way, `ELOOP` after 40 links.
@@ -179,7 +180,13 @@ impl Tree {
     fn make_directory(&self, parent: BorrowedFd<'_>, last: &OsStr, path: &[OsString]) -> io::Result<OwnedFd> {
         at::mkdir(parent, last, 0o755)?;
         let made = at::open_dir(parent, last)?;
-        at::fchmod(made.as_fd(), 0o755)?;
+        let inherited = at::fstat(made.as_fd())?;
+        let gives_group = inherited.mode & 0o2000;
+        if gives_group != 0 {
+            // Ours all the same; that it hands its parent's group on is kept, both as dockerd does.
+            at::fchown(made.as_fd(), inherited.uid, std::fs::metadata("/proc/self")?.gid())?;
+        }
+        at::fchmod(made.as_fd(), 0o755 | gives_group)?;
         let path = path.join(OsStr::new("/"));
         for lower in &self.lowers {
             let Ok(below) = at::open_dir_in_root(lower.as_fd(), &path) else { continue };

@@ -200,6 +200,7 @@ fn metadata_is_kept() {
         file("tmp/inside"),
         Entry { mode: 0o2755, gid: 50, ..entry("shared/", Kind::Directory) },
         file("shared/file"),
+        file("shared/unnamed/file"),
         Entry { mtime: (55, 0), uid: 7, ..link("sym", Kind::Symlink, "nowhere") },
         Entry { rdev: (1, 3), mode: 0o666, ..entry("null", Kind::CharDevice) },
         entry("pipe", Kind::Fifo),
@@ -212,6 +213,8 @@ fn metadata_is_kept() {
     assert_eq!((setuid.mtime(), setuid.mtime_nsec()), (77, 5));
     assert_eq!((stat("tmp").mode() & 0o7777, stat("tmp").mtime()), (0o1777, 99));
     assert_eq!(stat("shared/file").gid(), 0);
+    let unnamed = stat("shared/unnamed");
+    assert_eq!((unnamed.mode() & 0o7777, unnamed.gid()), (0o2755, 0));
     assert_eq!((stat("sym").mtime(), stat("sym").uid()), (55, 7));
     assert_eq!((stat("null").rdev(), stat("null").mode() & 0o777), (0x103, 0o666));
     assert!(stat("pipe").file_type().is_fifo());
