@@ -129,6 +129,9 @@ pub trait ContentWriter: Send + 'static {
     /// Bytes that are in the ingest.
     fn offset(&self) -> u64;
 
+    /// Digest of what is in the ingest.
+    fn digest(&mut self) -> impl Future<Output = Result<Digest, ApiError>> + Send;
+
     /// Appends to it.
     fn append(&mut self, data: Bytes) -> impl Future<Output = Result<(), ApiError>> + Send;
 
@@ -310,6 +313,18 @@ impl RemoteWriter {
 impl ContentWriter for RemoteWriter {
     fn offset(&self) -> u64 {
         self.offset
+    }
+
+    async fn digest(&mut self) -> Result<Digest, ApiError> {
+        while self.unanswered > 0 {
+            self.answer().await?;
+        }
+        self.send(wire::WriteContentRequest { action: wire::WriteAction::Stat.into(), ..Default::default() }).await?;
+        let answer = self.answer().await?;
+        answer.digest.parse().map_err(|error| {
+            let text = format!("containerd has {:?} in ingest {}: {error}", answer.digest, self.reference);
+            ApiError::new(ErrorKind::Internal, text)
+        })
     }
 
     async fn append(&mut self, mut data: Bytes) -> Result<(), ApiError> {

@@ -1,5 +1,6 @@
 //! Directory trees by key: the trait, and its implementation on a containerd's snapshot and diff services.
 
+use std::convert::Infallible;
 use std::future::Future;
 
 use corten_proto::containerd::services::diff::v1 as diff_wire;
@@ -53,6 +54,9 @@ pub const LAYER_LABEL: &str = "containerd.io/snapshot/corten.layer";
 
 /// A place for directory trees, one on top of the other.
 pub trait Snapshotter: Clone + Send + Sync + 'static {
+    /// A blob on its way into the store, as [`follow`](Snapshotter::follow) gives it.
+    type Arriving: Send + 'static;
+
     /// Its name, part of GC labels: `overlayfs`.
     fn snapshotter(&self) -> &str;
 
@@ -110,9 +114,25 @@ pub trait Snapshotter: Clone + Send + Sync + 'static {
 
     /// Writes the layer `layer` into the snapshot shown by `mounts`; answers its diff id.
     fn apply(&self, layer: &Descriptor, mounts: &[Mount]) -> impl Future<Output = Result<Digest, ApiError>> + Send;
+
+    /// Reads along with the writer of the ingest `reference`; none where the store cannot, or nobody writes it. One that
+    /// can also [`rebases`](Snapshotter::rebases).
+    fn follow(&self, reference: &str) -> Option<Self::Arriving>;
+
+    /// Writes the layer that `arriving` brings into the snapshot shown by `mounts`, side by side with its arrival; answers
+    /// its diff id when all of it came and was found to be what it should.
+    ///
+    /// Fails when its writer leaves it unfinished.
+    fn apply_arriving(
+        &self,
+        arriving: Self::Arriving,
+        mounts: &[Mount],
+    ) -> impl Future<Output = Result<Digest, ApiError>> + Send;
 }
 
 impl Snapshotter for Client {
+    type Arriving = Infallible;
+
     fn snapshotter(&self) -> &str {
         self.snapshotter_name()
     }
@@ -197,5 +217,13 @@ impl Snapshotter for Client {
             let text = format!("containerd applied a layer as {:?}: {error}", applied.digest);
             ApiError::new(ErrorKind::Internal, text)
         })
+    }
+
+    fn follow(&self, _reference: &str) -> Option<Infallible> {
+        None
+    }
+
+    async fn apply_arriving(&self, arriving: Infallible, _mounts: &[Mount]) -> Result<Digest, ApiError> {
+        match arriving {}
     }
 }

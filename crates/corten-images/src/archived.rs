@@ -3,23 +3,26 @@
 //! Two layouts, of which an archive may have both (docker save since 25): OCI's (`oci-layout`, `index.json`,
 //! `blobs/…`) and docker's (`manifest.json`, which names configurations and layers by path).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::Read;
 
 use bytes::Bytes;
-use corten_containerd_api::{ApiError, ContentStore};
+use corten_containerd_api::{ApiError, Store};
 use corten_layers::archive::{Archive, ArchiveError, Entry, Kind};
 use corten_layers::codec::Codec;
 use corten_layers::name::{Name, NameError};
 use corten_types::{Digest, ErrorKind};
 
-use crate::ingest::Uploader;
+use crate::ingest::{Upload, Uploader};
 use crate::manifest::MANIFEST_MAX;
+use crate::staging::Staging;
 
 /// Most files of an archive: an image has at most 1024 layers with three files each in the oldest layout.
 const FILES_MAX: usize = 65_536;
 /// Links from one layer's place to another's that are followed: docker writes one.
 const LINKS_MAX: usize = 8;
+/// Blobs that may be on their way to the disk while the next one is read.
+const STORING_MAX: usize = 4;
 
 /// A blob of the archive, in the store now.
 #[derive(Debug, Clone)]
@@ -106,10 +109,26 @@ impl Archived {
     }
 }
 
-/// Reads the archive to its end, putting every blob into the store. Runs in a thread that may block.
-pub(crate) fn read<S: ContentStore>(input: impl Read, uploader: &mut Uploader<S>) -> Result<Archived, ArchivedError> {
-    let mut archive = Archive::new(input);
+/// Reads the archive to its end, putting every blob into the store, and has what looks like a layer unpacked as it comes.
+/// Runs in a thread that may block. Nothing is written any more when it returns, but by `staging`.
+pub(crate) fn read<S: Store>(
+    input: impl Read,
+    uploader: &mut Uploader<S>,
+    staging: &mut Staging<S>,
+) -> Result<Archived, ArchivedError> {
     let mut found = Archived::default();
+    let mut storing = Storing { uploader, staging, underway: VecDeque::new() };
+    let read = read_entries(input, &mut storing, &mut found);
+    let stored = storing.settle(&mut found, 0);
+    read.and(stored).map(|()| found)
+}
+
+fn read_entries<S: Store>(
+    input: impl Read,
+    storing: &mut Storing<'_, S>,
+    found: &mut Archived,
+) -> Result<(), ArchivedError> {
+    let mut archive = Archive::new(input);
     while let Some(entry) = archive.next_entry()? {
         if found.blobs.len() + found.links.len() >= FILES_MAX {
             return Err(refused(&entry, format!("the archive has more than {FILES_MAX} files")));
@@ -117,7 +136,7 @@ pub(crate) fn read<S: ContentStore>(input: impl Read, uploader: &mut Uploader<S>
         let name = Name::clean(&entry.path).map_err(|source| named(&entry, source))?;
         match entry.kind {
             Kind::Directory => {}
-            Kind::File => file(name, &entry, &mut archive, uploader, &mut found)?,
+            Kind::File => file(name, &entry, &mut archive, storing, found)?,
             Kind::Symlink | Kind::HardLink => {
                 let target = link_target(&name, &entry).map_err(|source| named(&entry, source))?;
                 found.links.insert(name, target);
@@ -127,8 +146,7 @@ pub(crate) fn read<S: ContentStore>(input: impl Read, uploader: &mut Uploader<S>
             }
         }
     }
-    archive.drain()?;
-    Ok(found)
+    Ok(archive.drain()?)
 }
 
 fn named(entry: &Entry, source: NameError) -> ArchivedError {
@@ -148,11 +166,11 @@ fn link_target(name: &Name, entry: &Entry) -> Result<Name, NameError> {
     Name::clean(&[parent.as_bytes(), b"/", &entry.link].concat())
 }
 
-fn file<S: ContentStore>(
+fn file<S: Store>(
     name: Name,
     entry: &Entry,
     archive: &mut Archive<impl Read>,
-    uploader: &mut Uploader<S>,
+    storing: &mut Storing<'_, S>,
     found: &mut Archived,
 ) -> Result<(), ArchivedError> {
     if entry.segments.is_some() {
@@ -166,50 +184,104 @@ fn file<S: ContentStore>(
         b"repositories" => {}
         path if path.ends_with(b"/VERSION") || path.ends_with(b"/json") => {}
         _ => {
-            let blob = store_blob(&name, entry, archive, uploader)?;
-            found.blobs.insert(name, blob);
+            storing.settle(found, STORING_MAX - 1)?;
+            storing.store(name, entry, archive)?;
         }
     }
     Ok(())
 }
 
-fn store_blob<S: ContentStore>(
-    name: &Name,
-    entry: &Entry,
-    archive: &mut Archive<impl Read>,
-    uploader: &mut Uploader<S>,
-) -> Result<Blob, ArchivedError> {
-    let failed = |source| ArchivedError::Store { path: name.display(), source };
-    let expected = stated_digest(name).map_err(|why| refused(entry, why))?;
-    let mut upload = uploader.begin(expected, Some(entry.size)).map_err(failed)?;
-    let mut buffer = vec![0; 256 << 10];
-    let mut codec = None;
-    loop {
-        // Before the first flush there is always room for the whole magic number, unless the file is shorter.
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match archive.read_data(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) => {
-                    upload.abort();
-                    return Err(error.into());
-                }
+/// Blobs on their way into the store.
+struct Storing<'a, S: Store> {
+    uploader: &'a mut Uploader<S>,
+    staging: &'a mut Staging<S>,
+    underway: VecDeque<Underway>,
+}
+
+/// A blob that was read and is being made durable.
+struct Underway {
+    name: Name,
+    codec: Codec,
+    reference: String,
+    stored: tokio::task::JoinHandle<Result<(Digest, u64), ApiError>>,
+}
+
+impl<S: Store> Storing<'_, S> {
+    /// Reads a blob; it is stored when it was [settled](Storing::settle).
+    fn store(&mut self, name: Name, entry: &Entry, archive: &mut Archive<impl Read>) -> Result<(), ArchivedError> {
+        let failed = |source| ArchivedError::Store { path: name.display(), source };
+        let expected = stated_digest(&name).map_err(|why| refused(entry, why))?;
+        let mut upload = self.uploader.begin(expected, Some(entry.size)).map_err(failed)?;
+        match self.read(&mut upload, archive) {
+            Ok(codec) => {
+                let reference = upload.reference().to_owned();
+                self.underway.push_back(Underway { name, codec, reference, stored: upload.finish_aside() });
+                Ok(())
+            }
+            Err(error) => {
+                upload.abort();
+                Err(match error {
+                    ReadError::Archive(error) => error.into(),
+                    ReadError::Store(error) => failed(error),
+                })
             }
         }
-        codec.get_or_insert_with(|| Codec::detect(&buffer[..filled]));
-        if filled == 0 {
-            break;
-        }
-        if let Err(error) = upload.write(&buffer[..filled]) {
-            upload.abort();
-            return Err(failed(error));
+    }
+
+    fn read(&mut self, upload: &mut Upload<S>, archive: &mut Archive<impl Read>) -> Result<Codec, ReadError> {
+        let mut codec = None;
+        loop {
+            let mut piece = upload.piece();
+            piece.fill_with(|space| archive.read_data(space)).map_err(ReadError::Archive)?;
+            if codec.is_none() {
+                // Compression that is not supported is refused by what unpacks it, by name.
+                codec = Some(Codec::detect(&piece).unwrap_or(Codec::Plain));
+                if is_layer(&piece)
+                    && let Some(arriving) = upload.follow()
+                {
+                    self.staging.follow(upload.reference(), arriving);
+                }
+            }
+            if piece.is_empty() {
+                return Ok(codec.unwrap_or(Codec::Plain));
+            }
+            upload.append(piece).map_err(ReadError::Store)?;
         }
     }
-    let (digest, size) = upload.finish().map_err(failed)?;
-    // Compression that is not supported is refused by what unpacks it, by name.
-    let codec = codec.and_then(Result::ok).unwrap_or(Codec::Plain);
-    Ok(Blob { digest, size, codec })
+
+    /// Waits until at most `left` blobs are on their way; of several that fail the first one tells.
+    fn settle(&mut self, found: &mut Archived, left: usize) -> Result<(), ArchivedError> {
+        let mut settled = Ok(());
+        while self.underway.len() > left {
+            let Some(Underway { name, codec, reference, stored }) = self.underway.pop_front() else { break };
+            let stored = self
+                .uploader
+                .runtime()
+                .block_on(stored)
+                .unwrap_or_else(|_| Err(ApiError::new(ErrorKind::Internal, "the task that stored it panicked")));
+            match stored {
+                Ok((digest, size)) => {
+                    self.staging.is_of(&reference, &digest);
+                    found.blobs.insert(name, Blob { digest, size, codec });
+                }
+                Err(source) if settled.is_ok() => {
+                    settled = Err(ArchivedError::Store { path: name.display(), source });
+                }
+                Err(_) => {}
+            }
+        }
+        settled
+    }
+}
+
+enum ReadError {
+    Archive(ArchiveError),
+    Store(ApiError),
+}
+
+/// Whether a blob starts as a layer does: compressed, or an archive (POSIX ustar and GNU both say so).
+fn is_layer(head: &[u8]) -> bool {
+    Codec::detect(head).is_ok_and(|codec| codec != Codec::Plain) || head.get(257..262) == Some(b"ustar")
 }
 
 /// The digest that a name under `blobs/` states.

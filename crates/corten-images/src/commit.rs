@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use corten_containerd_api::{ApiError, Collect, ContentStore, Image, Labels, Store, rfc3339};
+use corten_containerd_api::{ApiError, Collect, Image, Labels, Store, rfc3339};
 use corten_layers::codec::Codec;
 use corten_layers::diff::DiffError;
 use corten_types::{Digest, ErrorKind, Reference};
@@ -154,12 +154,12 @@ async fn commit_under<S: Store>(
 }
 
 /// The layer on its way to the store.
-struct Out<S: ContentStore> {
+struct Out<S: Store> {
     upload: Upload<S>,
     failure: Option<ApiError>,
 }
 
-impl<S: ContentStore> Write for Out<S> {
+impl<S: Store> Write for Out<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.upload.write(bytes).map_err(|error| {
             self.failure = Some(error);
@@ -174,7 +174,7 @@ impl<S: ContentStore> Write for Out<S> {
 }
 
 /// Stores the layer; its digest, which is its diff id, and size. `None` when nothing was changed.
-fn store_layer<S: ContentStore>(
+fn store_layer<S: Store>(
     write: impl FnOnce(&mut dyn Write) -> Result<u64, DiffError>,
     uploader: &mut Uploader<S>,
 ) -> Result<Option<(Digest, u64)>, CommitError> {

@@ -1,7 +1,8 @@
 //! Fetching blobs into the store: each once, from where an earlier attempt ended, from another host when one lies.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +16,7 @@ use crate::manifest::MANIFEST_MAX;
 use crate::progress::{Progress, Sink, key};
 use crate::pull::{PullError, api};
 use crate::registry::{RegistryError, Repository, bare_host};
+use crate::staging::Staging;
 
 /// What is handed to the store at once.
 const CHUNK: usize = 256 << 10;
@@ -35,7 +37,7 @@ const VANISHED_MAX: usize = 5;
 pub(crate) const LABEL_MAX: usize = 4096;
 
 /// What fetches the blobs of one pull.
-pub(crate) struct Fetcher<S> {
+pub(crate) struct Fetcher<S: Store> {
     /// Without the pull's lease: what is half-way there stays when the lease ends.
     store: S,
     leased: S,
@@ -45,10 +47,13 @@ pub(crate) struct Fetcher<S> {
     fetched: AtomicBool,
     /// Another blob could not be had: what is half-way stops where it is. Holds whether it can be continued.
     given_up: watch::Sender<Option<bool>>,
+    /// What is unpacked while it comes, and which blobs are.
+    staging: Mutex<(Staging<S>, HashSet<Digest>)>,
 }
 
 impl<S: Store> Fetcher<S> {
     pub(crate) fn new(store: S, leased: S, repository: Repository, sink: Sink, downloads: usize) -> Self {
+        let staging = Mutex::new((Staging::beside(leased.clone(), downloads), HashSet::new()));
         let downloads = Semaphore::new(downloads);
         Self {
             store,
@@ -58,6 +63,33 @@ impl<S: Store> Fetcher<S> {
             downloads,
             fetched: AtomicBool::new(false),
             given_up: watch::Sender::new(None),
+            staging,
+        }
+    }
+
+    fn staging(&self) -> MutexGuard<'_, (Staging<S>, HashSet<Digest>)> {
+        // Every change is one call.
+        self.staging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has these blobs unpacked as they come.
+    pub(crate) fn unpack_on_the_way(&self, layers: impl IntoIterator<Item = Digest>) {
+        self.staging().1.extend(layers);
+    }
+
+    /// What was unpacked on the way.
+    pub(crate) fn take_staging(&self) -> Staging<S> {
+        std::mem::replace(&mut self.staging().0, Staging::new(self.leased.clone()))
+    }
+
+    /// Begins to unpack the blob that the ingest `reference` receives, if it is to be.
+    fn follow(&self, reference: &str, digest: &Digest) {
+        let (staging, wanted) = &mut *self.staging();
+        if wanted.contains(digest)
+            && let Some(arriving) = self.store.follow(reference)
+        {
+            staging.follow(reference, arriving);
+            staging.is_of(reference, digest);
         }
     }
 
@@ -211,6 +243,7 @@ impl<S: Store> Fetcher<S> {
                 continue;
             }
             self.fetched.store(true, Ordering::Relaxed);
+            self.follow(&reference, digest);
             let copied = self.unless_given_up(descriptor, self.copy(descriptor, &mut writer, host, parents)).await;
             let served_by = match copied {
                 Ok(served_by) => served_by,

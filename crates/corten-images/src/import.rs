@@ -3,11 +3,11 @@
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use corten_containerd_api::{ApiError, Collect, ContentStore, Image, Labels, Store, rfc3339};
+use corten_containerd_api::{ApiError, Collect, Image, Labels, Store, rfc3339};
 use corten_layers::archive::{Archive, ArchiveError, Kind};
 use corten_layers::codec::{Codec, in_common_use};
 use corten_layers::name::{Name, NameError};
-use corten_layers::pipe;
+use corten_layers::pipe::{self, Compressed};
 use corten_types::{Digest, ErrorKind, Reference};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -174,13 +174,13 @@ struct Layer {
 }
 
 /// Sends what is read to the store as well.
-struct Tee<R, S: ContentStore> {
+struct Tee<R, S: Store> {
     input: R,
     upload: Upload<S>,
     failure: Option<ApiError>,
 }
 
-impl<R: Read, S: ContentStore> Read for &mut Tee<R, S> {
+impl<R: Read, S: Store> Read for &mut Tee<R, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         self.upload.write(&buffer[..read]).map_err(|error| {
@@ -192,10 +192,10 @@ impl<R: Read, S: ContentStore> Read for &mut Tee<R, S> {
 }
 
 /// Stores the layer while it is decompressed, hashed and checked: a bad archive is refused before it is unpacked.
-fn store_layer<S: ContentStore>(archive: impl Read + Send, uploader: &mut Uploader<S>) -> Result<Layer, ImportError> {
+fn store_layer<S: Store>(archive: impl Read + Send, uploader: &mut Uploader<S>) -> Result<Layer, ImportError> {
     let upload = uploader.begin(None, None).map_err(api("store the layer"))?;
     let mut tee = Tee { input: archive, upload, failure: None };
-    let checked = pipe::run(&mut tee, check);
+    let checked = pipe::run(&mut tee, Compressed::Hashed, check);
     let streamed = match checked {
         Ok(((), Some(streamed))) => streamed,
         Ok(((), None)) => {

@@ -34,6 +34,7 @@ mod compress;
 mod expand;
 mod fetch;
 mod ingest;
+mod staging;
 
 pub use catalog::{Catalog, Details, Listed, ResolveError};
 pub use change::Change;

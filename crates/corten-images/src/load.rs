@@ -4,6 +4,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Labels, Store};
+use corten_layers::archive::ArchiveError;
 use corten_layers::codec::Decoder;
 use corten_types::{Digest, ErrorKind, Reference};
 use serde::Deserialize;
@@ -19,7 +20,8 @@ use crate::manifest::{
 };
 use crate::media_type::{DOCKER_CONFIG, DOCKER_MANIFEST, docker_layer, is_index, is_manifest};
 use crate::platform::Platform;
-use crate::unpack::{UnpackError, unpack};
+use crate::staging::Staging;
+use crate::unpack::{UnpackError, unpack_with};
 
 /// Most images of one archive.
 const IMAGES_MAX: usize = 1024;
@@ -136,20 +138,35 @@ async fn load_under<S: Store>(
 ) -> Result<Vec<Loaded>, LoadError> {
     let store = &held.store;
     let mut uploader = Uploader::new(store.clone(), &held.id);
+    let mut staging = Staging::new(store.clone());
     let read = move || {
-        let decoder = Decoder::new(archive).map_err(corten_layers::archive::ArchiveError::Read)?;
-        archived::read(decoder, &mut uploader)
+        let decoder = Decoder::new(archive).map_err(|error| ArchiveError::Read(error).into());
+        let found = decoder.and_then(|decoder| archived::read(decoder, &mut uploader, &mut staging));
+        (found, staging)
     };
-    let found = tokio::task::spawn_blocking(read).await.map_err(|_| LoadError::Panicked)??;
+    let (found, mut staging) = tokio::task::spawn_blocking(read).await.map_err(|_| LoadError::Panicked)?;
+    let loaded = match found {
+        Ok(found) => load_found(store, request, &found, &mut staging).await,
+        Err(error) => Err(error.into()),
+    };
+    staging.discard().await;
+    loaded
+}
 
+async fn load_found<S: Store>(
+    store: &S,
+    request: &LoadRequest,
+    found: &Archived,
+    staging: &mut Staging<S>,
+) -> Result<Vec<Loaded>, LoadError> {
     let tops = match (&found.layout, &found.index) {
         (Some(layout), Some(index)) => oci_images(store, layout, index, found.manifest.as_ref()).await?,
-        _ => docker_images(store, &found).await?,
+        _ => docker_images(store, found).await?,
     };
     let mut loaded = Vec::new();
     for top in tops {
         let (_, manifest) = choose(store, &top.target, &request.platform).await?;
-        unpack(store, &manifest).await?;
+        unpack_with(store, &manifest, staging, &|_, _| {}).await?;
         loaded.push(Loaded { names: top.names, id: manifest.config.digest, target: top.target });
     }
     for image in &loaded {

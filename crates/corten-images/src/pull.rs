@@ -22,7 +22,7 @@ use crate::media_type::{is_config, is_index, is_manifest};
 use crate::platform::Platform;
 use crate::progress::{Progress, Sink, key};
 use crate::registry::{Registry, RegistryError};
-use crate::unpack::{UnpackError, unpack};
+use crate::unpack::{Step, UnpackError, chain_ids, first_missing, unpack_with};
 
 /// Most manifests of one image.
 const MANIFESTS_MAX: usize = 1024;
@@ -222,21 +222,9 @@ async fn pull_under<S: Store>(
 
     let downloads = registry.settings().downloads;
     let fetcher = Arc::new(Fetcher::new(store.clone(), leased.clone(), repository, sink.clone(), downloads));
-    let walk = Walk { fetcher: fetcher.clone(), platforms: request.platforms.clone(), images: Vec::new(), seen: 0 };
-    let images = walk.images(&target, resolved.data, &name).await?;
-    let mut id = None;
-    // Of several, those that are not to run may be anything.
-    let is_to_run = request.unpack.is_some() && images.len() == 1;
-    for image in &images {
-        fetch_image(&fetcher, image, is_to_run).await?;
-    }
-    if let Some(platform) = &request.unpack {
-        let (_, manifest) = crate::manifest::choose(leased, &target, platform).await?;
-        unpack_image(leased, &manifest, sink).await?;
-        id = Some(manifest.config.digest);
-    } else if let [only] = &images[..] {
-        id = Some(only.manifest.config.digest.clone());
-    }
+    let fetched = fetch_and_unpack(&fetcher, request, &target, resolved.data, &name, sink).await;
+    fetcher.take_staging().discard().await;
+    let id = fetched?;
 
     let stood = leased.get_image(&name).await.is_ok_and(|record| record.target.digest == target.digest);
     match &request.naming {
@@ -247,6 +235,42 @@ async fn pull_under<S: Store>(
     sink(Progress::of_image("saved", &name, Some(target.clone())));
     sink(Progress::message(format!("Completed pull from {reference}")));
     Ok(Pulled { name, target, id, is_up_to_date: stood && !fetcher.has_fetched() })
+}
+
+/// From the top to snapshots; the image's id where there is one to tell.
+async fn fetch_and_unpack<S: Store>(
+    fetcher: &Arc<Fetcher<S>>,
+    request: &PullRequest,
+    target: &Descriptor,
+    data: Option<Bytes>,
+    name: &str,
+    sink: &Sink,
+) -> Result<Option<Digest>, PullError> {
+    let walk = Walk { fetcher: fetcher.clone(), platforms: request.platforms.clone(), images: Vec::new(), seen: 0 };
+    let images = walk.images(target, data, name).await?;
+    // Of several, those that are not to run may be anything.
+    let is_to_run = request.unpack.is_some() && images.len() == 1;
+    for image in &images {
+        fetch_image(fetcher, image, is_to_run).await?;
+    }
+    let Some(platform) = &request.unpack else {
+        let [only] = &images[..] else { return Ok(None) };
+        return Ok(Some(only.manifest.config.digest.clone()));
+    };
+    let store = fetcher.leased();
+    let (_, manifest) = crate::manifest::choose(store, target, platform).await?;
+    let mut staging = fetcher.take_staging();
+    let told = |layer: &Descriptor, step| {
+        let (event, done) = match step {
+            Step::Begins => ("extracting", 0),
+            Step::Done => ("extracted", layer.size),
+        };
+        sink(Progress::of_blob(event, layer, &[], done));
+    };
+    let unpacked = unpack_with(store, &manifest, &mut staging, &told).await;
+    staging.discard().await;
+    unpacked?;
+    Ok(Some(manifest.config.digest))
 }
 
 /// A digest says all that a tag beside it could.
@@ -363,22 +387,12 @@ async fn fetch_image<S: Store>(fetcher: &Arc<Fetcher<S>>, image: &Wanted, is_to_
     }
     fetcher.blob(&config, &parents).await?;
     if is_to_run {
-        let _ = read_config(fetcher.leased(), &image.manifest).await?;
+        let (parsed, _) = read_config(fetcher.leased(), &image.manifest).await?;
+        let there = first_missing(fetcher.leased(), &chain_ids(&parsed.rootfs.diff_ids)).await?;
+        fetcher.unpack_on_the_way(image.manifest.layers.iter().skip(there).map(|layer| layer.digest.clone()));
     }
     let mut seen = HashSet::new();
     let layers: Vec<Descriptor> = image.manifest.layers.iter().cloned().map(Descriptor::from).collect();
     let layers = layers.into_iter().filter(|layer| seen.insert(layer.digest.clone())).collect();
     Fetcher::blobs(fetcher, layers, &parents).await
-}
-
-async fn unpack_image<S: Store>(store: &S, manifest: &Manifest, sink: &Sink) -> Result<(), PullError> {
-    let layers: Vec<Descriptor> = manifest.layers.iter().cloned().map(Descriptor::from).collect();
-    for layer in &layers {
-        sink(Progress::of_blob("extracting", layer, &[], 0));
-    }
-    unpack(store, manifest).await?;
-    for layer in &layers {
-        sink(Progress::of_blob("extracted", layer, &[], layer.size));
-    }
-    Ok(())
 }

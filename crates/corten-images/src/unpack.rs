@@ -1,16 +1,12 @@
 //! From layers to snapshots: one per layer, named by chain id, each on top of the one before.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use corten_containerd_api::{ApiError, ContentStore, Descriptor, LAYER_LABEL, Labels, STAGED, Snapshotter};
+use corten_containerd_api::{ApiError, ContentStore, Descriptor, LAYER_LABEL, Labels, Snapshotter};
 use corten_types::{Digest, ErrorKind};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use crate::lease::random_hex;
 use crate::manifest::{Manifest, ManifestError, read_config};
+use crate::staging::{self, Staged, Staging};
 
 /// Why an image was not unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +31,14 @@ pub enum UnpackError {
         layer: Digest,
         /// Why: no `source`, so that the chain says it once and without containerd's phrase of its class.
         answer: ApiError,
+    },
+    /// A layer could not be written while its blob came.
+    #[error("unpack the blob of ingest {reference}: {}", source.reason())]
+    Arriving {
+        /// The ingest.
+        reference: String,
+        /// Why.
+        source: ApiError,
     },
     /// A snapshot could not be made.
     #[error("{operation} snapshot {key}")]
@@ -71,8 +75,10 @@ impl UnpackError {
                     ErrorKind::InvalidArgument
                 }
             }
-            Self::Apply { answer, .. } => answer.kind(),
-            Self::Snapshot { source, .. } | Self::Label { source, .. } => source.kind(),
+            Self::Apply { source, .. }
+            | Self::Arriving { source, .. }
+            | Self::Snapshot { source, .. }
+            | Self::Label { source, .. } => source.kind(),
         }
     }
 }
@@ -90,9 +96,6 @@ pub fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     chain
 }
 
-/// Layers that are unpacked at once where they can be: more would share two or four processors' worth of work.
-const AT_ONCE: usize = 4;
-
 /// Unpacks an image; layers that are there already are taken as they are. Returns the topmost chain id, none for an
 /// image without layers.
 ///
@@ -106,31 +109,76 @@ pub async fn unpack<S: ContentStore + Snapshotter>(
     store: &S,
     manifest: &Manifest,
 ) -> Result<Option<Digest>, UnpackError> {
+    let mut staging = Staging::new(store.clone());
+    let unpacked = unpack_with(store, manifest, &mut staging, &|_, _| {}).await;
+    staging.discard().await;
+    unpacked
+}
+
+/// What happens to a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is its turn.
+    Begins,
+    /// It is there.
+    Done,
+}
+
+/// As [`unpack`], with the layers that `staging` has written already or is writing; `told` hears of each layer, base
+/// first.
+pub(crate) async fn unpack_with<S: ContentStore + Snapshotter>(
+    store: &S,
+    manifest: &Manifest,
+    staging: &mut Staging<S>,
+    told: &(dyn Fn(&Descriptor, Step) + Sync),
+) -> Result<Option<Digest>, UnpackError> {
     let (config, _) = read_config(store, manifest).await?;
     let diff_ids = &config.rootfs.diff_ids;
     let chain = chain_ids(diff_ids);
-    let mut there = 0;
-    while there < chain.len() && is_there(store, &chain[there]).await? {
-        there += 1;
-    }
-    // The first one that is missing has its parent and is written over it.
-    let mut staged = match store.rebases() {
-        true => stage_all(store, manifest, there + 1),
-        false => JoinSet::new(),
-    };
-    let done = unpack_in_order(store, manifest, diff_ids, &chain, there, &mut staged).await;
-    // What was staged and is of no use any more, after a failure or because somebody else was faster.
-    while let Some(left) = staged.join_next().await {
-        if let Ok(Staged { key, .. }) = left {
-            discard(store, &key).await;
+    let there = first_missing(store, &chain).await?;
+    if store.rebases() {
+        // The first one that is missing has its parent and is written over it.
+        for layer in manifest.layers.iter().skip(there + 1) {
+            staging.begin(layer.clone().into());
         }
     }
-    done?;
+    for (position, chain_id) in chain.iter().enumerate() {
+        let layer = Descriptor::from(manifest.layers[position].clone());
+        told(&layer, Step::Begins);
+        let place = Place {
+            store,
+            layer: &layer,
+            diff_id: &diff_ids[position],
+            parent: position.checked_sub(1).map_or("", |below| chain[below].as_str()),
+            name: chain_id.as_str(),
+        };
+        // Somebody else may have been faster, since the first look too.
+        if position >= there && !is_there(store, chain_id).await? {
+            let is_done = match staging.take(&layer.digest).await {
+                Some(staged) => place.put(staged).await?,
+                None => false,
+            };
+            if !is_done {
+                place.unpack().await?;
+            }
+        }
+        label(store, &layer.digest, "containerd.io/uncompressed", diff_ids[position].as_str()).await?;
+        told(&layer, Step::Done);
+    }
     if let Some(top) = chain.last() {
         let key = format!("containerd.io/gc.ref.snapshot.{}", store.snapshotter());
         label(store, &manifest.config.digest, &key, top.as_str()).await?;
     }
     Ok(chain.last().cloned())
+}
+
+/// How many of the layers, base first, are there.
+pub(crate) async fn first_missing<S: Snapshotter>(store: &S, chain: &[Digest]) -> Result<usize, UnpackError> {
+    let mut there = 0;
+    while there < chain.len() && is_there(store, &chain[there]).await? {
+        there += 1;
+    }
+    Ok(there)
 }
 
 async fn is_there<S: Snapshotter>(store: &S, chain_id: &Digest) -> Result<bool, UnpackError> {
@@ -141,140 +189,95 @@ async fn is_there<S: Snapshotter>(store: &S, chain_id: &Digest) -> Result<bool, 
     }
 }
 
-/// Commits the layers base first, each as it was staged or, where it was not or could not be, written now.
-async fn unpack_in_order<S: ContentStore + Snapshotter>(
-    store: &S,
-    manifest: &Manifest,
-    diff_ids: &[Digest],
-    chain: &[Digest],
-    there: usize,
-    staged: &mut JoinSet<Staged>,
-) -> Result<(), UnpackError> {
-    let mut ready: HashMap<usize, Staged> = HashMap::new();
-    for (position, chain_id) in chain.iter().enumerate() {
-        let layer = Descriptor::from(manifest.layers[position].clone());
-        let name = chain_id.to_string();
-        let parent = position.checked_sub(1).map_or("", |below| chain[below].as_str());
-        let own = if position > there { take_staged(staged, &mut ready, position).await } else { None };
-        let is_missing = position >= there && !is_there(store, chain_id).await?;
-        let is_done = match own {
-            Some(own) => put_on(store, own, &layer, &diff_ids[position], parent, &name, is_missing).await?,
-            None => false,
+/// Where a layer goes.
+struct Place<'a, S> {
+    store: &'a S,
+    layer: &'a Descriptor,
+    diff_id: &'a Digest,
+    /// The snapshot below it, empty for the base.
+    parent: &'a str,
+    name: &'a str,
+}
+
+impl<S: Snapshotter> Place<'_, S> {
+    /// Puts a staged layer on its parent; false when it has to be written again, over it.
+    async fn put(&self, staged: Staged) -> Result<bool, UnpackError> {
+        let Staged { key, written } = staged;
+        let put = match written {
+            Ok(actual) => self.put_written(&key, actual).await,
+            Err(error) => {
+                // Whatever it was: over its parent the layer says so itself, or needs it and is written.
+                tracing::debug!(key, error = %error, "a layer is written again over the one below");
+                Ok(false)
+            }
         };
-        if is_missing && !is_done {
-            unpack_layer(store, &layer, &diff_ids[position], parent, &name).await?;
+        if !matches!(put, Ok(true)) {
+            staging::remove(self.store, &key).await;
         }
-        label(store, &layer.digest, "containerd.io/uncompressed", diff_ids[position].as_str()).await?;
+        put
     }
-    // Nothing is left of those that were staged too early.
-    for own in ready.into_values() {
-        discard(store, &own.key).await;
-    }
-    Ok(())
-}
 
-/// A layer that was written without what lies below it.
-struct Staged {
-    position: usize,
-    key: String,
-    written: Result<Digest, UnpackError>,
-}
-
-/// Begins to write every layer from `first` on, a few at once.
-fn stage_all<S: Snapshotter>(store: &S, manifest: &Manifest, first: usize) -> JoinSet<Staged> {
-    let mut tasks = JoinSet::new();
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
-    for (position, layer) in manifest.layers.iter().enumerate().skip(first) {
-        let (store, layer, turns) = (store.clone(), Descriptor::from(layer.clone()), turns.clone());
-        tasks.spawn(async move {
-            // The semaphore is never closed.
-            let _turn = turns.acquire().await;
-            let key = format!("extract-{} staged-{}", random_hex(8), layer.digest);
-            let written = stage(&store, &layer, &key).await;
-            Staged { position, key, written }
-        });
-    }
-    tasks
-}
-
-async fn stage<S: Snapshotter>(store: &S, layer: &Descriptor, key: &str) -> Result<Digest, UnpackError> {
-    let prepared = store.prepare(key, "", &Labels::new()).await;
-    let mut mounts =
-        prepared.map_err(|source| UnpackError::Snapshot { operation: "prepare", key: key.to_owned(), source })?;
-    for mount in &mut mounts {
-        mount.options.push(STAGED.to_owned());
-    }
-    let applied = store.apply(layer, &mounts).await;
-    applied.map_err(|answer| UnpackError::Apply { layer: layer.digest.clone(), answer })
-}
-
-/// Waits for the layer at `position` to be staged; none when that task is lost.
-async fn take_staged(
-    staged: &mut JoinSet<Staged>,
-    ready: &mut HashMap<usize, Staged>,
-    position: usize,
-) -> Option<Staged> {
-    loop {
-        if let Some(found) = ready.remove(&position) {
-            return Some(found);
-        }
-        if let Ok(next) = staged.join_next().await? {
-            ready.insert(next.position, next);
+    async fn put_written(&self, key: &str, actual: Digest) -> Result<bool, UnpackError> {
+        self.check(actual)?;
+        let committed = match self.parent {
+            "" => self.store.commit(self.name, key, &self.made_from()).await,
+            parent => self.store.commit_onto(self.name, key, parent, &self.made_from()).await,
+        };
+        match committed {
+            // Somebody else unpacked the same layer meanwhile.
+            Err(error) if error.is_already_exists() => {
+                staging::remove(self.store, key).await;
+                Ok(true)
+            }
+            done => done.map(|()| true).map_err(|source| UnpackError::Snapshot {
+                operation: "commit",
+                key: key.to_owned(),
+                source,
+            }),
         }
     }
-}
 
-/// Puts a staged layer on its parent; false when it has to be written again, over it.
-async fn put_on<S: Snapshotter>(
-    store: &S,
-    own: Staged,
-    layer: &Descriptor,
-    diff_id: &Digest,
-    parent: &str,
-    name: &str,
-    is_missing: bool,
-) -> Result<bool, UnpackError> {
-    let Staged { key, written, .. } = own;
-    let actual = match written {
-        Ok(actual) if is_missing => actual,
-        Ok(_) => {
-            discard(store, &key).await;
-            return Ok(true);
+    fn check(&self, actual: Digest) -> Result<(), UnpackError> {
+        if actual == *self.diff_id {
+            return Ok(());
         }
-        Err(error) => {
-            // Whatever it was: over its parent the layer says so itself, or needs it and is written.
-            tracing::debug!(key, error = %error, "a layer is written again over the one below");
-            discard(store, &key).await;
-            return Ok(false);
-        }
-    };
-    if actual != *diff_id {
-        discard(store, &key).await;
-        return Err(UnpackError::WrongLayer { layer: layer.digest.clone(), actual, expected: diff_id.clone() });
+        let (layer, expected) = (self.layer.digest.clone(), self.diff_id.clone());
+        Err(UnpackError::WrongLayer { layer, actual, expected })
     }
-    match store.commit_onto(name, &key, parent, &made_from(store, layer)).await {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_already_exists() => {
-            discard(store, &key).await;
-            Ok(true)
-        }
-        Err(source) => {
-            discard(store, &key).await;
-            Err(UnpackError::Snapshot { operation: "commit", key, source })
-        }
+
+    /// Labels of a layer's snapshot: where the store makes it again after a power cut, the blob it is made from.
+    fn made_from(&self) -> Labels {
+        let label = (LAYER_LABEL.to_owned(), self.layer.digest.to_string());
+        self.store.rebases().then_some(label).into_iter().collect()
     }
-}
 
-/// Labels of a layer's snapshot: where the store makes it again after a power cut, the blob it is made from.
-fn made_from<S: Snapshotter>(store: &S, layer: &Descriptor) -> Labels {
-    let label = (LAYER_LABEL.to_owned(), layer.digest.to_string());
-    store.rebases().then_some(label).into_iter().collect()
-}
+    /// Writes the layer over its parent.
+    async fn unpack(&self) -> Result<(), UnpackError> {
+        // The key of a snapshot being written, as containerd names it: unique, so that two unpacks of one image meet
+        // only when they commit.
+        let key = format!("extract-{} {}", random_hex(8), self.name);
+        let written = self.write(&key).await;
+        if written.is_err() {
+            // The first error is the one that tells.
+            staging::remove(self.store, &key).await;
+        }
+        written
+    }
 
-async fn discard<S: Snapshotter>(store: &S, key: &str) {
-    // The lease takes what cannot be removed now.
-    if let Err(error) = store.remove(key).await {
-        tracing::warn!(key, error = %error, "snapshot of a staged layer left to its lease");
+    async fn write(&self, key: &str) -> Result<(), UnpackError> {
+        let failed = |operation, source| UnpackError::Snapshot { operation, key: key.to_owned(), source };
+        let mounts = self.store.prepare(key, self.parent, &Labels::new()).await;
+        let mounts = mounts.map_err(|source| failed("prepare", source))?;
+        let applied = self.store.apply(self.layer, &mounts).await;
+        self.check(applied.map_err(|answer| UnpackError::Apply { layer: self.layer.digest.clone(), answer })?)?;
+        match self.store.commit(self.name, key, &self.made_from()).await {
+            Ok(()) => Ok(()),
+            // Somebody else unpacked the same layer meanwhile.
+            Err(error) if error.is_already_exists() => {
+                self.store.remove(key).await.map_err(|source| failed("remove", source))
+            }
+            Err(source) => Err(failed("commit", source)),
+        }
     }
 }
 
@@ -287,51 +290,6 @@ async fn label(store: &impl ContentStore, digest: &Digest, key: &str, value: &st
             Err(ManifestError::Missing { what: "layer", digest: digest.clone() }.into())
         }
         Err(source) => Err(UnpackError::Label { digest: digest.clone(), source }),
-    }
-}
-
-async fn unpack_layer<S: Snapshotter>(
-    store: &S,
-    layer: &Descriptor,
-    diff_id: &Digest,
-    parent: &str,
-    name: &str,
-) -> Result<(), UnpackError> {
-    // The key of a snapshot being written, as containerd names it: unique, so that two unpacks of one image meet only
-    // when they commit.
-    let key = format!("extract-{} {name}", random_hex(8));
-    let written = write_layer(store, layer, diff_id, parent, &key, name).await;
-    if written.is_err() {
-        // The lease takes what cannot be removed now; the first error is the one that tells.
-        if let Err(error) = store.remove(&key).await {
-            tracing::warn!(key, error = %error, "snapshot of a failed unpack left to its lease");
-        }
-    }
-    written
-}
-
-async fn write_layer<S: Snapshotter>(
-    store: &S,
-    layer: &Descriptor,
-    diff_id: &Digest,
-    parent: &str,
-    key: &str,
-    name: &str,
-) -> Result<(), UnpackError> {
-    let failed = |operation, source| UnpackError::Snapshot { operation, key: key.to_owned(), source };
-    let mounts = store.prepare(key, parent, &Labels::new()).await.map_err(|source| failed("prepare", source))?;
-    let actual = store
-        .apply(layer, &mounts)
-        .await
-        .map_err(|answer| UnpackError::Apply { layer: layer.digest.clone(), answer })?;
-    if actual != *diff_id {
-        return Err(UnpackError::WrongLayer { layer: layer.digest.clone(), actual, expected: diff_id.clone() });
-    }
-    match store.commit(name, key, &made_from(store, layer)).await {
-        Ok(()) => Ok(()),
-        // Somebody else unpacked the same layer meanwhile.
-        Err(error) if error.is_already_exists() => store.remove(key).await.map_err(|source| failed("remove", source)),
-        Err(source) => Err(failed("commit", source)),
     }
 }
 

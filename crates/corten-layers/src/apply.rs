@@ -13,7 +13,7 @@ use corten_types::{Digest, ErrorKind};
 use crate::archive::{Archive, ArchiveError};
 use crate::codec::Codec;
 use crate::name::NameError;
-use crate::pipe;
+use crate::pipe::{self, Compressed};
 use crate::tree::Tree;
 
 pub(crate) mod writer;
@@ -212,11 +212,27 @@ impl ApplyError {
 /// # Errors
 /// [`ApplyError`]; the directory then holds a part of the layer.
 pub fn apply(reader: impl Read + Send, target: &Target) -> Result<Applied, ApplyError> {
+    apply_stream(reader, Compressed::Hashed, target)
+}
+
+/// As [`apply`], for a stream whose digest somebody else makes: `digest` tells it once the stream was read to its end.
+///
+/// # Errors
+/// As [`apply`], and what `digest` answers.
+pub fn apply_known(
+    reader: impl Read + Send,
+    digest: &(dyn Fn() -> io::Result<Digest> + Sync),
+    target: &Target,
+) -> Result<Applied, ApplyError> {
+    apply_stream(reader, Compressed::Known(digest), target)
+}
+
+fn apply_stream(reader: impl Read + Send, compressed: Compressed<'_>, target: &Target) -> Result<Applied, ApplyError> {
     let tree = Tree::open(&target.dir, &target.lowers).map_err(|(path, source)| ApplyError::Open { path, source })?;
     // In an empty directory there is nothing to remove, so no name has to be remembered for it.
     let is_empty = at::read_dir(tree.root()).is_ok_and(|names| names.is_empty());
     let form = if is_empty && target.form == Form::Plain { Form::Overlay } else { target.form };
-    let (entries, streamed) = pipe::run(reader, |stream| {
+    let (entries, streamed) = pipe::run(reader, compressed, |stream| {
         let mut writer = Writer::new(tree, form);
         let mut archive = Archive::new(stream);
         while let Some(entry) = archive.next_entry()? {

@@ -11,6 +11,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 pub const BUFFER: usize = 256 << 10;
 /// Most bytes of all buffers of the process together, but for the two of each stream.
 pub const STOCK: usize = 8 << 20;
+/// Where in a page a buffer begins: where the page cache's pages and other buffers do. Copies to a little further in the
+/// page than they are from run at a tenth of the speed on many processors (`rep movsb`).
+const PAGE: usize = 4096;
 /// Buffers that a stream gets at once: one being filled, one being emptied.
 const OWN: usize = 2;
 
@@ -37,7 +40,10 @@ pub struct Stream {
 /// A buffer of the stock, filled to some length; it goes back when dropped.
 #[derive(Debug)]
 pub struct Buffer {
+    /// A page more than is used.
     data: Vec<u8>,
+    /// Where the first page begins.
+    start: usize,
     filled: usize,
     of: Stream,
 }
@@ -51,7 +57,10 @@ impl Stream {
         self.has.fetch_add(1, Ordering::Relaxed);
         let data = stock.free.pop();
         drop(stock);
-        Buffer { data: data.unwrap_or_else(|| vec![0; BUFFER]), filled: 0, of: self.clone() }
+        let data = data.unwrap_or_else(|| vec![0; BUFFER + PAGE]);
+        // Where that cannot be said, anywhere will do.
+        let start = data.as_ptr().align_offset(PAGE).min(PAGE);
+        Buffer { data, start, filled: 0, of: self.clone() }
     }
 }
 
@@ -61,15 +70,37 @@ impl Buffer {
     /// # Errors
     /// The reader's.
     pub fn fill(&mut self, reader: &mut impl std::io::Read) -> std::io::Result<()> {
-        while self.filled < self.data.len() {
-            match reader.read(&mut self.data[self.filled..]) {
-                Ok(0) => break,
-                Ok(read) => self.filled += read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        self.fill_with(|space| {
+            loop {
+                match reader.read(space) {
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    read => return read,
+                }
+            }
+        })
+    }
+
+    /// As [`fill`](Buffer::fill), from what puts bytes into the space it is given and says how many; none at its end.
+    ///
+    /// # Errors
+    /// What `read` answers.
+    pub fn fill_with<E>(&mut self, mut read: impl FnMut(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
+        while self.filled < BUFFER {
+            match read(&mut self.data[self.start..self.start + BUFFER][self.filled..])? {
+                0 => break,
+                read => self.filled += read,
             }
         }
         Ok(())
+    }
+
+    /// Takes as much of the beginning of `bytes` as there is room for; how much that is.
+    pub fn take(&mut self, bytes: &[u8]) -> usize {
+        let length = bytes.len().min(BUFFER - self.filled);
+        let begin = self.start + self.filled;
+        self.data[begin..begin + length].copy_from_slice(&bytes[..length]);
+        self.filled += length;
+        length
     }
 }
 
@@ -77,13 +108,19 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.data[..self.filled]
+        &self.data[self.start..self.start + self.filled]
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.data[..self.filled]
+        &mut self.data[self.start..self.start + self.filled]
     }
 }
 

@@ -24,8 +24,9 @@ pub enum Codec {
     Xz,
 }
 
-/// Largest magic number looked at.
-const MAGIC_MAX: usize = 6;
+/// What is looked at for a magic number: a page, so that what follows is copied from where in a page it is copied to
+/// (see [`buffers`](crate::buffers)).
+const HEAD: usize = 4096;
 /// What is read from the underlying stream at once.
 const BUFFER: usize = 256 << 10;
 
@@ -59,9 +60,9 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// `Unsupported` naming lz4 or compress; otherwise what reading gave.
     pub fn new(mut reader: impl Read + Send + 'a) -> io::Result<Self> {
-        let (head, filled) = read_head(&mut reader)?;
-        let codec = detected(&head[..filled])?;
-        let whole = whole(head, filled, reader);
+        let head = read_head(&mut reader)?;
+        let codec = detected(&head)?;
+        let whole = io::Cursor::new(head).chain(reader);
         let inner: Box<dyn Read + Send + 'a> = match codec {
             Codec::Plain => Box::new(whole),
             Codec::Gzip => Box::new(Gzip::new(BufReader::with_capacity(BUFFER, whole))),
@@ -90,20 +91,20 @@ impl Read for Decoder<'_> {
 /// # Errors
 /// As [`Decoder::new`].
 pub fn in_common_use<'a>(mut reader: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
-    let (head, filled) = read_head(&mut reader)?;
-    let codec = detected(&head[..filled])?;
-    let whole = whole(head, filled, reader);
+    let head = read_head(&mut reader)?;
+    let codec = detected(&head)?;
+    let whole = io::Cursor::new(head).chain(reader);
     Ok(match codec {
         Codec::Bzip2 | Codec::Xz => Box::new(Decoder::new(whole)?),
         _ => Box::new(whole),
     })
 }
 
-/// The first bytes of a stream, and how many there are.
-fn read_head(reader: &mut impl Read) -> io::Result<([u8; MAGIC_MAX], usize)> {
-    let mut head = [0; MAGIC_MAX];
+/// The first bytes of a stream.
+fn read_head(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; HEAD];
     let mut filled = 0;
-    while filled < MAGIC_MAX {
+    while filled < HEAD {
         match reader.read(&mut head[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
@@ -111,16 +112,13 @@ fn read_head(reader: &mut impl Read) -> io::Result<([u8; MAGIC_MAX], usize)> {
             Err(error) => return Err(error),
         }
     }
-    Ok((head, filled))
+    head.truncate(filled);
+    Ok(head)
 }
 
 fn detected(head: &[u8]) -> io::Result<Codec> {
     let unsupported = |name| io::Error::new(io::ErrorKind::Unsupported, format!("{name} compression: not supported"));
     Codec::detect(head).map_err(unsupported)
-}
-
-fn whole<R: Read>(head: [u8; MAGIC_MAX], filled: usize, rest: R) -> impl Read + use<R> {
-    io::Cursor::new(head).take(filled as u64).chain(rest)
 }
 
 /// Several gzip members, and padding of zeroes after the last, which gzip(1) and Go accept and flate2 does not.

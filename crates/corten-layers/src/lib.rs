@@ -23,5 +23,5 @@ pub mod pipe;
 pub mod tree;
 pub mod writer;
 
-pub use apply::{Applied, ApplyError, Form, Target, apply};
+pub use apply::{Applied, ApplyError, Form, Target, apply, apply_known};
 pub use diff::{DiffError, diff};

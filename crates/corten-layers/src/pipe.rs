@@ -29,29 +29,45 @@ pub struct Streamed {
     pub codec: Codec,
 }
 
-/// A reader that hashes and counts what passes.
-pub struct Hashing<R> {
+/// Who knows the digest of a stream as it comes.
+#[derive(Clone, Copy)]
+pub enum Compressed<'a> {
+    /// Nobody: it is hashed here.
+    Hashed,
+    /// Somebody who tells it once the stream was read to its end.
+    Known(&'a (dyn Fn() -> io::Result<Digest> + Sync)),
+}
+
+/// A reader that counts what passes, and hashes it where nobody else does.
+struct Measured<'a, R> {
     inner: R,
-    hash: Sha256,
+    hash: Option<Sha256>,
+    known: Compressed<'a>,
     size: u64,
 }
 
-impl<R> Hashing<R> {
-    /// Hashes everything read from `inner` from now on.
-    pub fn new(inner: R) -> Self {
-        Self { inner, hash: Sha256::new(), size: 0 }
+impl<'a, R> Measured<'a, R> {
+    fn new(inner: R, known: Compressed<'a>) -> Self {
+        let hash = matches!(known, Compressed::Hashed).then(Sha256::new);
+        Self { inner, hash, known, size: 0 }
     }
 
     /// The digest and number of bytes that passed.
-    pub fn finish(self) -> (Digest, u64) {
-        (Digest::sha256(self.hash.finalize().into()), self.size)
+    fn finish(self) -> io::Result<(Digest, u64)> {
+        let digest = match self.known {
+            Compressed::Hashed => Digest::sha256(self.hash.unwrap_or_default().finalize().into()),
+            Compressed::Known(tell) => tell()?,
+        };
+        Ok((digest, self.size))
     }
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for Measured<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..read]);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..read]);
+        }
         self.size += read as u64;
         Ok(read)
     }
@@ -79,11 +95,12 @@ impl<R: Read> Read for Counting<'_, R> {
 /// What `consume` returned; an error of setting the decompressor up reaches it through its reader too.
 pub fn run<T, E>(
     reader: impl Read + Send,
+    compressed: Compressed<'_>,
     consume: impl FnOnce(&mut dyn Read) -> Result<T, E>,
 ) -> Result<(T, Option<Streamed>), E> {
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(BUFFERS_WAITING);
-        let producer = scope.spawn(move || produce(reader, &sender));
+        let producer = scope.spawn(move || produce(Measured::new(reader, compressed), &sender));
         let mut source = Source { receiver, chunk: None, position: 0, hash: Sha256::new() };
         let result = consume(&mut source);
         // Without its receiver the producer stops at its next buffer.
@@ -117,20 +134,17 @@ struct Produced {
 }
 
 /// Fills buffers until the end; none when the consumer left or reading failed.
-fn produce(reader: impl Read + Send, pieces: &SyncSender<Piece>) -> Option<Produced> {
-    let mut raw = Hashing::new(reader);
-    match decode(&mut raw, pieces) {
-        Ok(Some((size, codec))) => {
-            let (compressed, compressed_size) = raw.finish();
-            Some(Produced { size, compressed, compressed_size, codec })
-        }
-        Ok(None) => None,
-        Err(error) => {
-            // A consumer that left needs no error.
-            let _ = pieces.send(Piece::Broken(error));
-            None
-        }
-    }
+fn produce(mut raw: Measured<'_, impl Read + Send>, pieces: &SyncSender<Piece>) -> Option<Produced> {
+    let done = decode(&mut raw, pieces).and_then(|decoded| {
+        let Some((size, codec)) = decoded else { return Ok(None) };
+        let (compressed, compressed_size) = raw.finish()?;
+        Ok(Some(Produced { size, compressed, compressed_size, codec }))
+    });
+    done.unwrap_or_else(|error| {
+        // A consumer that left needs no error.
+        let _ = pieces.send(Piece::Broken(error));
+        None
+    })
 }
 
 fn decode(raw: &mut (impl Read + Send), pieces: &SyncSender<Piece>) -> io::Result<Option<(u64, Codec)>> {

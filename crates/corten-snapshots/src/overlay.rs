@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use corten_sys::at;
+use corten_sys::{at, filesystem};
 use corten_types::ErrorKind;
 
 use crate::{Kind, Mount, Usage};
@@ -117,6 +117,8 @@ impl Overlay {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&snapshots).map_err(failed("create", &snapshots))?;
         check_file_system(&root)?;
+        // A file system without such a flag has its own ways.
+        let _ = fs::File::open(&snapshots).and_then(|directory| filesystem::spread_subdirectories(directory.as_fd()));
         // As containerd: layers are shared by many mounts, which the inode index refuses (overlayfs.rst).
         let index_off = Path::new("/sys/module/overlay/parameters/index").exists();
         Ok(Self { root, snapshots, index_off })

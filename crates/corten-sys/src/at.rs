@@ -369,6 +369,18 @@ pub fn syncfs(file: BorrowedFd<'_>) -> io::Result<()> {
     cvt(unsafe { libc::syncfs(file.as_raw_fd()) }).map(drop)
 }
 
+/// Begins to write back `length` bytes of `file` from `offset` on, and waits for none of them (sync_file_range(2)): a
+/// later fsync has less left to do. It makes nothing durable.
+///
+/// # Errors
+/// Those of sync_file_range(2).
+pub fn begin_writing_back(file: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<()> {
+    let signed = |value: u64| i64::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL));
+    let (offset, length) = (signed(offset)?, signed(length)?);
+    // SAFETY: sync_file_range takes integers only.
+    cvt(unsafe { libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE) }).map(drop)
+}
+
 /// The magic number of the file system `file` lies on (statfs(2), `f_type`).
 ///
 /// # Errors

@@ -144,6 +144,13 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
+/// Gives the pipe `end` belongs to room for `bytes`, where its user may have so much (pipe(7), "pipe-max-size").
+pub fn widen_pipe(end: BorrowedFd<'_>, bytes: usize) {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    // SAFETY: F_SETPIPE_SZ takes an integer. Refused, the pipe keeps the size it has.
+    unsafe { libc::fcntl(end.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
 /// A NULL-terminated list of strings as execve(2) takes it, prepared before a clone so that nothing is allocated after.
 #[derive(Debug)]
 pub struct StringList {

@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-use crate::cvt;
+use crate::{cvt, cvt_int};
 
 /// How full a file system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,26 @@ pub fn usage_of(file: BorrowedFd<'_>) -> io::Result<Usage> {
     cvt(unsafe { libc::fstatvfs(file.as_raw_fd(), facts.as_mut_ptr()) }.into())?;
     // SAFETY: fstatvfs fills the whole structure when it succeeds.
     Ok(Usage::of(&unsafe { facts.assume_init() }))
+}
+
+/// Asks the file system to keep the trees below `directory` apart from one another (ioctl_iflags(2), `FS_TOPDIR_FL`).
+///
+/// Without it ext4 puts each where the last one was; where files were removed a moment ago, it steps over every one of
+/// their inodes to make a new one, which takes up to eight times as long.
+///
+/// # Errors
+/// `ENOTTY` or `EOPNOTSUPP` of a file system without such flags.
+pub fn spread_subdirectories(directory: BorrowedFd<'_>) -> io::Result<()> {
+    const FS_TOPDIR_FL: libc::c_int = 0x0002_0000;
+    let mut flags: libc::c_int = 0;
+    // SAFETY: the kernel writes one integer (the request's name says long, its meaning is int).
+    cvt_int(unsafe { libc::ioctl(directory.as_raw_fd(), libc::FS_IOC_GETFLAGS as _, &raw mut flags) })?;
+    if flags & FS_TOPDIR_FL != 0 {
+        return Ok(());
+    }
+    flags |= FS_TOPDIR_FL;
+    // SAFETY: the kernel reads one integer.
+    cvt_int(unsafe { libc::ioctl(directory.as_raw_fd(), libc::FS_IOC_SETFLAGS as _, &raw const flags) }).map(drop)
 }
 
 impl Usage {

@@ -28,9 +28,7 @@ impl SplicePipe {
         let read = unsafe { OwnedFd::from_raw_fd(pair[0]) };
         // SAFETY: the kernel just made the second descriptor.
         let write = unsafe { OwnedFd::from_raw_fd(pair[1]) };
-        let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
-        // SAFETY: F_SETPIPE_SZ takes an integer. Refused, the pipe keeps its first size, which is enough.
-        unsafe { libc::fcntl(write.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+        crate::descriptors::widen_pipe(write.as_fd(), bytes);
         Ok(SplicePipe { read, write })
     }
 

@@ -3,24 +3,30 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::DirBuilderExt,
+    os::{fd::AsFd, unix::fs::DirBuilderExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use corten_proto::containerd::services::content::v1::Status;
 use prost_types::Timestamp;
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::store::{Store, hex, lock};
+use super::{
+    arrival::Arrival,
+    store::{Store, hex, lock},
+};
 use crate::error::{Error, Result};
 
 /// How long an ingest without lease is kept after its last byte.
 pub const EXPIRY: Duration = Duration::from_hours(24);
 /// Bytes read at once when the hash of a resumed ingest is made again.
 const CHUNK: usize = 1 << 20;
+/// After so many bytes the kernel is told to begin writing them: the sync at the end then waits for little.
+const WRITE_BACK: u64 = 8 << 20;
 
 /// An ingest opened for writing; there is one writer at a time.
 #[derive(Debug)]
@@ -29,10 +35,13 @@ pub struct Ingest {
     data: File,
     hash: Sha256,
     offset: u64,
+    /// Up to where the kernel was told to write.
+    written_back: u64,
     total: i64,
     started_at: SystemTime,
     updated_at: SystemTime,
-    writing: Arc<Mutex<std::collections::HashMap<PathBuf, SystemTime>>>,
+    arrival: Arc<Arrival>,
+    writing: Arc<Mutex<std::collections::HashMap<PathBuf, Arc<Arrival>>>>,
 }
 
 impl Ingest {
@@ -42,12 +51,11 @@ impl Ingest {
     /// `Unavailable` while another stream writes it.
     pub fn open(store: &Store, namespace: &str, reference: &str, total: i64) -> Result<Self> {
         let directory = store.ingest(namespace, reference);
-        let since = claim(store, &directory);
-        since.map_err(|since| {
-            let text = format!("ref {reference} locked for {:?}", since.elapsed().unwrap_or_default());
+        let arrival = claim(store, &directory).map_err(|other| {
+            let text = format!("ref {reference} locked for {:?}", other.since().elapsed().unwrap_or_default());
             Error::new(corten_types::error::ErrorKind::Unavailable, text)
         })?;
-        let opened = Self::open_claimed(store, directory.clone(), namespace, reference, total);
+        let opened = Self::open_claimed(store, arrival, directory.clone(), namespace, reference, total);
         opened.map_err(|error| {
             lock(&store.writing).remove(&directory);
             Error::io(format!("open ingest {reference}"), &error)
@@ -56,6 +64,7 @@ impl Ingest {
 
     fn open_claimed(
         store: &Store,
+        arrival: Arc<Arrival>,
         directory: PathBuf,
         namespace: &str,
         reference: &str,
@@ -72,18 +81,31 @@ impl Ingest {
         let mut data = OpenOptions::new().read(true).append(true).create(true).open(directory.join("data"))?;
         let mut hash = Sha256::new();
         let offset = hash_all(&mut data, &mut hash)?;
+        arrival.reached(offset);
         let stored: i64 =
             fs::read_to_string(directory.join("total")).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
         Ok(Self {
             data,
             hash,
             offset,
+            written_back: offset,
             total: if total > 0 { total } else { stored },
             started_at: read_stamp(&directory.join("startedat")).unwrap_or(now),
             updated_at: now,
+            arrival,
             writing: store.writing.clone(),
             directory,
         })
+    }
+
+    /// Appends `bytes`, which whoever reads along gets from memory.
+    ///
+    /// # Errors
+    /// As [`write`](Ingest::write).
+    pub fn append(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.put(&bytes)?;
+        self.arrival.brought(bytes);
+        Ok(())
     }
 
     /// Appends `bytes`.
@@ -91,6 +113,12 @@ impl Ingest {
     /// # Errors
     /// The kernel's; the ingest then ends where the last whole write did.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes)?;
+        self.arrival.reached(self.offset);
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.data.write_all(bytes) {
             self.data.set_len(self.offset)?;
             return Err(error);
@@ -98,6 +126,12 @@ impl Ingest {
         self.hash.update(bytes);
         self.offset += bytes.len() as u64;
         self.updated_at = SystemTime::now();
+        let waiting = self.offset - self.written_back;
+        if waiting >= WRITE_BACK {
+            // Only a hint: what it fails with, the sync at the end tells.
+            let _ = corten_sys::at::begin_writing_back(self.data.as_fd(), self.written_back, waiting);
+            self.written_back = self.offset;
+        }
         Ok(())
     }
 
@@ -106,18 +140,21 @@ impl Ingest {
     /// # Errors
     /// The kernel's.
     pub fn restart(&mut self) -> io::Result<()> {
+        self.arrival.broke_off();
         self.data.set_len(0)?;
         self.hash = Sha256::new();
-        self.offset = 0;
+        (self.offset, self.written_back) = (0, 0);
         self.updated_at = SystemTime::now();
         Ok(())
     }
 
-    /// Makes the data durable and gives it to `store` as the blob `digest`; the ingest is gone then.
+    /// Makes the data durable and gives it to `store` as the blob `digest`, which was compared with what was promised;
+    /// the ingest is gone then. Those who read along are told before, since nothing more comes.
     ///
     /// # Errors
     /// The kernel's; the ingest stays.
     pub fn into_blob(self, store: &Store, digest: &str) -> io::Result<()> {
+        self.arrival.is_whole(digest);
         self.data.sync_data()?;
         store.adopt(&self.directory.join("data"), digest)?;
         fs::remove_dir_all(&self.directory)
@@ -146,6 +183,7 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
+        self.arrival.broke_off();
         lock(&self.writing).remove(&self.directory);
     }
 }
@@ -231,13 +269,15 @@ fn is_old(path: &Path) -> bool {
     modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > EXPIRY))
 }
 
-fn claim(store: &Store, directory: &Path) -> Result<(), SystemTime> {
+/// Makes the caller the one writer of an ingest; the error is the other one's progress.
+fn claim(store: &Store, directory: &Path) -> Result<Arc<Arrival>, Arc<Arrival>> {
     let mut writing = lock(&store.writing);
     match writing.get(directory) {
-        Some(since) => Err(*since),
+        Some(other) => Err(other.clone()),
         None => {
-            writing.insert(directory.to_owned(), SystemTime::now());
-            Ok(())
+            let arrival = Arc::new(Arrival::new());
+            writing.insert(directory.to_owned(), arrival.clone());
+            Ok(arrival)
         }
     }
 }

@@ -5,15 +5,17 @@
 //!   blobs/sha256/<hex>                         mode 0444, one file for all namespaces
 //!   ingest/<sha256 of namespace/ref>/          data, ref, startedat, updatedat, total
 //! ```
-//! [`store`] is the files, [`ingest`] one writer, `records` what each namespace knows of them.
+//! [`store`] is the files, [`ingest`] one writer, [`Follower`] who reads along, `records` what each namespace knows.
 //! A blob is durable before it is acknowledged: data synced, renamed, directory synced, then recorded.
 
+mod arrival;
 pub mod ingest;
 pub(crate) mod records;
 mod service;
 pub mod store;
 mod write;
 
+pub use arrival::{Arrival, Follower};
 pub use ingest::Ingest;
 pub(crate) use records::check_digest;
 pub use service::ContentService;

@@ -7,11 +7,11 @@ use std::{
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 use sha2::{Digest as _, Sha256};
 
+use super::arrival::Arrival;
 use crate::error::{Error, Result};
 
 /// Blobs and ingests under one directory.
@@ -20,8 +20,8 @@ pub struct Store {
     blobs: PathBuf,
     pub(super) ingests: PathBuf,
     held: Arc<Mutex<HashMap<String, usize>>>,
-    /// Ingests that a stream is writing, and since when.
-    pub(super) writing: Arc<Mutex<HashMap<PathBuf, SystemTime>>>,
+    /// Ingests that a stream is writing, and how far they are.
+    pub(super) writing: Arc<Mutex<HashMap<PathBuf, Arc<Arrival>>>>,
 }
 
 /// Keeps a blob's file on disk while a record for it is being made.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use corten_proto::containerd::{
     events::ContentCreate,
     services::content::v1::{WriteAction, WriteContentRequest, WriteContentResponse},
@@ -121,7 +122,7 @@ impl Writer {
                 self.restart().await?;
             }
             if !request.data.is_empty() {
-                self.append(request.data).await?;
+                self.append(request.data.into()).await?;
             }
         }
         let mut answer = self.state(action);
@@ -192,7 +193,11 @@ impl Writer {
         }
     }
 
-    async fn append(&mut self, data: Vec<u8>) -> Result<()> {
+    /// Appends `data` to the ingest.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when it is committed, or needs no bytes; what writing fails with.
+    pub async fn append(&mut self, data: Bytes) -> Result<()> {
         if let Source::OnDisk { .. } = self.source {
             return Err(Error::precondition(format!("content {} is complete", self.expected)));
         }
@@ -201,7 +206,7 @@ impl Writer {
         };
         let reference = self.reference.clone();
         let (ingest, result) = crate::blocking(move || {
-            let result = ingest.write(&data);
+            let result = ingest.append(data);
             Ok((ingest, result))
         })
         .await?;

@@ -7,11 +7,12 @@ use corten_proto::containerd::{
     services::diff::v1::ApplyRequest,
     types::{Descriptor, Mount},
 };
+use corten_types::Digest;
 
 use crate::{
     Supervisor,
     caller::Caller,
-    content,
+    content::{self, Follower},
     error::{Error, Result},
     snapshots::Applying,
 };
@@ -29,7 +30,7 @@ pub(super) fn apply(supervisor: &Supervisor, caller: &Caller, request: &ApplyReq
     let target = target(&request.mounts)?;
     let blob = content::open(supervisor, &caller.namespace, &layer.digest)?;
     // Which layer it was, clients say themselves, as containerd's do.
-    let applied = corten_layers::apply(io::BufReader::new(blob), &target)
+    let applied = corten_layers::apply(blob, &target)
         .map_err(|error| Error::new(error.kind(), corten_types::error::chain(&error)))?;
     if applied.compressed.as_str() != layer.digest {
         let found = applied.compressed;
@@ -41,6 +42,21 @@ pub(super) fn apply(supervisor: &Supervisor, caller: &Caller, request: &ApplyReq
         size: i64::try_from(applied.size)?,
         ..Descriptor::default()
     })
+}
+
+/// Writes the layer that `follower` brings into `mounts` while it comes; what it is uncompressed. Blocks until all of
+/// it came.
+pub(crate) fn apply_arriving(supervisor: &Supervisor, follower: Follower, mounts: &[Mount]) -> Result<Digest> {
+    let _applying = Applying::begin(supervisor);
+    let target = target(mounts)?;
+    let arrival = follower.arrival();
+    let digest = || {
+        let digest = arrival.digest().ok_or_else(|| io::Error::other("its digest is not known"))?;
+        digest.parse().map_err(io::Error::other)
+    };
+    let applied = corten_layers::apply_known(follower, &digest, &target)
+        .map_err(|error| Error::new(error.kind(), corten_types::error::chain(&error)))?;
+    Ok(applied.diff_id)
 }
 
 fn target(mounts: &[Mount]) -> Result<Target> {

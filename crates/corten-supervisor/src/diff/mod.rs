@@ -9,6 +9,8 @@ use corten_containerd_api::containerd::services::diff::v1::diff_server::Diff;
 use corten_proto::containerd::services::diff::v1::{ApplyRequest, ApplyResponse, DiffRequest, DiffResponse};
 use tonic::{Request, Response, Status, async_trait};
 
+pub(crate) use apply::apply_arriving;
+
 use crate::{Supervisor, caller::Caller, in_its_own_task};
 
 /// The handlers.

@@ -114,19 +114,17 @@ impl ContentWriter for LocalWriter {
         self.offset
     }
 
+    async fn digest(&mut self) -> Result<Digest, ApiError> {
+        let request = WriteContentRequest { action: WriteAction::Stat.into(), ..WriteContentRequest::default() };
+        parse_digest(&self.writer.take(request).await.map_err(refused)?.digest)
+    }
+
     async fn append(&mut self, data: Bytes) -> Result<(), ApiError> {
-        if data.is_empty() {
-            return Ok(());
-        }
         let length = data.len() as u64;
-        let request = WriteContentRequest {
-            action: WriteAction::Write.into(),
-            offset: signed(self.offset)?,
-            data: data.into(),
-            ..WriteContentRequest::default()
-        };
-        self.writer.take(request).await.map_err(refused)?;
-        self.offset += length;
+        if length > 0 {
+            self.writer.append(data).await.map_err(refused)?;
+            self.offset += length;
+        }
         Ok(())
     }
 
@@ -146,9 +144,12 @@ impl ContentWriter for LocalWriter {
         };
         // In a task of its own: what asks for it may be dropped, a commit is not left in the middle.
         let commit = crate::in_its_own_task(async move { self.writer.take(request).await });
-        let committed = commit.await.map_err(refused)?.digest;
-        committed.parse().map_err(|error| ApiError::new(ErrorKind::Internal, format!("commit {committed}: {error}")))
+        parse_digest(&commit.await.map_err(refused)?.digest)
     }
+}
+
+fn parse_digest(text: &str) -> Result<Digest, ApiError> {
+    text.parse().map_err(|error| ApiError::new(ErrorKind::Internal, format!("digest {text:?}: {error}")))
 }
 
 fn signed(value: u64) -> Result<i64, ApiError> {

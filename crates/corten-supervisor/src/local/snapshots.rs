@@ -17,8 +17,12 @@ use corten_proto::containerd::{
 use corten_types::{Digest, ErrorKind};
 use tonic::Code;
 
-use super::LocalStore;
-use crate::{diff::DiffService, snapshots::SnapshotsService};
+use super::{LocalStore, refused};
+use crate::{
+    content::Follower,
+    diff::{DiffService, apply_arriving},
+    snapshots::SnapshotsService,
+};
 
 impl LocalStore {
     fn snapshots(&self) -> SnapshotsService {
@@ -27,6 +31,8 @@ impl LocalStore {
 }
 
 impl Snapshotter for LocalStore {
+    type Arriving = Follower;
+
     fn snapshotter(&self) -> &str {
         &self.snapshotter
     }
@@ -109,5 +115,14 @@ impl Snapshotter for LocalStore {
         let diff = DiffService(self.supervisor.clone());
         let applied = diff.apply(self.caller.asks(request)).await?.into_inner().applied.unwrap_or_default().digest;
         applied.parse().map_err(|error| ApiError::new(ErrorKind::Internal, format!("applied as {applied:?}: {error}")))
+    }
+
+    fn follow(&self, reference: &str) -> Option<Follower> {
+        Follower::open(&self.supervisor.content, &self.caller.namespace, reference).ok()
+    }
+
+    async fn apply_arriving(&self, arriving: Follower, mounts: &[Mount]) -> Result<Digest, ApiError> {
+        let (supervisor, mounts) = (self.supervisor.clone(), mounts.to_vec());
+        crate::blocking(move || apply_arriving(&supervisor, arriving, &mounts)).await.map_err(refused)
     }
 }

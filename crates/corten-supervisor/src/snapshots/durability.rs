@@ -160,7 +160,7 @@ fn unpack_again(
     overlay.prepare(number, parents, corten_snapshots::Kind::Active).map_err(|error| refused(&error))?;
     let lowers = parents.iter().map(|parent| overlay.layer(*parent)).collect();
     let target = Target::overlay(overlay.layer(number), lowers);
-    let applied = corten_layers::apply(io::BufReader::new(blob), &target)
+    let applied = corten_layers::apply(blob, &target)
         .map_err(|error| Error::new(error.kind(), corten_types::error::chain(&error)))?;
     if applied.compressed.as_str() != digest.as_str() {
         return Err(Error::precondition(format!("blob {digest} on disk has digest {}", applied.compressed)));

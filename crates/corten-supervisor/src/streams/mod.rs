@@ -1,9 +1,11 @@
 //! Streams a client opened by name, waiting for the transfer that uses them.
 //!
 //! The first message names the stream and is answered once it is listed; what follows belongs to whoever takes it.
-//! A stream nobody took is forgotten when its client leaves. [`bytes`] is how archives travel on one.
+//! A stream nobody took is forgotten when its client leaves. [`bytes`] is how archives travel on one, [`pipe`] how those
+//! of our engine do beside one.
 
 pub mod bytes;
+pub mod pipe;
 mod service;
 
 use std::{

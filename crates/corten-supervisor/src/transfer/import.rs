@@ -8,7 +8,7 @@ use super::{progress::Teller, pull::unpacked};
 use crate::{
     error::{Error, Result},
     local::LocalStore,
-    streams::{Stream, bytes::StreamReader},
+    streams::{Stream, bytes::StreamReader, pipe::PipeReader},
 };
 
 /// Loads every image of the archive in `stream` under the names it gives them.
@@ -36,17 +36,23 @@ pub async fn import(
     teller.event("Importing");
     let platform = unpacked(destination)?.unwrap_or_else(Platform::host);
     let request = LoadRequest { platform, owner: super::OWNER.to_owned() };
-    let loaded = load(local, &request, StreamReader::new(stream)).await;
-    let loaded = loaded.map_err(|error| Error::new(error.kind(), chain(&error)))?;
-    for image in loaded {
-        for name in image.names {
-            let progress = Progress {
-                event: "saved".to_owned(),
-                name: name.to_string(),
-                desc: Some(image.target.clone().into()),
-                ..Progress::default()
-            };
-            teller.tell(&progress);
+    let loaded = match source.corten_pipe.as_str() {
+        "" => load(local, &request, StreamReader::new(stream)).await,
+        path => load(local, &request, PipeReader::open(path, stream)?).await,
+    };
+    for image in loaded.map_err(|error| Error::new(error.kind(), chain(&error)))? {
+        let saved = |name: String| Progress {
+            event: "saved".to_owned(),
+            name,
+            desc: Some(image.target.clone().into()),
+            corten_id: image.id.to_string(),
+            ..Progress::default()
+        };
+        if image.names.is_empty() {
+            teller.tell_surely(&saved(String::new())).await;
+        }
+        for name in &image.names {
+            teller.tell_surely(&saved(name.to_string())).await;
         }
     }
     teller.event("Completed import");

@@ -40,6 +40,7 @@ impl Teller {
                 progress: signed(progress.progress),
                 total: signed(progress.total),
                 desc: progress.descriptor.map(Into::into),
+                ..transfer::Progress::default()
             });
         })
     }
@@ -53,6 +54,13 @@ impl Teller {
     pub fn tell(&self, progress: &transfer::Progress) {
         if let Some(stream) = &self.0 {
             let _ = stream.outgoing.try_send(Ok(any::pack(progress)));
+        }
+    }
+
+    /// Tells `progress`, which is not lost: it waits for a client that is behind.
+    pub async fn tell_surely(&self, progress: &transfer::Progress) {
+        if let Some(stream) = &self.0 {
+            let _ = stream.outgoing.send(Ok(any::pack(progress))).await;
         }
     }
 }
