@@ -75,10 +75,8 @@ impl UnpackError {
                     ErrorKind::InvalidArgument
                 }
             }
-            Self::Apply { source, .. }
-            | Self::Arriving { source, .. }
-            | Self::Snapshot { source, .. }
-            | Self::Label { source, .. } => source.kind(),
+            Self::Apply { answer, .. } => answer.kind(),
+            Self::Arriving { source, .. } | Self::Snapshot { source, .. } | Self::Label { source, .. } => source.kind(),
         }
     }
 }

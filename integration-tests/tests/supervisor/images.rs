@@ -41,17 +41,22 @@ fn an_archive_looks_the_same_as_in_containerd() {
 fn content_is_read_back_as_it_was_written() {
     let root = TempRoot::new();
     let supervisor = supervisor_with_image(&root);
-    let listed = ctr(&supervisor, "content ls -q").ok();
-    for digest in listed.out().lines() {
+    let listed = || ctr(&supervisor, "content ls -q").ok().stdout;
+    let mut read = 0;
+    for digest in listed().lines() {
         let file = supervisor.root().join("io.containerd.content.v1.content/blobs/sha256").join(&digest[7..]);
-        let size = std::fs::metadata(&file).expect("a blob has a file").len();
         let blob = root.join("blob");
         let command = format!("{} content get {digest} > {}", shell(&supervisor), blob.display());
         let status = std::process::Command::new("sh").args(["-c", &command]).status().expect("sh is there");
-        assert!(status.success());
-        assert_eq!(std::fs::metadata(&blob).expect("written").len(), size);
+        // The index that an import writes is garbage at once, and may be collected just now.
+        if !status.success() && !listed().contains(digest) {
+            continue;
+        }
+        assert!(status.success(), "{digest}");
+        read += 1;
         assert_eq!(std::fs::read(&blob).expect("readable"), std::fs::read(&file).expect("readable"));
     }
+    assert!(read > 2, "manifest, configuration and layer were read: {read}");
 }
 
 fn shell(supervisor: &Supervisor) -> String {

@@ -71,6 +71,7 @@ fn sink() -> (Sink, mpsc::Receiver<transfer::Progress>) {
             progress: signed(progress.progress),
             total: signed(progress.total),
             desc: progress.descriptor.map(Into::into),
+            ..transfer::Progress::default()
         });
     });
     (sink, receiver)
