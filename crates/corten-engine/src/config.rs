@@ -150,7 +150,8 @@ const KEYS: [(&str, &str); 22] = [
     ("max-concurrent-downloads", "max-concurrent-downloads"),
     ("max-concurrent-uploads", "max-concurrent-uploads"),
     ("max-download-attempts", "max-download-attempts"),
-    ("proxies", "http-proxy"),
+    // Its own entries are compared one by one.
+    ("proxies", ""),
 ];
 
 impl Config {
@@ -239,8 +240,13 @@ fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Pat
     if !unknown.is_empty() {
         return Err(ConfigError::Unknown { path: path.to_owned(), keys: quoted(unknown) });
     }
-    let twice: Vec<&String> =
-        file.keys().filter(|key| flag_of(key).is_some_and(|flag| matches.contains_id(flag))).collect();
+    let is_given = |flag: &str| !flag.is_empty() && matches.contains_id(flag);
+    let proxies = file.get("proxies").and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys);
+    let twice: Vec<&String> = file
+        .keys()
+        .filter(|key| flag_of(key).is_some_and(is_given))
+        .chain(proxies.filter(|key| ["http-proxy", "https-proxy", "no-proxy"].contains(&key.as_str()) && is_given(key)))
+        .collect();
     if !twice.is_empty() {
         return Err(ConfigError::Conflict { path: path.to_owned(), keys: quoted(twice) });
     }
@@ -456,12 +462,26 @@ mod tests {
     }
 
     #[test]
+    fn proxies_may_be_said_in_both_places_each_in_one() {
+        let config = read(&["--https-proxy", "http://p"], r#"{"proxies":{"http-proxy":"http://q"}}"#).unwrap();
+        assert_eq!(
+            (config.registries.proxies.https.as_str(), config.registries.proxies.http.as_str()),
+            ("http://p", "http://q")
+        );
+    }
+
+    #[test]
     fn mistakes_are_start_errors_that_name_the_key() {
         for (arguments, file, part) in [
             (
                 &["--data-root", "/a"][..],
                 r#"{"data-root":"/b"}"#,
                 "both as a flag and in the configuration file: data-root",
+            ),
+            (
+                &["--https-proxy", "http://p", "--no-proxy", "x"],
+                r#"{"proxies":{"https-proxy":"http://p","no-proxy":"x"}}"#,
+                "both as a flag and in the configuration file: https-proxy, no-proxy",
             ),
             (&[], r#"{"oops":1}"#, "don't match any configuration option: oops"),
             (&["-H", "tcp://0.0.0.0:2375"], "", "only unix:///absolute/path"),

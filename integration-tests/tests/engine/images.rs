@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use integration_tests::registry::TestRegistry;
+use integration_tests::registry::{Fault, TestRegistry, gzip};
 use integration_tests::{DockerCli, ImageFiles, Kind, Stack, TempRoot, busybox, programs};
 use serde_json::{Value, json};
 
@@ -83,6 +83,46 @@ fn a_file_system_is_imported_with_changes_and_runs() {
         assert!(wrong.code != 0 && wrong.err().contains("RUN is not a valid change command"), "{wrong:?}");
         let _ = docker.run(&["rmi", "made:1"]).ok();
     }
+}
+
+#[test]
+fn a_file_system_is_imported_from_an_address() {
+    from_an_address(Kind::Ours);
+}
+
+#[test]
+fn the_original_imports_from_an_address() {
+    from_an_address(Kind::Original);
+}
+
+fn from_an_address(kind: Kind) {
+    let stack = Stack::start(kind);
+    // A registry serves files as well: each has an address.
+    let registry = TestRegistry::start();
+    let file = registry.put_blob(gzip(busybox::layer()));
+    let plain = format!("{}/v2/files/blobs/{file}", registry.host());
+    let clients = DockerCli::originals(&stack.socket()).into_iter().chain([stack.corten()]);
+    for docker in clients {
+        let address = format!("http://{plain}");
+        let imported = docker.run(&["import", "-c", "CMD echo from afar", &address, "far:1"]).ok();
+        assert!(imported.stdout.contains(&format!("Downloading from {address}")), "{}: {imported:?}", docker.label);
+        assert!(imported.out().lines().last().is_some_and(|line| line.starts_with("sha256:")), "{imported:?}");
+        assert_eq!(docker.run(&["run", "--rm", "--network", "none", "far:1"]).ok().out(), "from afar");
+        let told = docker.run(&["history", "--format", "{{.Comment}}", "far:1"]).ok();
+        assert_eq!(told.out(), format!("Imported from {address}"));
+        let _ = docker.run(&["rmi", "far:1"]).ok();
+
+        let missing = docker.run(&["import", &format!("http://{}/v2/files/blobs/none", registry.host()), "far:1"]);
+        assert!(missing.code != 0 && missing.err().contains("failed to GET http://"), "{missing:?}");
+        assert!(missing.err().contains("with status 404 Not Found"), "{missing:?}");
+        registry.plant(Fault::cut(&file, 100_000));
+        assert_ne!(docker.run(&["import", &address, "far:1"]).code, 0);
+        registry.heal();
+        assert_eq!(docker.run(&["images", "-q"]).ok().out(), "", "{}", docker.label);
+    }
+    // Without a scheme, as only other clients send it.
+    let made = expect(post(&stack, &format!("/images/create?fromSrc={plain}&repo=far"), &Value::Null), 200);
+    assert!(made.text().contains(&format!("Downloading from http://{plain}")), "{}", made.text());
 }
 
 /// `file` compressed by `program`, beside it.

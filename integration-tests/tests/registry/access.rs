@@ -71,6 +71,26 @@ fn an_identity_token_is_only_posted() {
 }
 
 #[test]
+fn an_identity_token_is_a_password_where_no_form_is_taken() {
+    let tokens = Tokens { user: Some((String::new(), "identity".into())), ..Tokens::default() };
+    let server = with_tokens(tokens);
+    let _ = server.put_image("a", "1", &image());
+    runtime().block_on(async {
+        let name = format!("{}/a:1", server.host());
+        let resolved = |token: &str| {
+            let registry = as_user(&server, Credential::IdentityToken(token.into()));
+            let name = name.clone();
+            async move { open(&registry, &name).await.resolve().await }
+        };
+        let _ = resolved("identity").await.unwrap();
+        let methods: Vec<String> = server.log().of("/token").iter().map(|asked| asked.method.clone()).collect();
+        assert_eq!(methods, ["POST", "GET"]);
+        // What the form was refused with is what is told.
+        assert_eq!(resolved("another").await.unwrap_err().status(), Some(405));
+    });
+}
+
+#[test]
 fn a_registry_token_is_shown_as_it_is() {
     let server = with_tokens(Tokens::default());
     runtime().block_on(async {

@@ -29,7 +29,7 @@ pub fn decode(query: &Query, owner: &str) -> Result<ImportRequest> {
         text => text.parse().map_err(|error: corten_images::platform::InvalidPlatform| invalid(error.to_string()))?,
     };
     let message = match query.get("message") {
-        "" => "Imported from -".to_owned(),
+        "" => format!("Imported from {}", query.get("fromSrc")),
         message => message.to_owned(),
     };
     Ok(ImportRequest { name, message, changes, platform, owner: owner.to_owned() })

@@ -7,6 +7,7 @@ pub use resolve::Image;
 pub mod delete;
 pub mod history;
 pub mod import;
+pub mod import_from;
 pub mod inspect;
 pub mod lines;
 pub mod list;

@@ -62,7 +62,7 @@ fn is_layer(media_type: &str) -> bool {
 }
 
 /// How far something is, as docker draws it for clients that do not draw themselves.
-fn bar(current: i64, total: i64) -> String {
+pub(super) fn bar(current: i64, total: i64) -> String {
     if total <= 0 {
         return format!("{:>8}", size(current));
     }

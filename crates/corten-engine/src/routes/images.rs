@@ -11,7 +11,9 @@ use serde::Deserialize;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::{Answer, Query, Request};
-use crate::images::{body, delete, history, import, inspect, lines, list, load, prune, pull, push, save, tag};
+use crate::images::{
+    body, delete, history, import, import_from, inspect, lines, list, load, prune, pull, push, save, tag,
+};
 
 /// `platform` of a push is read from this version on.
 const PUSH_PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 46);
@@ -122,7 +124,10 @@ pub async fn create(engine: Arc<Engine>, request: Request) -> Result<Answer> {
             Ok(wanted) => progress(&[import::import(&engine, &wanted, request.into_body()).await?]),
             Err(error) => refuse(error, request).await,
         },
-        _ => Err(EngineError::unimplemented("importing from a URL: not supported yet")),
+        source => {
+            let (wanted, url) = (import::decode(&request.query, &engine.id)?, import_from::address(source)?);
+            import_from::import(&engine, wanted, url).answer().await
+        }
     }
 }
 

@@ -175,6 +175,20 @@ pub(super) async fn endpoints(settings: &Settings, domain: &str) -> Result<Vec<E
     Ok(all)
 }
 
+/// The host of an address that has nothing to do with a registry.
+///
+/// # Errors
+/// [`RegistryError::Settings`] for an address that cannot be reached.
+pub(super) async fn endpoint_at(uri: &hyper::Uri, settings: &Settings) -> Result<Endpoint, RegistryError> {
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(refused(uri.to_string(), "it names no host"));
+    };
+    let mut endpoint = Endpoint::new(&format!("{scheme}://{authority}"))?;
+    complete(&mut endpoint, settings).await?;
+    endpoint.is_last = true;
+    Ok(endpoint)
+}
+
 fn from_file(host: &certs::Host, domain: &str) -> Result<Endpoint, RegistryError> {
     let mut endpoint = Endpoint::new(&host.url)?;
     if let Some(operations) = &host.operations {

@@ -12,6 +12,7 @@ mod certs;
 pub mod challenge;
 mod client;
 mod credentials;
+mod download;
 mod error;
 mod hosts;
 mod listing;
@@ -29,6 +30,7 @@ use corten_types::Reference;
 
 pub use blobs::Blob;
 pub use credentials::{Anonymous, Answer, Asked, Credential, Credentials, ForDomain};
+pub use download::Download;
 pub use error::RegistryError;
 pub use hosts::{Operation, bare_host};
 pub use listing::{Found, Login};

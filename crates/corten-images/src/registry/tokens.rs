@@ -215,16 +215,39 @@ pub(super) async fn fetch(
         return Err(refused(format!("the token server {:?} has no usable address", wanted.realm)));
     }
     if let Credential::IdentityToken(token) = credential {
-        return post(client, endpoint, wanted, token).await;
+        let posted = post(client, endpoint, wanted, token).await;
+        return match posted {
+            // A server that takes no form may take the same as a password, as containerd tries it.
+            Err(error) if matches!(error.status(), Some(400 | 401 | 404 | 405)) => {
+                get(client, endpoint, wanted, Some(("", token))).await.map_err(|_| error)
+            }
+            posted => posted,
+        };
     }
+    let user = match credential {
+        Credential::Basic { username, password } => Some((username.as_str(), password.as_str())),
+        _ => None,
+    };
+    get(client, endpoint, wanted, user).await
+}
+
+/// Everybody else asks with a query, and with name and password where there are some.
+async fn get(
+    client: &Client,
+    endpoint: &Endpoint,
+    wanted: &Wanted<'_>,
+    user: Option<(&str, &str)>,
+) -> Result<Given, RegistryError> {
     let mut query = Vec::new();
     if !wanted.service.is_empty() {
         query.push(("service", wanted.service.as_str()));
     }
     query.extend(wanted.scopes.iter().map(|scope| ("scope", scope.as_str())));
     let mut call = Call::get("token");
-    if let Credential::Basic { username, password } = credential {
-        query.push(("account", username.as_str()));
+    if let Some((username, password)) = user {
+        if !username.is_empty() {
+            query.push(("account", username));
+        }
         call = call.with_header(hyper::header::AUTHORIZATION, &basic(username, password))?;
     }
     if wanted.offline {
@@ -235,7 +258,7 @@ pub(super) async fn fetch(
     answer(client, endpoint, call).await
 }
 
-/// An identity token is only taken in a form.
+/// An identity token belongs into a form.
 async fn post(
     client: &Client,
     endpoint: &Endpoint,
