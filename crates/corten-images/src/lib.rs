@@ -35,6 +35,7 @@ mod expand;
 mod fetch;
 mod ingest;
 mod staging;
+mod walk;
 
 pub use catalog::{Catalog, Details, Listed, ResolveError};
 pub use change::Change;

@@ -14,18 +14,13 @@ use corten_types::{Digest, ErrorKind, Reference};
 use crate::catalog::name_image;
 use crate::fetch::Fetcher;
 use crate::lease::{Abandoned, hold};
-use crate::manifest::{
-    DEPTH_MAX, Index, Manifest, ManifestError, Pointer, is_attestation, manifest_labels, parse_index, parse_manifest,
-    read_config,
-};
+use crate::manifest::{ManifestError, read_config};
 use crate::media_type::{is_config, is_index, is_manifest};
 use crate::platform::Platform;
 use crate::progress::{Progress, Sink, key};
 use crate::registry::{Registry, RegistryError};
 use crate::unpack::{Step, UnpackError, chain_ids, first_missing, unpack_with};
-
-/// Most manifests of one image.
-const MANIFESTS_MAX: usize = 1024;
+use crate::walk::{Walk, Wanted};
 
 /// What to pull.
 #[derive(Debug, Clone)]
@@ -36,6 +31,8 @@ pub struct PullRequest {
     pub platforms: Vec<Platform>,
     /// For which of them layers become snapshots; for none, the image is only stored.
     pub unpack: Option<Platform>,
+    /// Whether manifests and configurations of the other platforms come too, without their layers.
+    pub all_metadata: bool,
     /// What the image is called here.
     pub naming: Naming,
     /// Whose work this is; see [`settle`](crate::lease::settle).
@@ -63,6 +60,7 @@ impl PullRequest {
             reference,
             platforms: vec![platform.clone()],
             unpack: Some(platform),
+            all_metadata: false,
             naming: Naming::Reference,
             owner: owner.to_owned(),
         }
@@ -246,8 +244,7 @@ async fn fetch_and_unpack<S: Store>(
     name: &str,
     sink: &Sink,
 ) -> Result<Option<Digest>, PullError> {
-    let walk = Walk { fetcher: fetcher.clone(), platforms: request.platforms.clone(), images: Vec::new(), seen: 0 };
-    let images = walk.images(target, data, name).await?;
+    let images = Walk::new(fetcher.clone(), request).images(target, data, name).await?;
     // Of several, those that are not to run may be anything.
     let is_to_run = request.unpack.is_some() && images.len() == 1;
     for image in &images {
@@ -278,98 +275,6 @@ fn recorded_name(reference: &Reference) -> String {
     match reference.digest() {
         Some(digest) => reference.with_digest(digest.clone()).to_string(),
         None => reference.to_string(),
-    }
-}
-
-/// A manifest that is here, with what led to it.
-struct Wanted {
-    manifest: Manifest,
-    descriptor: Descriptor,
-}
-
-/// From the top to the manifests that are wanted, fetching what is read on the way.
-struct Walk<S: Store> {
-    fetcher: Arc<Fetcher<S>>,
-    platforms: Vec<Platform>,
-    images: Vec<Wanted>,
-    seen: usize,
-}
-
-impl<S: Store> Walk<S> {
-    async fn images(mut self, top: &Descriptor, data: Option<Bytes>, name: &str) -> Result<Vec<Wanted>, PullError> {
-        self.visit(top, data, &[name.to_owned()], 0).await?;
-        Ok(self.images)
-    }
-
-    /// Fetches a manifest or index, then what it lists, and labels it at last; whether anything runs here.
-    async fn visit(
-        &mut self,
-        descriptor: &Descriptor,
-        data: Option<Bytes>,
-        parents: &[String],
-        depth: usize,
-    ) -> Result<(), PullError> {
-        let malformed =
-            |why: String| ManifestError::Malformed { what: "manifest", digest: descriptor.digest.clone(), why };
-        self.seen += 1;
-        if self.seen > MANIFESTS_MAX {
-            return Err(malformed(format!("it lists more than {MANIFESTS_MAX} manifests")).into());
-        }
-        let data = self.fetcher.manifest(descriptor, data, parents).await?;
-        if is_manifest(&descriptor.media_type) {
-            let manifest = parse_manifest(descriptor, &data)?;
-            self.fetcher.label(descriptor, &manifest_labels(&manifest)).await?;
-            self.images.push(Wanted { manifest, descriptor: descriptor.clone() });
-            return Ok(());
-        }
-        if depth == DEPTH_MAX {
-            return Err(malformed(format!("indexes are nested more than {DEPTH_MAX} deep")).into());
-        }
-        let index = parse_index(descriptor, &data)?;
-        let own = [key(descriptor)];
-        for child in self.wanted(descriptor, &index)? {
-            let child = Descriptor::from(child.clone());
-            if is_index(&child.media_type) || is_manifest(&child.media_type) {
-                Box::pin(self.visit(&child, None, &own, depth + 1)).await?;
-            } else if self.platforms.is_empty() {
-                self.fetcher.blob(&child, &own).await?;
-            }
-        }
-        let mut labels = Labels::new();
-        for child in &index.manifests {
-            if self.fetcher.is_here(&child.digest).await? {
-                labels.insert(format!("containerd.io/gc.ref.content.m.{}", labels.len()), child.digest.to_string());
-            }
-        }
-        self.fetcher.label(descriptor, &labels).await
-    }
-
-    /// What of an index is fetched: all, or for each platform the entry that runs best. An entry that does not say what
-    /// it runs on is fetched when nothing better is listed.
-    fn wanted<'a>(&self, descriptor: &Descriptor, index: &'a Index) -> Result<Vec<&'a Pointer>, PullError> {
-        if self.platforms.is_empty() {
-            return Ok(index.manifests.iter().collect());
-        }
-        let mut wanted: Vec<&Pointer> = Vec::new();
-        for platform in &self.platforms {
-            let candidates = || index.manifests.iter().filter(|pointer| !is_attestation(pointer));
-            let rank = |pointer: &&Pointer| platform.rank(&pointer.platform.as_ref()?.into());
-            // The first among equals.
-            let best =
-                candidates().filter_map(|pointer| Some((rank(&pointer)?, pointer))).min_by_key(|(rank, _)| *rank);
-            let chosen: Vec<&Pointer> = match best {
-                Some((_, pointer)) => vec![pointer],
-                None => candidates().filter(|pointer| pointer.platform.is_none()).collect(),
-            };
-            if chosen.is_empty() {
-                let (platform, digest) = (platform.clone(), descriptor.digest.clone());
-                return Err(ManifestError::NoPlatform { platform, digest }.into());
-            }
-            wanted.extend(chosen);
-        }
-        let mut seen = HashSet::new();
-        wanted.retain(|pointer| seen.insert(&pointer.digest));
-        Ok(wanted)
     }
 }
 

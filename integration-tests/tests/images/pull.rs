@@ -218,12 +218,17 @@ fn of_several_platforms_the_best_is_fetched_and_nothing_else() {
             assert!(server.log().of(&other.manifest.digest()).is_empty());
             let error = host.pull(&format!("{}/a:none", server.host())).await.unwrap_err();
             assert!(error.to_string().starts_with("no match for platform linux/"), "{error}");
-            // All of them, for a copy that is whole.
+            // What the others are, as containerd's clients ask for it; then all of them, for a copy that is whole.
             let name = format!("{}/a:multi", server.host());
-            let request = PullRequest { platforms: Vec::new(), ..request(&name) };
-            let _ =
-                pull(&host.client, &request, &registry(settings()), &corten_images::progress::silent()).await.unwrap();
-            assert_eq!(server.log().by("GET", &other.layers[0]).len(), 1);
+            let described = PullRequest { all_metadata: true, ..request(&name) };
+            let whole = PullRequest { platforms: Vec::new(), ..request(&name) };
+            for (request, layers) in [(described, 0), (whole, 1)] {
+                let silent = corten_images::progress::silent();
+                let _ = pull(&host.client, &request, &registry(settings()), &silent).await.unwrap();
+                for (digest, count) in [(&other.manifest.digest(), 1), (&other.id, 1), (&other.layers[0], layers)] {
+                    assert_eq!(server.log().by("GET", digest).len(), count, "{digest}");
+                }
+            }
             server.clear_log();
         }
     });

@@ -8,5 +8,6 @@ mod committing;
 mod copying;
 mod listings;
 mod registries;
+mod round_trips;
 mod same_bytes;
 mod survival;

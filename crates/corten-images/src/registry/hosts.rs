@@ -140,7 +140,8 @@ pub(super) fn origin_host(domain: &str) -> &str {
 
 /// The hosts of `domain`, the first to be asked first; the origin is last.
 pub(super) async fn endpoints(settings: &Settings, domain: &str) -> Result<Vec<Endpoint>, RegistryError> {
-    let origin = origin_host(domain);
+    let scheme = if settings.plain_http { "http" } else { "https" };
+    let origin = format!("{scheme}://{}", origin_host(domain));
     let file = settings.host_dir.as_deref().map(|dir| certs::host_file(dir, domain)).transpose()?.flatten();
     let mut all = Vec::new();
     match &file {
@@ -151,7 +152,7 @@ pub(super) async fn endpoints(settings: &Settings, domain: &str) -> Result<Vec<E
             }
             let default = HostFile::default_server();
             let server = file.hosts.iter().find(|host| is_empty(host)).unwrap_or(&default);
-            let url = file.server.clone().unwrap_or_else(|| format!("https://{origin}"));
+            let url = file.server.clone().unwrap_or(origin);
             all.push(from_file(&certs::Host { url, ..server.clone() }, domain)?);
         }
         None => {
@@ -161,7 +162,7 @@ pub(super) async fn endpoints(settings: &Settings, domain: &str) -> Result<Vec<E
                     all.push(Endpoint { operations, ..Endpoint::new(mirror)? });
                 }
             }
-            all.push(Endpoint::new(origin)?);
+            all.push(Endpoint::new(&origin)?);
         }
     }
     for endpoint in &mut all {
@@ -294,6 +295,8 @@ mod tests {
         let settings = Settings { mirrors: vec!["http://m.example/sub/".into()], ..settings() };
         assert_eq!(shown(&settings, "docker.io"), ["http://m.example/sub/v2", "https://registry-1.docker.io/v2 push"]);
         assert_eq!(shown(&settings, "r.example"), ["https://r.example/v2 push"]);
+        let plain = Settings { plain_http: true, ..self::settings() };
+        assert_eq!(shown(&plain, "r.example:5000"), ["http://r.example:5000/v2 push"]);
     }
 
     #[test]

@@ -29,6 +29,10 @@ pub struct Settings {
     pub tls_dir: Option<PathBuf>,
     /// containerd's `certs.d`: `hosts.toml` by host.
     pub host_dir: Option<PathBuf>,
+    /// Hosts without a `hosts.toml` are spoken to in plain text, nothing else is tried: containerd's default scheme, which
+    /// its clients set for one call.
+    #[serde(skip)]
+    pub plain_http: bool,
     /// Proxies; none leaves it to the environment of this process.
     pub proxies: Option<Proxies>,
     /// `max-concurrent-downloads`.
@@ -60,6 +64,7 @@ impl Default for Settings {
             insecure: Vec::new(),
             tls_dir: Some(PathBuf::from("/etc/docker/certs.d")),
             host_dir: None,
+            plain_http: false,
             proxies: None,
             downloads: 3,
             uploads: 5,

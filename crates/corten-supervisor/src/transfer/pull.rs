@@ -53,17 +53,19 @@ fn request(source: &OciRegistry, destination: &ImageStore) -> Result<PullRequest
         .reference
         .parse()
         .map_err(|error| Error::invalid(format!("reference {:?}: {error}", source.reference)))?;
-    if destination.all_metadata {
-        return Err(Error::unimplemented(
-            "pulling manifests of other platforms without their layers: not supported yet",
-        ));
-    }
     let platforms = destination.platforms.iter().map(platform).collect();
     let naming = match destination.name.as_str() {
         "" => Naming::Reference,
         name => Naming::Replace { name: name.to_owned(), labels: destination.labels.clone().into_iter().collect() },
     };
-    Ok(PullRequest { reference, platforms, unpack: unpacked(destination)?, naming, owner: super::OWNER.to_owned() })
+    Ok(PullRequest {
+        reference,
+        platforms,
+        unpack: unpacked(destination)?,
+        all_metadata: destination.all_metadata,
+        naming,
+        owner: super::OWNER.to_owned(),
+    })
 }
 
 /// The platform whose layers are unpacked, if any.

@@ -23,11 +23,11 @@ pub fn settings(resolver: &RegistryResolver) -> Result<Settings> {
     if !resolver.corten_settings.is_empty() {
         return Settings::parse(resolver.corten_settings.as_bytes()).map_err(|error| Error::invalid(error.to_string()));
     }
-    if resolver.default_scheme == "http" {
-        return Err(Error::unimplemented(
-            "plain http for every host: not supported yet; list the host in hosts.toml with its http:// address",
-        ));
-    }
+    let plain_http = match resolver.default_scheme.as_str() {
+        "" | "https" => false,
+        "http" => true,
+        other => return Err(Error::invalid(format!("registries by {other:?}: only http and https are spoken"))),
+    };
     if resolver.http_debug != 0 {
         return Err(Error::unimplemented("showing the client what is said to a registry: not supported yet"));
     }
@@ -36,7 +36,7 @@ pub fn settings(resolver: &RegistryResolver) -> Result<Settings> {
     }
     let host_dir = (!resolver.host_dir.is_empty()).then(|| PathBuf::from(&resolver.host_dir));
     // What docker's daemon reads is its own; containerd's clients know only containerd's directory.
-    Ok(Settings { tls_dir: None, host_dir, ..Settings::default() })
+    Ok(Settings { tls_dir: None, host_dir, plain_http, ..Settings::default() })
 }
 
 /// Asks the client who asks, each time a registry wants to know.
@@ -103,8 +103,10 @@ mod tests {
         assert_eq!(settings(&ours).unwrap().mirrors, ["https://m.example/"]);
         let containerds = RegistryResolver { host_dir: "/etc/certs.d".into(), ..RegistryResolver::default() };
         assert_eq!(settings(&containerds).unwrap().host_dir, Some(PathBuf::from("/etc/certs.d")));
-        let plain = RegistryResolver { default_scheme: "http".into(), ..RegistryResolver::default() };
-        assert!(settings(&plain).unwrap_err().to_string().contains("plain http for every host"));
+        let of_scheme =
+            |scheme: &str| RegistryResolver { default_scheme: scheme.into(), ..RegistryResolver::default() };
+        assert!(settings(&of_scheme("http")).unwrap().plain_http && !settings(&of_scheme("https")).unwrap().plain_http);
+        assert!(settings(&of_scheme("ftp")).unwrap_err().to_string().contains("only http and https"));
     }
 
     #[test]
