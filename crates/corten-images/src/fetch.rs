@@ -347,6 +347,12 @@ fn is_locked(error: &ApiError) -> bool {
     error.kind() == ErrorKind::Unavailable && error.message().contains("locked")
 }
 
+/// Whether the store has no room: what is kept there for the next attempt would keep it full.
+fn is_full(error: &ApiError) -> bool {
+    // containerd has no kind for it.
+    error.kind() == ErrorKind::ResourceExhausted || error.message().contains("no space left on device")
+}
+
 /// Whether what was fetched before `error` is of use to the next attempt.
 fn may_be_continued(error: &PullError) -> bool {
     match error {
@@ -356,7 +362,7 @@ fn may_be_continued(error: &PullError) -> bool {
             _ => false,
         },
         PullError::GivenUp { may_be_continued, .. } => *may_be_continued,
-        PullError::Api { .. } => true,
+        PullError::Api { source, .. } => !is_full(source),
         _ => false,
     }
 }

@@ -12,6 +12,7 @@
 //! A cell fails when fewer than half of its kills hit an operation in flight: it then proves nothing.
 
 mod cell;
+mod full_disk;
 mod images;
 mod operation;
 mod reality;

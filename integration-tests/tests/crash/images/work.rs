@@ -43,7 +43,7 @@ pub struct Site {
 impl Site {
     pub fn new(stack: &Stack, work: Work) -> Site {
         let registry = TestRegistry::start();
-        let layer = busybox::layer_with(&[("noise", &noise())]);
+        let layer = busybox::layer_with(&[("noise", &noise(NOISE_BYTES))]);
         let image = ImageFiles::new(layer, &["true"]);
         let mut name = format!("crash-{}", random_id(12));
         if work == Work::Pull {
@@ -200,11 +200,11 @@ fn is_listed(api: &EngineApi, name: &str) -> bool {
 }
 
 /// Bytes that stay as many when they are compressed.
-fn noise() -> Vec<u8> {
+pub fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 16).to_le_bytes()
     };
-    (0..NOISE_BYTES / 8).flat_map(|_| next()).collect()
+    (0..bytes / 8).flat_map(|_| next()).collect()
 }
