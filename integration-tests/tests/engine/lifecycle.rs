@@ -37,7 +37,12 @@ fn a_container_lives_through_every_verb_and_leaves_nothing() {
     assert_eq!(shown["HostConfig"]["RestartPolicy"]["Name"], "unless-stopped");
 
     expect(post(&stack, "/containers/shop/restart?t=0", &Value::Null), 204);
-    assert_ne!(state(&stack, &id)["Pid"].as_u64().unwrap(), pid);
+    let pid_again = state(&stack, &id)["Pid"].as_u64().unwrap();
+    assert_ne!(pid_again, pid);
+    // Before it is busybox, SIGTERM ends it.
+    let comm = format!("/proc/{pid_again}/comm");
+    let is_busybox = || std::fs::read_to_string(&comm).is_ok_and(|name| !name.starts_with("corten"));
+    wait_for("the program to run", DEADLINE, is_busybox);
     expect(post(&stack, "/containers/shop/stop?t=0", &Value::Null), 204);
     expect(post(&stack, "/containers/shop/stop?t=0", &Value::Null), 304);
     assert_eq!(
