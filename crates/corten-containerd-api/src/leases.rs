@@ -14,7 +14,8 @@ const EXPIRE: &str = "containerd.io/gc.expire";
 
 /// A place for leases.
 pub trait Leases: Clone + Send + Sync + 'static {
-    /// Makes a lease that ends by itself after `lifetime`, and answers the store that creates everything under it.
+    /// Makes a lease that ends by itself after `lifetime`, or joins the one of that id as it is, and answers the store that
+    /// creates everything under it.
     fn lease(
         &self,
         id: &str,
@@ -36,9 +37,20 @@ pub fn lease_request(id: &str, lifetime: Duration, labels: &Labels) -> wire::Cre
     wire::CreateRequest { id: id.to_owned(), labels: labels.into_iter().collect() }
 }
 
+/// What making a lease answered, where one that is there will do.
+///
+/// # Errors
+/// Any other than that it is there.
+pub fn joined<T>(created: Result<T, tonic::Status>) -> Result<(), ApiError> {
+    match created {
+        Err(status) if status.code() == tonic::Code::AlreadyExists => Ok(()),
+        created => created.map(drop).map_err(ApiError::from),
+    }
+}
+
 impl Leases for Client {
     async fn lease(&self, id: &str, lifetime: Duration, labels: &Labels) -> Result<Self, ApiError> {
-        self.leases().create(lease_request(id, lifetime, labels)).await?;
+        joined(self.leases().create(lease_request(id, lifetime, labels)).await)?;
         self.under_lease(id).map_err(|error| ApiError::new(ErrorKind::InvalidArgument, error.to_string()))
     }
 

@@ -24,7 +24,7 @@ pub use content::{Content, ContentStore, ContentWriter, Ingest, RemoteWriter, re
 pub use corten_proto::containerd::types::Mount;
 pub use error::ApiError;
 pub use images::{Collect, Descriptor, Image, ImageStore};
-pub use leases::{Leases, lease_request};
+pub use leases::{Leases, joined, lease_request};
 pub use line::{Line, Presence};
 pub use moment::{now, parse_timestamp, rfc3339, timestamp};
 pub use snapshots::{LAYER_LABEL, STAGED, Snapshot, SnapshotKind, Snapshotter};

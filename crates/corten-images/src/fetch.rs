@@ -11,7 +11,7 @@ use corten_types::{Digest, ErrorKind};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::lease::hold_content;
+use crate::lease::{Kept, hold_content};
 use crate::manifest::MANIFEST_MAX;
 use crate::progress::{Progress, Sink, key};
 use crate::pull::{PullError, api};
@@ -49,10 +49,12 @@ pub(crate) struct Fetcher<S: Store> {
     given_up: watch::Sender<Option<bool>>,
     /// What is unpacked while it comes, and which blobs are.
     staging: Mutex<(Staging<S>, HashSet<Digest>)>,
+    kept: Kept<S>,
 }
 
 impl<S: Store> Fetcher<S> {
     pub(crate) fn new(store: S, leased: S, repository: Repository, sink: Sink, downloads: usize) -> Self {
+        let kept = Kept::of(store.clone(), &repository.reference().to_string());
         let staging = Mutex::new((Staging::beside(leased.clone(), downloads), HashSet::new()));
         let downloads = Semaphore::new(downloads);
         Self {
@@ -64,7 +66,13 @@ impl<S: Store> Fetcher<S> {
             fetched: AtomicBool::new(false),
             given_up: watch::Sender::new(None),
             staging,
+            kept,
         }
+    }
+
+    /// What this pull leaves to the next one, should it fail.
+    pub(crate) fn kept(&self) -> &Kept<S> {
+        &self.kept
     }
 
     fn staging(&self) -> MutexGuard<'_, (Staging<S>, HashSet<Digest>)> {
@@ -222,6 +230,8 @@ impl<S: Store> Fetcher<S> {
             let _buffers = self.unless_given_up(descriptor, buffers).await?;
             self.fetch(descriptor, parents).await?;
             if self.hold(&descriptor.digest).await? {
+                let kept = self.kept.keep(&descriptor.digest).await;
+                kept.map_err(api(format!("keep content {}", descriptor.digest)))?;
                 self.report("complete", descriptor, parents, descriptor.size);
                 return self.label(descriptor, &Labels::new()).await;
             }
@@ -354,7 +364,7 @@ fn is_full(error: &ApiError) -> bool {
 }
 
 /// Whether what was fetched before `error` is of use to the next attempt.
-fn may_be_continued(error: &PullError) -> bool {
+pub(crate) fn may_be_continued(error: &PullError) -> bool {
     match error {
         PullError::Registry(error) => match error {
             RegistryError::Connect { .. } | RegistryError::Broken { .. } | RegistryError::Stalled { .. } => true,

@@ -12,6 +12,9 @@ const OWNER: &str = "com.corten.lease";
 /// How long one operation may take; longer than any, since it is only for those that were killed.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long the layers of a pull that came to no end are kept for the next one.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The leases of this process's running operations: [`settle`] leaves them alone.
 static RUNNING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -101,6 +104,38 @@ impl<S: Leases> Drop for Abandoned<S> {
 impl<S> Drop for Held<S> {
     fn drop(&mut self) {
         running().remove(&self.id);
+    }
+}
+
+/// What was fetched whole by a pull that may come to no end: it stays for the next one that wants the same, and goes by
+/// itself after a day. Nobody's death needs to be noticed for either.
+pub(crate) struct Kept<S> {
+    store: S,
+    id: String,
+    /// The store under the lease, which is made when there is something to keep.
+    leased: tokio::sync::OnceCell<S>,
+}
+
+impl<S: Leases + ContentStore> Kept<S> {
+    /// For pulls of `what`.
+    pub(crate) fn of(store: S, what: &str) -> Self {
+        use sha2::{Digest as _, Sha256};
+        let digest = Digest::sha256(Sha256::digest(what).into());
+        let id = format!("kept-{}", &digest.hex()[..32]);
+        Self { store, id, leased: tokio::sync::OnceCell::new() }
+    }
+
+    /// Keeps content that is there.
+    pub(crate) async fn keep(&self, digest: &Digest) -> Result<(), ApiError> {
+        let make = async || self.store.lease(&self.id, KEPT, &Labels::new()).await;
+        hold_content(self.leased.get_or_try_init(make).await?, digest).await.map(drop)
+    }
+
+    /// Keeps nothing any more.
+    pub(crate) async fn forget(&self, collect: Collect) {
+        if let Err(error) = self.store.release(&self.id, collect).await {
+            tracing::warn!(id = self.id, error = %error, "lease left to expire");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Labels, Store}
 use corten_types::{Digest, ErrorKind, Reference};
 
 use crate::catalog::name_image;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, may_be_continued};
 use crate::lease::{Abandoned, hold};
 use crate::manifest::{ManifestError, read_config};
 use crate::media_type::{is_config, is_index, is_manifest};
@@ -156,9 +156,9 @@ pub(crate) fn api(operation: impl Into<String>) -> impl FnOnce(ApiError) -> Pull
 
 /// Pulls an image: blobs to the content store, layers to snapshots, the name last.
 ///
-/// A blob that is on its way is an ingest named after its digest, so what a killed or failed pull fetched is not
-/// fetched again, and two pulls that want the same blob fetch it once. Everything else of a failed pull goes with its
-/// lease. No blob is held in memory. Dropped, it ends, and its lease is released.
+/// A blob that is on its way is an ingest named after its digest, and one that is whole is kept for a day, so what a
+/// killed or broken-off pull fetched is not fetched again, and two pulls that want the same blob fetch it once. Of a pull
+/// that cannot be continued nothing stays. No blob is held in memory. Dropped, it ends, and its lease is released.
 ///
 /// # Errors
 /// [`PullError`]; see [`PullError::registry`].
@@ -222,7 +222,15 @@ async fn pull_under<S: Store>(
     let fetcher = Arc::new(Fetcher::new(store.clone(), leased.clone(), repository, sink.clone(), downloads));
     let fetched = fetch_and_unpack(&fetcher, request, &target, resolved.data, &name, sink).await;
     fetcher.take_staging().discard().await;
-    let id = fetched?;
+    let id = match fetched {
+        Ok(id) => id,
+        Err(error) => {
+            if !may_be_continued(&error) {
+                fetcher.kept().forget(Collect::Now).await;
+            }
+            return Err(error);
+        }
+    };
 
     let stood = leased.get_image(&name).await.is_ok_and(|record| record.target.digest == target.digest);
     match &request.naming {
@@ -230,6 +238,7 @@ async fn pull_under<S: Store>(
         Naming::Replace { name, labels } => leased.put_image(&Image::new(name, target.clone(), labels.clone())).await,
     }
     .map_err(api(format!("record image {name}")))?;
+    fetcher.kept().forget(Collect::Later).await;
     sink(Progress::of_image("saved", &name, Some(target.clone())));
     sink(Progress::message(format!("Completed pull from {reference}")));
     Ok(Pulled { name, target, id, is_up_to_date: stood && !fetcher.has_fetched() })

@@ -318,6 +318,37 @@ fn of_a_pull_that_fails_nothing_stays() {
 }
 
 #[test]
+fn layers_of_a_pull_that_broke_off_are_not_fetched_again() {
+    runtime().block_on(async {
+        for host in Host::both() {
+            let server = TestRegistry::start();
+            let layered = put(&server, "a", "1", &layers(3, 50_000));
+            server.plant(Fault::status(&layered.layers[2], 503, "UNAVAILABLE").on("GET"));
+            let name = format!("{}/a:1", server.host());
+            // One after the other, so that it breaks off with two of three.
+            let error = host.pull_by(&name, Settings { downloads: 1, ..settings() }).await.unwrap_err();
+            assert_eq!(error.registry().and_then(|error| error.status()), Some(503), "{error}");
+            let kept = host.ctr.run(&["leases", "ls", "-q"]).ok().stdout;
+            assert!(kept.starts_with("kept-") && kept.lines().count() == 1, "{kept}");
+            let held = host.held();
+            assert!(
+                layered.layers[..2].iter().all(|layer| held.iter().any(|line| line.starts_with(layer))),
+                "{held:?}"
+            );
+
+            server.heal();
+            server.clear_log();
+            let pulled = host.pull(&name).await.unwrap();
+            assert_eq!(pulled.id.unwrap().to_string(), layered.id);
+            let log = server.log();
+            let fetched = layered.layers.iter().map(|layer| log.by("GET", layer).len());
+            assert_eq!(fetched.collect::<Vec<_>>(), [0, 0, 1]);
+            assert_eq!(host.ctr.run(&["leases", "ls", "-q"]).ok().stdout, "");
+        }
+    });
+}
+
+#[test]
 fn the_sink_hears_of_every_blob_from_its_beginning_to_its_end() {
     let server = TestRegistry::start();
     let layered = put(&server, "a", "1", &layers(2, 50_000));

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use corten_containerd_api::{
-    ApiError, Collect, Labels, Leases, containerd::services::leases::v1::leases_server::Leases as _, lease_request,
+    ApiError, Collect, Labels, Leases, containerd::services::leases::v1::leases_server::Leases as _, joined,
+    lease_request,
 };
 use corten_proto::containerd::services::leases::v1::{DeleteRequest, ListRequest};
 use tonic::Code;
@@ -19,7 +20,7 @@ impl LocalStore {
 
 impl Leases for LocalStore {
     async fn lease(&self, id: &str, lifetime: Duration, labels: &Labels) -> Result<Self, ApiError> {
-        self.leases().create(self.caller.asks(lease_request(id, lifetime, labels))).await?;
+        joined(self.leases().create(self.caller.asks(lease_request(id, lifetime, labels))).await)?;
         Ok(Self { caller: Caller { lease: Some(id.to_owned()), ..self.caller.clone() }, ..self.clone() })
     }
 
