@@ -34,6 +34,8 @@ pub enum Effect {
 pub struct Fault {
     method: Option<String>,
     part: String,
+    /// What the request's body has to be larger than.
+    larger_than: u64,
     /// Requests that are still to be met; none for all.
     left: Option<usize>,
     effect: Effect,
@@ -43,7 +45,7 @@ impl Fault {
     /// `effect` on every request whose path holds `part`.
     #[must_use]
     pub fn new(part: &str, effect: Effect) -> Fault {
-        Fault { method: None, part: part.to_owned(), left: None, effect }
+        Fault { method: None, part: part.to_owned(), larger_than: 0, left: None, effect }
     }
 
     /// The first request for `part` breaks off after `count` bytes.
@@ -66,6 +68,13 @@ impl Fault {
         self
     }
 
+    /// Only requests that say that their body is larger than `bytes`.
+    #[must_use]
+    pub fn over(mut self, bytes: u64) -> Fault {
+        self.larger_than = bytes;
+        self
+    }
+
     /// Only the next `count` requests.
     #[must_use]
     pub fn times(mut self, count: usize) -> Fault {
@@ -84,7 +93,8 @@ impl Fault {
 
     fn meets(&self, request: &Logged) -> bool {
         let method = self.method.as_ref().is_none_or(|method| *method == request.method);
-        method && self.left != Some(0) && request.path.contains(&self.part)
+        let size = self.larger_than == 0 || request.content_length.is_some_and(|length| length > self.larger_than);
+        method && size && self.left != Some(0) && request.path.contains(&self.part)
     }
 }
 

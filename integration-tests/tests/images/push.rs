@@ -121,7 +121,7 @@ fn a_registry_that_takes_no_large_bodies_gets_chunks() {
     let layers = layers(1, 9_000_000);
     runtime().block_on(async {
         let server = TestRegistry::start();
-        server.plant(Fault::status("/blobs/uploads/", 413, "SIZE_INVALID").on("PUT").times(2));
+        server.plant(Fault::status("/blobs/uploads/", 413, "SIZE_INVALID").on("PUT").over(4 << 20));
         let host = Host::supervisor();
         let name = format!("{}/a:1", server.host());
         let _ = load_as(&host, &layers, &name).await;
