@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use integration_tests::{Containerd, DockerRegistry, DockerRegistryOptions, Kind, Ran, Stack, TempRoot, programs};
+use integration_tests::{
+    Containerd, DockerRegistry, DockerRegistryOptions, Kind, Ran, Stack, TempRoot, digest, programs,
+};
 
 const FORMAT: &str = "{{.Id}} {{index .RepoDigests 0}}";
 
@@ -73,6 +75,27 @@ fn what_is_saved_goes_through_containerd_and_comes_back() {
     assert_eq!(config, before);
     let _ = ours.docker().run(&["load", "--input", &file]).ok();
     assert_eq!(id("busybox"), config);
+}
+
+#[test]
+fn skopeo_takes_from_the_daemon_and_gives_to_it() {
+    let root = TempRoot::new();
+    let ours = Stack::start(Kind::Ours);
+    ours.load_busybox();
+    let skopeo = |arguments: &[&str]| Ran::of(Command::new(programs::original("skopeo")).args(arguments)).ok();
+    let id = |name: &str| ours.docker().run(&["image", "inspect", "--format", "{{.Id}}", name]).ok().out().to_owned();
+    let host = format!("unix://{}", ours.socket().display());
+    let directory = root.join("directory").display().to_string();
+    let _ = skopeo(&["copy", "--src-daemon-host", &host, "docker-daemon:busybox:latest", &format!("dir:{directory}")]);
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(root.join("directory/manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["config"]["digest"], id("busybox").as_str());
+    for layer in manifest["layers"].as_array().unwrap() {
+        let name = layer["digest"].as_str().unwrap().trim_start_matches("sha256:");
+        assert_eq!(digest(&fs::read(root.join("directory").join(name)).unwrap()), layer["digest"].as_str().unwrap());
+    }
+    let _ = skopeo(&["copy", "--dest-daemon-host", &host, &format!("dir:{directory}"), "docker-daemon:given:1"]);
+    assert_eq!(id("given:1"), id("busybox"));
 }
 
 /// Of the archive's one image, by docker's manifest in it.
