@@ -6,7 +6,7 @@ help: ## show this menu
 	@sed -n 's/^\([a-z-]*\): .*## /make \1|/p' Makefile | column -t -s '|'
 
 demo: ## build everything, start the stack in a temporary root and show its main job (root)
-	@packaging/prepare.sh demo && packaging/build.sh && cargo run --quiet --release -p integration-tests --bin demo
+	@packaging/prepare.sh demo && packaging/build.sh demo && "$${CARGO_TARGET_DIR:-target}/release/demo"
 
 build: ## build every program for release into target/release, the small ones static
 	@packaging/prepare.sh build && packaging/build.sh
@@ -15,10 +15,10 @@ test: ## install what the tests need and run every test (root)
 	@packaging/prepare.sh test && packaging/test.sh
 
 test-vm: ## run the scenarios of cgroup v2 and AppArmor, then the demo, in virtual machines (root)
-	@packaging/prepare.sh vm && cargo build && packaging/vm-scenarios.sh && packaging/build.sh && packaging/test-vm.sh
+	@packaging/prepare.sh vm && cargo build && packaging/vm-scenarios.sh && packaging/build.sh demo && packaging/test-vm.sh
 
 bench: ## measure Corten beside Debian's docker, containerd and runc, and print the ratios (root; ROWS="pull exec": only these)
-	@packaging/prepare.sh test && packaging/build.sh && cargo run --quiet --release -p integration-tests --bin bench -- $(ROWS)
+	@packaging/prepare.sh test && packaging/build.sh bench && "$${CARGO_TARGET_DIR:-target}/release/bench" $(ROWS)
 
 crash: ## kill each program many times in the middle of each operation, and the largest layers (root; CORTEN_CRASH_ROUNDS, default 50)
 	@packaging/prepare.sh test && CORTEN_CRASH_ROUNDS=$${CORTEN_CRASH_ROUNDS:-50} packaging/test.sh -p corten-bin -p cortend-bin -p corten-supervisor-bin -p corten-shim-bin -p corten-runtime-bin -p integration-tests --test version --test crash

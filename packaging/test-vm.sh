@@ -57,7 +57,6 @@ PAYLOAD
 share=$(mktemp -d /tmp/corten-vm.XXXXXX)
 overlay=$share/disk.overlay
 trap 'rm -rf "$share"' EXIT
-cargo build --quiet --release -p integration-tests --bin demo
 cp target/release/{corten,cortend,corten-supervisor,corten-ctr,corten-shim,corten-runtime,corten-hello,demo} "$share/"
 cat > "$share/run.sh" <<'RUN'
 mkdir /opt/corten && cp /host/corten* /host/demo /opt/corten/
