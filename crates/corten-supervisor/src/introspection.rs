@@ -93,7 +93,8 @@ fn plugins(supervisor: &Supervisor) -> Vec<Plugin> {
         }
         if kind == "io.containerd.transfer.v1" {
             // Tells our own engine that settings and errors in fields of our own are understood.
-            plugin.exports = HashMap::from([("corten".to_owned(), "1".to_owned())]);
+            let exports = [("corten", "1"), ("corten-pipe", "1")];
+            plugin.exports = exports.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         }
         if id == "bolt"
             && let Some(aside) = supervisor.metadata.set_aside()

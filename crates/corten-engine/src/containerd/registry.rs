@@ -20,9 +20,22 @@ use crate::registry::credentials::{Credentials, is_same};
 /// # Errors
 /// What containerd answers.
 pub async fn is_ours(client: &Client) -> Result<bool, ApiError> {
+    exports(client, "corten").await
+}
+
+/// Whether it takes archives through a pipe; one that was there before this engine may not.
+///
+/// # Errors
+/// What containerd answers.
+pub async fn takes_pipes(client: &Client) -> Result<bool, ApiError> {
+    exports(client, "corten-pipe").await
+}
+
+/// Whether containerd's transfers say of themselves that they have `what`.
+async fn exports(client: &Client, what: &str) -> Result<bool, ApiError> {
     let filters = vec!["type==io.containerd.transfer.v1,id==local".to_owned()];
     let plugins = client.introspection().plugins(PluginsRequest { filters }).await?.into_inner().plugins;
-    Ok(plugins.iter().any(|plugin| plugin.exports.get("corten").is_some_and(|version| version == "1")))
+    Ok(plugins.iter().any(|plugin| plugin.exports.get(what).is_some_and(|version| version == "1")))
 }
 
 /// An image on its way between a registry and containerd: our supervisor moves it, and with any other containerd we do.

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::net::unix::pipe;
 
 use super::body::{self, with_archive};
-use crate::containerd::registry::is_ours;
+use crate::containerd::registry::takes_pipes;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
@@ -34,7 +34,7 @@ struct Loaded {
 pub async fn load(engine: &Engine, body: Incoming, platform: Option<Platform>) -> Result<Vec<Progress>> {
     engine.containerd.linked().await?;
     let platform = platform.unwrap_or_else(Platform::host);
-    let loaded = match is_ours(engine.containerd.client()).await? {
+    let loaded = match takes_pipes(engine.containerd.client()).await? {
         true => load_there(engine, body, platform).await?,
         false => load_here(engine, body, platform).await?,
     };
