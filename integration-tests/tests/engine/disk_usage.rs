@@ -96,6 +96,14 @@ fn an_image_shows_its_manifests_and_platforms() {
     assert_eq!(refusal(get(&stack, &format!("/images/busybox/history?{other}")), 404), text);
     assert_eq!(expect(get(&stack, &format!("/images/busybox/history?{here}")), 200).json()[0]["Id"], image["Id"]);
     refusal(get(&stack, &format!("/images/busybox/json?manifests=1&{here}")), 400);
+
+    let delete = |query: &str| crate::delete(&stack, &format!("/images/busybox?{query}"));
+    let [here, other] = [here, other].map(|query| query.replacen("platform", "platforms", 1));
+    refusal(delete("platforms=x"), 400);
+    assert_eq!(refusal(delete(&format!("{here}&{other}")), 400), "multiple platforms are not supported");
+    assert_eq!(refusal(delete(&other), 404), text);
+    let _ = expect(delete(&here), 200);
+    assert_eq!(expect(get(&stack, "/images/json"), 200).json(), json!([]));
 }
 
 #[test]
@@ -128,8 +136,4 @@ fn images_are_listed_by_each_filter() {
     let old = expect(get(&stack, "/v1.40/images/json?filter=busybox"), 200).json();
     assert_eq!(old.as_array().map(Vec::len), Some(1));
     assert_eq!(refusal(get(&stack, &format!("/images/json?{}", filter("bogus", "1"))), 400), "invalid filter 'bogus'");
-    assert_eq!(
-        refusal(crate::delete(&stack, "/images/busybox?platforms=x"), 501),
-        "removing one platform of an image: not supported yet"
-    );
 }

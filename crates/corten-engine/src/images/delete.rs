@@ -2,10 +2,11 @@
 
 use corten_containerd_api::{Image as ImageRecord, ImageStore, Labels};
 use corten_docker_api::images::ImageDeleted;
-use corten_images::Listed;
 use corten_images::catalog::{dangling_name, is_dangling};
+use corten_images::{Listed, Platform};
 use corten_types::Reference;
 
+use super::{manifests, platform};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
@@ -31,6 +32,24 @@ pub async fn delete(engine: &Engine, wanted: &str, force: Force) -> Result<Vec<I
         Some(record) => by_name(engine, &image, record, wanted, force, &users).await,
         None => by_id(engine, &image, force, &users).await,
     }
+}
+
+/// Sees to it that removing `wanted` for `platform` removes all of it: it has nothing for others.
+///
+/// # Errors
+/// 404 in docker's words when it has nothing for that platform; 501 when it has more than that.
+pub async fn expect_only(engine: &Engine, wanted: &str, platform: &Platform) -> Result<()> {
+    engine.containerd.linked().await?;
+    let image = engine.catalog.resolve(wanted).await?;
+    let _ = platform::details(engine, &image, wanted, platform).await?;
+    for record in &image.records {
+        let all = manifests::manifests(engine, record).await?;
+        if all.iter().filter(|one| one.available && one.kind == "image").count() > 1 {
+            let text = format!("removing one of several platforms of {wanted}: not supported yet");
+            return Err(EngineError::unimplemented(text));
+        }
+    }
+    Ok(())
 }
 
 /// The record that `wanted` names; `None` when it is an id.

@@ -17,6 +17,9 @@ const ONE_SIZE_SINCE: ApiVersion = ApiVersion::new(1, 44);
 /// Below this version the container an image was committed from is shown.
 const NO_CONTAINER_SINCE: ApiVersion = ApiVersion::new(1, 45);
 
+/// From this version on what the name stands for is shown.
+pub(super) const DESCRIPTOR_SINCE: ApiVersion = ApiVersion::new(1, 48);
+
 /// From this version on fields of the configuration that only a container has are left out.
 const IMAGE_CONFIG_SINCE: ApiVersion = ApiVersion::new(1, 50);
 
@@ -52,6 +55,11 @@ pub async fn inspect(engine: &Engine, wanted: &str, extras: Extras, version: Api
         _ => None,
     };
     let details = &image.details;
+    // Of several names the one that was asked for; of one platform what is that platform's alone.
+    let target = match found.records.first() {
+        Some(record) if extras.platform.is_none() => record.target.clone(),
+        _ => details.manifest.clone(),
+    };
     let document = Document::of(details)?;
     let size = i64::try_from(engine.catalog.size(details).await?).unwrap_or(i64::MAX);
     let tagged = image.records.iter().map(|record| record.updated).max();
@@ -83,6 +91,7 @@ pub async fn inspect(engine: &Engine, wanted: &str, extras: Extras, version: Api
         metadata: ImageMetadata {
             last_tag_time: tagged.map_or_else(|| NEVER.to_owned(), |time| Moment::from(time).to_string()),
         },
+        descriptor: (version >= DESCRIPTOR_SINCE).then(|| manifests::descriptor(&target)),
         manifests,
         ..ImageInspect::default()
     };

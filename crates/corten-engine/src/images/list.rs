@@ -6,6 +6,7 @@ use corten_docker_api::images::ImageSummary;
 use corten_docker_api::{ApiVersion, Filters};
 use corten_images::{Details, Listed};
 
+use super::inspect::DESCRIPTOR_SINCE;
 use super::sizes::Sizes;
 use super::{manifests, pattern};
 use crate::clock::Moment;
@@ -134,7 +135,9 @@ fn summary(
     }
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let labels = image.details.parsed.config.labels.clone();
+    let target = image.records.first().filter(|_| version >= DESCRIPTOR_SINCE).map(|record| &record.target);
     ImageSummary {
+        descriptor: target.map(manifests::descriptor),
         containers: -1,
         created: created.seconds(),
         id: image.details.id().to_string(),

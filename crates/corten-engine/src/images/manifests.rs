@@ -119,7 +119,8 @@ async fn unpacked_bytes(engine: &Engine, details: &Details) -> Result<i64> {
     Ok(i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-fn descriptor(target: &Target) -> api::Descriptor {
+/// As the API shows it.
+pub(super) fn descriptor(target: &Target) -> api::Descriptor {
     api::Descriptor {
         media_type: target.media_type.clone(),
         digest: target.digest.to_string(),

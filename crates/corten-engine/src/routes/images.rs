@@ -26,6 +26,9 @@ const SHARED_SIZE_SINCE: ApiVersion = ApiVersion::new(1, 42);
 const MANIFESTS_SINCE: ApiVersion = ApiVersion::new(1, 47);
 /// The first version that shows an image's manifests, and a platform's history.
 const INSPECT_MANIFESTS_SINCE: ApiVersion = ApiVersion::new(1, 48);
+/// `platforms` of a removal is read from this version on.
+const DELETE_PLATFORMS_SINCE: ApiVersion = ApiVersion::new(1, 50);
+
 /// The first version that shows one platform of an image.
 const INSPECT_PLATFORM_SINCE: ApiVersion = ApiVersion::new(1, 49);
 
@@ -49,7 +52,7 @@ pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let (query, version) = (&request.query, request.version);
     let extras = inspect::Extras {
         manifests: version >= INSPECT_MANIFESTS_SINCE && query.flag("manifests"),
-        platform: if version >= INSPECT_PLATFORM_SINCE { one_platform(query, "inspecting")? } else { None },
+        platform: if version >= INSPECT_PLATFORM_SINCE { one_platform(query)? } else { None },
     };
     Answer::json(&inspect::inspect(&engine, request.param("name"), extras, version).await?)
 }
@@ -57,7 +60,7 @@ pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 /// `GET /images/{name}/history`.
 pub async fn history(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let has_platform = request.version >= INSPECT_MANIFESTS_SINCE;
-    let platform = if has_platform { one_platform(&request.query, "showing the history of")? } else { None };
+    let platform = if has_platform { one_platform(&request.query)? } else { None };
     Answer::json(&history::history(&engine, request.param("name"), platform.as_ref()).await?)
 }
 
@@ -69,8 +72,12 @@ pub async fn tag(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `DELETE /images/{name}`.
 pub async fn delete(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    if !request.query.get("platforms").is_empty() {
-        return Err(EngineError::unimplemented("removing one platform of an image: not supported yet"));
+    let mut platforms = request.query.all("platforms").filter(|text| !text.is_empty());
+    if let Some(json) = platforms.next().filter(|_| request.version >= DELETE_PLATFORMS_SINCE) {
+        if platforms.next().is_some() {
+            return Err(EngineError::invalid("multiple platforms are not supported"));
+        }
+        delete::expect_only(&engine, request.param("name"), &platform(json)?).await?;
     }
     let force = if request.query.flag("force") { delete::Force::Yes } else { delete::Force::No };
     Answer::json(&delete::delete(&engine, request.param("name"), force).await?)
@@ -84,7 +91,7 @@ pub async fn prune(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `POST /images/load`.
 pub async fn load(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    let platform = match one_platform(&request.query, "loading") {
+    let platform = match one_platform(&request.query) {
         Ok(platform) => platform,
         Err(error) => return refuse(error, request).await,
     };
@@ -93,14 +100,14 @@ pub async fn load(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `GET /images/{name}/get`.
 pub async fn save(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    let (names, platform) = (vec![request.param("name").to_owned()], one_platform(&request.query, "saving")?);
+    let (names, platform) = (vec![request.param("name").to_owned()], one_platform(&request.query)?);
     Ok(Answer::stream("application/x-tar", save::save(&engine, names, platform).await?))
 }
 
 /// `GET /images/get`.
 pub async fn save_several(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let names = request.query.all("names").filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    let platform = one_platform(&request.query, "saving")?;
+    let platform = one_platform(&request.query)?;
     Ok(Answer::stream("application/x-tar", save::save(&engine, names, platform).await?))
 }
 
@@ -108,7 +115,7 @@ pub async fn save_several(engine: Arc<Engine>, request: Request) -> Result<Answe
 pub async fn push(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let query = &request.query;
     // Clients of older versions sent a platform that never counted.
-    let platform = if request.version >= PUSH_PLATFORM_SINCE { one_platform(query, "pushing")? } else { None };
+    let platform = if request.version >= PUSH_PLATFORM_SINCE { one_platform(query)? } else { None };
     let wanted = push::decode(request.param("name"), query.get("tag"), platform, request.header("x-registry-auth"))?;
     push::push(&engine, wanted).answer().await
 }
@@ -151,16 +158,20 @@ struct PlatformJson {
     variant: String,
 }
 
-fn one_platform(query: &Query, doing: &str) -> Result<Option<Platform>> {
+fn platform(json: &str) -> Result<Platform> {
+    let platform: PlatformJson = serde_json::from_str(json)
+        .map_err(|error| EngineError::invalid("invalid parameter 'platform'").caused_by(error))?;
+    Ok(Platform::new(&platform.os, &platform.architecture, &platform.variant))
+}
+
+fn one_platform(query: &Query) -> Result<Option<Platform>> {
     let mut given = query.all("platform").filter(|text| !text.is_empty());
     let (Some(text), rest) = (given.next(), given.next()) else { return Ok(None) };
     if rest.is_some() {
-        let text = format!("{doing} more than one platform of an image: not supported yet");
-        return Err(EngineError::unimplemented(text));
+        // dockerd 28's sentence, up to its API 1.51.
+        return Err(EngineError::invalid("multiple platform parameters not supported"));
     }
-    let platform: PlatformJson = serde_json::from_str(text)
-        .map_err(|error| EngineError::invalid("invalid parameter 'platform'").caused_by(error))?;
-    Ok(Some(Platform::new(&platform.os, &platform.architecture, &platform.variant)))
+    platform(text).map(Some)
 }
 
 #[cfg(test)]
@@ -169,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_platform_is_json() {
-        let read = |text: &str| one_platform(&Query::decode(text), "loading");
+        let read = |text: &str| one_platform(&Query::decode(text));
         assert_eq!(read("quiet=1").unwrap(), None);
         assert_eq!(
             read("platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22arm64%22%7D")
