@@ -100,7 +100,8 @@ fn an_image_is_on_disk_what_dockerd_makes_of_it() {
     let files = pair.assert_alike("generated:1", "generated:1");
     println!("{files} files of a generated tree are alike when they are loaded");
 
-    let _ = pair.ours.docker().run(&["rmi", "generated:1"]).ok();
+    // Elsewhere: the same layers are not unpacked twice, and removing them all takes minutes on a disk that discards.
+    let pair = Pair { ours: Stack::start(Kind::Ours), ..pair };
     let registry = TestRegistry::start();
     let compressed: Vec<Vec<u8>> = layers.iter().map(|layer| gzip(layer)).collect();
     let layered = registry.put_layers("generated", config(&plain).to_string().as_bytes(), &compressed);
