@@ -31,8 +31,19 @@ const IMAGES_MAX: usize = 1024;
 pub struct LoadRequest {
     /// Which platform of an image for several is unpacked.
     pub platform: Platform,
+    /// What becomes of an image whose name one of the archive takes.
+    pub replaced: Replaced,
     /// Whose work this is; see [`settle`](crate::lease::settle).
     pub owner: String,
+}
+
+/// What becomes of an image whose name is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaced {
+    /// As with docker: it stays, without a name.
+    Kept,
+    /// As with containerd: nothing refers to it any more.
+    Forgotten,
 }
 
 /// An image that was loaded.
@@ -170,14 +181,17 @@ async fn load_found<S: Store>(
         loaded.push(Loaded { names: top.names, id: manifest.config.digest, target: top.target });
     }
     for image in &loaded {
-        record(store, image).await.map_err(api("record the image"))?;
+        record(store, image, request.replaced).await.map_err(api("record the image"))?;
     }
     Ok(loaded)
 }
 
-async fn record<S: Store>(store: &S, image: &Loaded) -> Result<(), ApiError> {
-    for name in &image.names {
-        name_image(store, &name.to_string(), &image.target).await?;
+async fn record<S: Store>(store: &S, image: &Loaded, replaced: Replaced) -> Result<(), ApiError> {
+    for name in image.names.iter().map(ToString::to_string) {
+        match replaced {
+            Replaced::Kept => name_image(store, &name, &image.target).await?,
+            Replaced::Forgotten => store.put_image(&Image::new(name, image.target.clone(), Labels::new())).await?,
+        }
     }
     if !image.names.is_empty() {
         return Ok(());

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use corten_images::lease::settle;
+use corten_images::{LoadRequest, Replaced};
 use serde_json::json;
 
 use crate::{Host, Tar, config, digest, docker_archive, hex, request, runtime};
@@ -43,6 +44,23 @@ fn a_docker_archive_lists_as_ctr_imports_it() {
             assert_eq!(names, ["docker.io/library/two:latest", "docker.io/other/name:v1"]);
             assert_eq!(listings(&host), expected);
             assert_eq!(host.ctr.run(&["leases", "ls", "-q"]).ok().stdout, "");
+        }
+    });
+}
+
+#[test]
+fn an_image_whose_name_is_taken_stays_for_docker_and_goes_for_containerd() {
+    runtime().block_on(async {
+        let (first, second) = layers();
+        let archive = |layer: &[u8]| docker_archive(&config(&[layer]), &[layer], &["taken:1"]);
+        for (replaced, records) in [(Replaced::Kept, 2), (Replaced::Forgotten, 1)] {
+            let host = Host::supervisor();
+            for layer in [&first, &second] {
+                let request = LoadRequest { replaced, ..request() };
+                corten_images::load(&host.client, &request, std::io::Cursor::new(archive(layer))).await.unwrap();
+            }
+            let names = host.listed(&["images", "ls", "-q"]);
+            assert!(names.len() == records && names.contains(&"docker.io/library/taken:1".to_owned()), "{names:?}");
         }
     });
 }

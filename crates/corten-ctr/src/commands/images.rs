@@ -8,7 +8,7 @@ use corten_containerd_api::{Collect, ContentStore, Descriptor, Image, ImageStore
 use corten_images::manifest::{choose, is_attestation, read_config, read_index, read_manifest};
 use corten_images::media_type::{is_index, is_manifest};
 use corten_images::unpack::chain_ids;
-use corten_images::{LoadRequest, Platform, load};
+use corten_images::{LoadRequest, Platform, Replaced, load};
 use corten_proto::containerd::services::images::v1 as wire;
 
 use crate::session::{Failure, Outcome, Session, api, labels, log_error, sentence, show_labels, warn};
@@ -152,7 +152,7 @@ pub async fn import(session: &Session) -> Outcome {
         Some(platform) => platform.parse()?,
         None => Platform::host(),
     };
-    let request = LoadRequest { platform, owner: "ctr".to_owned() };
+    let request = LoadRequest { platform, replaced: Replaced::Forgotten, owner: "ctr".to_owned() };
     let store = session.client.with_snapshotter(&session.snapshotter());
     for image in load(&store, &request, archive).await? {
         for name in &image.names {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use corten_docker_api::images::Progress;
-use corten_images::{LoadRequest, Platform};
+use corten_images::{LoadRequest, Platform, Replaced};
 use corten_proto::any;
 use corten_proto::containerd::types;
 use corten_proto::containerd::types::transfer::{self, Data, ImageImportStream, ImageStore, UnpackConfiguration};
@@ -56,7 +56,7 @@ pub async fn load(engine: &Engine, body: Incoming, platform: Option<Platform>) -
 
 /// Loads in this process, into any containerd.
 async fn load_here(engine: &Engine, body: Incoming, platform: Platform) -> Result<Vec<Loaded>> {
-    let request = LoadRequest { platform, owner: engine.id.clone() };
+    let request = LoadRequest { platform, replaced: Replaced::Kept, owner: engine.id.clone() };
     let store = engine.catalog.store();
     let images = with_archive(body, |archive| corten_images::load(store, &request, archive)).await?;
     let mut loaded = Vec::new();

@@ -1,6 +1,6 @@
 //! Images out of an archive that the client sends.
 
-use corten_images::{LoadRequest, Platform, load};
+use corten_images::{LoadRequest, Platform, Replaced, load};
 use corten_proto::containerd::types::transfer::{ImageImportStream, ImageStore, Progress};
 use corten_types::error::chain;
 
@@ -35,7 +35,9 @@ pub async fn import(
     }
     teller.event("Importing");
     let platform = unpacked(destination)?.unwrap_or_else(Platform::host);
-    let request = LoadRequest { platform, owner: super::OWNER.to_owned() };
+    // Only our engine has a pipe, and docker's meaning of names.
+    let replaced = if source.corten_pipe.is_empty() { Replaced::Forgotten } else { Replaced::Kept };
+    let request = LoadRequest { platform, replaced, owner: super::OWNER.to_owned() };
     let loaded = match source.corten_pipe.as_str() {
         "" => load(local, &request, StreamReader::new(stream)).await,
         path => load(local, &request, PipeReader::open(path, stream)?).await,
