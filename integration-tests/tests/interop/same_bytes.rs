@@ -147,8 +147,15 @@ fn agree(stack: &Stack, command: &[&str]) -> Result<(), String> {
     Err(difference)
 }
 
-/// What a person sees; the program's own name is the one thing that may differ.
+/// What a person sees; the program's own name is the one thing that may differ. Of several containers that use an image,
+/// dockerd names any.
 fn seen(ran: &Ran) -> String {
     let text = format!("exit {}\n{}{}", ran.code, ran.stdout, ran.stderr);
-    text.replace("corten", "docker")
+    let text = text.replace("corten", "docker");
+    match text.split_once("(must force) - container ") {
+        Some((conflict, user)) => {
+            format!("{conflict}{}", user.trim_start_matches(|letter: char| letter.is_ascii_hexdigit()))
+        }
+        None => text,
+    }
 }
