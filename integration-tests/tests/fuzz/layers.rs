@@ -104,30 +104,3 @@ fn damaged_layers_end_in_an_error() {
         host.apply(&damaged, "a damaged layer");
     });
 }
-
-#[test]
-fn a_tree_that_was_exported_is_imported_as_the_same_tree() {
-    let host = Host::new();
-    let mut round = 0;
-    each_of(200, "export and import", |random: &mut Random| {
-        let layer = hostile::layer(random.next(), host.outside.path());
-        // A directory of a whiteout's name is one only as long as nobody exports it.
-        if layer.windows(4).any(|part| part == b".wh.") {
-            return;
-        }
-        let trees = [host.root.make("first"), host.root.make("second")];
-        let exported = |tree: &std::path::Path| {
-            let mut archive = Vec::new();
-            diff(&Source::Trees(None, tree.to_owned()), &mut archive).map(|()| archive)
-        };
-        // A part of it is a tree as well.
-        let _ = corten_layers::apply(&layer[..], &Target::plain(&trees[0]));
-        let archive = exported(&trees[0]).unwrap();
-        corten_layers::apply(&archive[..], &Target::plain(&trees[1])).unwrap();
-        assert!(exported(&trees[1]).unwrap() == archive, "the second export is another");
-        host.outside.assert_untouched("an import");
-        round += usize::from(archive.len() > 4096);
-        trees.iter().for_each(|tree| fs::remove_dir_all(tree).unwrap());
-    });
-    assert!(round > 50, "only {round} trees held anything");
-}
