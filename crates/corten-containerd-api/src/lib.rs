@@ -21,7 +21,7 @@ mod transfer;
 
 pub use client::{Client, Headers, InvalidHeader, Service};
 pub use content::{Content, ContentStore, ContentWriter, Ingest, RemoteWriter, relabel};
-pub use corten_proto::containerd::types::Mount;
+pub use corten_proto::containerd::types::{Mount, transfer::Progress as TransferProgress};
 pub use error::ApiError;
 pub use images::{Collect, Descriptor, Image, ImageStore};
 pub use leases::{Leases, joined, lease_request};

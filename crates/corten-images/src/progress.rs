@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use corten_containerd_api::Descriptor;
+use corten_containerd_api::{Descriptor, TransferProgress};
 
 use crate::media_type::{is_index, is_manifest};
 
@@ -57,6 +57,21 @@ impl Progress {
             progress,
             total: descriptor.size,
             descriptor: Some(descriptor.clone()),
+        }
+    }
+}
+
+impl From<Progress> for TransferProgress {
+    fn from(progress: Progress) -> Self {
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        Self {
+            event: progress.event,
+            name: progress.name,
+            parents: progress.parents,
+            progress: signed(progress.progress),
+            total: signed(progress.total),
+            desc: progress.descriptor.map(Into::into),
+            ..Self::default()
         }
     }
 }

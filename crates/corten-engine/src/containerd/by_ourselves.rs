@@ -6,7 +6,6 @@ use corten_containerd_api::ApiError;
 use corten_images::registry::{ForDomain, Registry, RegistryError};
 use corten_images::{Platform, PullRequest, PushRequest, Sink};
 use corten_proto::containerd::types::transfer;
-use corten_types::RegistryAnswer;
 use corten_types::error::chain;
 use tokio::sync::mpsc;
 
@@ -25,7 +24,9 @@ pub(super) async fn pull(
     let (sink, told) = sink();
     let pulled = corten_images::pull(transfer.client, &request, &registry, &sink);
     let pulled = showing(told, progress, pulled).await;
-    pulled.map(drop).map_err(|error| ApiError::new(error.kind(), chain(&error)).answered(answer(error.registry())))
+    pulled.map(drop).map_err(|error| {
+        ApiError::new(error.kind(), chain(&error)).answered(error.registry().and_then(RegistryError::answer))
+    })
 }
 
 pub(super) async fn push(
@@ -38,7 +39,9 @@ pub(super) async fn push(
     let (sink, told) = sink();
     let pushed = corten_images::push(transfer.client, &request, &registry, &sink);
     let pushed = showing(told, progress, pushed).await;
-    pushed.map(drop).map_err(|error| ApiError::new(error.kind(), chain(&error)).answered(answer(error.registry())))
+    pushed.map(drop).map_err(|error| {
+        ApiError::new(error.kind(), chain(&error)).answered(error.registry().and_then(RegistryError::answer))
+    })
 }
 
 fn registry(transfer: &Transfer<'_>) -> Result<Registry, ApiError> {
@@ -48,31 +51,11 @@ fn registry(transfer: &Transfer<'_>) -> Result<Registry, ApiError> {
     registry.map_err(|error| ApiError::new(error.kind(), chain(&error)))
 }
 
-/// How a registry refused, as our supervisor would tell it.
-fn answer(error: Option<&RegistryError>) -> Option<RegistryAnswer> {
-    let error = error?;
-    Some(RegistryAnswer {
-        host: error.host()?.to_owned(),
-        status: error.status()?,
-        code: error.code().unwrap_or_default().to_owned(),
-        text: error.docker_text().unwrap_or_else(|| chain(error)),
-    })
-}
-
 fn sink() -> (Sink, mpsc::Receiver<transfer::Progress>) {
     let (sender, receiver) = mpsc::channel(TOLD_MAX);
     let sink: Sink = Arc::new(move |progress: corten_images::Progress| {
-        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         // What does not fit is lost: no transfer waits for what it looks like.
-        let _ = sender.try_send(transfer::Progress {
-            event: progress.event,
-            name: progress.name,
-            parents: progress.parents,
-            progress: signed(progress.progress),
-            total: signed(progress.total),
-            desc: progress.descriptor.map(Into::into),
-            ..transfer::Progress::default()
-        });
+        let _ = sender.try_send(progress.into());
     });
     (sink, receiver)
 }

@@ -104,7 +104,8 @@ impl Transfer<'_> {
     }
 }
 
-fn described(platform: Platform) -> types::Platform {
+/// A platform as containerd names it.
+pub fn described(platform: Platform) -> types::Platform {
     types::Platform {
         os: platform.os,
         architecture: platform.architecture,

@@ -1,11 +1,10 @@
 //! `POST /images/load`.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 use corten_docker_api::images::Progress;
 use corten_images::{LoadRequest, Platform, Replaced};
 use corten_proto::any;
-use corten_proto::containerd::types;
 use corten_proto::containerd::types::transfer::{self, Data, ImageImportStream, ImageStore, UnpackConfiguration};
 use corten_sys::descriptors;
 use corten_types::Reference;
@@ -13,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::net::unix::pipe;
 
 use super::body::{self, with_archive};
-use crate::containerd::registry::takes_pipes;
+use crate::containerd::registry::{described, takes_pipes};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
@@ -75,7 +74,7 @@ async fn load_there(engine: &Engine, mut body: Incoming, platform: Platform) -> 
     let failed = |error: std::io::Error| EngineError::internal(format!("make a pipe to the supervisor: {error}"));
     let (read, write) = descriptors::pipe().map_err(failed)?;
     descriptors::widen_pipe(write.as_fd(), PIPE);
-    let sender = sender(write).map_err(failed)?;
+    let sender = pipe::Sender::from_owned_fd(write).map_err(failed)?;
     let client = engine.containerd.client();
     let stream = client.open_stream("archive").await?;
     let source = ImageImportStream {
@@ -83,13 +82,7 @@ async fn load_there(engine: &Engine, mut body: Incoming, platform: Platform) -> 
         corten_pipe: format!("/proc/{}/fd/{}", std::process::id(), read.as_raw_fd()),
         ..ImageImportStream::default()
     };
-    let unpacked = types::Platform {
-        os: platform.os,
-        architecture: platform.architecture,
-        variant: platform.variant,
-        ..types::Platform::default()
-    };
-    let unpack = UnpackConfiguration { platform: Some(unpacked), snapshotter: String::new() };
+    let unpack = UnpackConfiguration { platform: Some(described(platform)), snapshotter: String::new() };
     let destination = ImageStore { unpacks: vec![unpack], ..ImageStore::default() };
     let mut loaded = Vec::new();
     let outcome = {
@@ -98,13 +91,11 @@ async fn load_there(engine: &Engine, mut body: Incoming, platform: Platform) -> 
         });
         let mut transfer = std::pin::pin!(transfer);
         let feed = async {
-            // Its end without a word says that the archive is not whole.
-            let stream = match feed(&mut body, sender).await {
-                true => Some(stream),
-                false => None,
-            };
-            if let Some(stream) = &stream {
+            if feed(&mut body, sender).await {
                 stream.send(&Data::default()).await;
+            } else {
+                // Its end without a word says that the archive is not whole.
+                drop(stream);
             }
             std::future::pending::<std::convert::Infallible>().await
         };
@@ -126,10 +117,6 @@ fn saved(progress: transfer::Progress) -> Option<Loaded> {
     }
     let name = progress.name.parse::<Reference>().ok().map(|name| name.familiar());
     Some(Loaded { name, id: progress.corten_id })
-}
-
-fn sender(write: OwnedFd) -> std::io::Result<pipe::Sender> {
-    pipe::Sender::from_owned_fd(write)
 }
 
 /// Writes the body into the pipe; whether it was whole.

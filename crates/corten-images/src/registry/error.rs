@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use corten_types::{Digest, ErrorKind};
+use corten_types::error::chain;
+use corten_types::{Digest, ErrorKind, RegistryAnswer};
 use hyper::StatusCode;
 use serde::Deserialize;
 
@@ -198,6 +199,16 @@ impl RegistryError {
             Self::Status { code, .. } => code.as_deref(),
             _ => None,
         }
+    }
+
+    /// How it refused, for whoever asked us; none where it gave no answer.
+    pub fn answer(&self) -> Option<RegistryAnswer> {
+        Some(RegistryAnswer {
+            host: self.host()?.to_owned(),
+            status: self.status()?,
+            code: self.code().unwrap_or_default().to_owned(),
+            text: self.docker_text().unwrap_or_else(|| chain(self)),
+        })
     }
 
     /// What docker prints of the registry's answer: `denied: requested access to the resource is denied`.

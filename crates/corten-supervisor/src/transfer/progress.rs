@@ -32,16 +32,7 @@ impl Teller {
     pub fn sink(&self) -> Sink {
         let teller = self.clone();
         Arc::new(move |progress: Progress| {
-            let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-            teller.tell(&transfer::Progress {
-                event: progress.event,
-                name: progress.name,
-                parents: progress.parents,
-                progress: signed(progress.progress),
-                total: signed(progress.total),
-                desc: progress.descriptor.map(Into::into),
-                ..transfer::Progress::default()
-            });
+            teller.tell(&progress.into());
         })
     }
 

@@ -11,7 +11,7 @@ use corten_proto::containerd::types::{
     self,
     transfer::{ImageStore, OciRegistry},
 };
-use corten_types::{Reference, RegistryAnswer, error::chain};
+use corten_types::{Reference, error::chain};
 
 use super::{names, progress::Teller, registry};
 use crate::{
@@ -94,15 +94,5 @@ fn refused(error: &PullError, destination: &ImageStore) -> Error {
         "" => chain(error),
         name => format!("pull {name}: {}", chain(error)),
     };
-    Error::new(error.kind(), text).answered(error.registry().and_then(answer))
-}
-
-/// How a registry refused, for our own clients.
-pub(super) fn answer(error: &RegistryError) -> Option<RegistryAnswer> {
-    Some(RegistryAnswer {
-        host: error.host()?.to_owned(),
-        status: error.status()?,
-        code: error.code().unwrap_or_default().to_owned(),
-        text: error.docker_text().unwrap_or_else(|| chain(error)),
-    })
+    Error::new(error.kind(), text).answered(error.registry().and_then(RegistryError::answer))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corten_images::{
     push::{Layers, PushError, PushRequest},
-    registry::Registry,
+    registry::{Registry, RegistryError},
 };
 use corten_proto::containerd::types::transfer::{ImageStore, OciRegistry};
 use corten_types::{Reference, error::chain};
@@ -55,5 +55,5 @@ pub async fn push(
 }
 
 fn refused(error: &PushError) -> Error {
-    Error::new(error.kind(), chain(error)).answered(error.registry().and_then(pull::answer))
+    Error::new(error.kind(), chain(error)).answered(error.registry().and_then(RegistryError::answer))
 }
