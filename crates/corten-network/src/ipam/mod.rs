@@ -1,0 +1,1 @@
+//! Which subnets networks have, and which addresses containers in them.
