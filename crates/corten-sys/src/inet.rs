@@ -39,6 +39,69 @@ pub fn listen_again(socket: &TcpListener) -> io::Result<()> {
     Ok(socket::listen(socket, Backlog::MAXALLOWABLE)?)
 }
 
+/// A socket that keeps `address` from everybody else and drops whatever arrives there, until [`stop_dropping`]. A
+/// listening one also where another has a wildcard of it: bound without listening it would reserve nothing beside
+/// others that reuse addresses.
+///
+/// # Errors
+/// As [`listen`].
+pub fn reserve(kind: Kind, address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = match kind {
+        Kind::Stream => new_socket(address, SockType::Stream)?,
+        Kind::Datagram => new_socket(address, SockType::Datagram)?,
+    };
+    // First of all, so that nothing comes through before.
+    drop_all(&socket)?;
+    if kind == Kind::Stream {
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
+    bind(&socket, address)?;
+    if kind == Kind::Stream {
+        socket::listen(&socket, Backlog::new(1)?)?;
+    }
+    Ok(socket)
+}
+
+/// Has `socket` drop everything that arrives (`SO_ATTACH_FILTER`, socket(7)); a listener's connections as well.
+fn drop_all(socket: impl AsFd) -> io::Result<()> {
+    // BPF_RET | BPF_K of no bytes: linux/filter.h.
+    let mut accept_nothing = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 }];
+    let program = libc::sock_fprog { len: 1, filter: accept_nothing.as_mut_ptr() };
+    // SAFETY: the program points at one instruction; both outlive the call, which copies them.
+    cvt_int(unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// Lets through again what arrives at a [`reserve`]d socket; one that drops nothing stays as it is.
+///
+/// # Errors
+/// `EPERM` for a filter that was locked; `ENOTSOCK`.
+pub fn stop_dropping(socket: impl AsFd) -> io::Result<()> {
+    let unused: libc::c_int = 0;
+    // SAFETY: the option reads one int, which `unused` is.
+    let result = cvt_int(unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_DETACH_FILTER,
+            (&raw const unused).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    });
+    match result {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A socket for datagrams to `address`, and for IPv6 to IPv6 alone; it does not wait.
 ///
 /// # Errors
@@ -303,6 +366,37 @@ mod tests {
         accepted.set_read_timeout(PATIENCE).expect("set");
         accepted.read_exact(&mut [0]).expect("what was sent before arrives");
         assert_eq!(accepted.read(&mut [0]).expect_err("reset").kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn a_reserved_port_is_nobody_elses_and_drops_what_comes() {
+        for loopback in ["127.0.0.1:0", "[::1]:0"] {
+            let loopback: SocketAddr = loopback.parse().expect("an address");
+            let stream = TcpListener::from(reserve(Kind::Stream, loopback).expect("reserved"));
+            let address = stream.local_addr().expect("bound");
+            for taken in [listen(address).map(drop), reserve(Kind::Stream, address).map(drop)] {
+                assert_eq!(taken.expect_err("taken").kind(), io::ErrorKind::AddrInUse);
+            }
+            let client = begin_connect(address).expect("begun");
+            let answered = crate::poll::writable(&[client.as_fd()], Some(Duration::ZERO)).expect("polled");
+            assert_eq!(answered, [false], "not even refused");
+            stop_dropping(&stream).expect("removed");
+            stop_dropping(&stream).expect("and again");
+            listen_again(&stream).expect("listening");
+            drop(client);
+            let client = begin_connect(address).expect("begun");
+            assert!(crate::poll::writable(&[client.as_fd()], PATIENCE).expect("polled")[0]);
+
+            let datagrams = UdpSocket::from(reserve(Kind::Datagram, loopback).expect("reserved"));
+            let address = datagrams.local_addr().expect("bound");
+            assert_eq!(bind_datagrams(address).expect_err("taken").kind(), io::ErrorKind::AddrInUse);
+            let client = UdpSocket::bind((loopback.ip(), 0)).expect("bound");
+            client.send_to(b"dropped", address).expect("sent");
+            stop_dropping(&datagrams).expect("removed");
+            client.send_to(b"taken", address).expect("sent");
+            crate::poll::readable(&[datagrams.as_fd()], PATIENCE).expect("polled");
+            assert_eq!(receive(&datagrams, &mut [0; 16]).expect("received").length, 5);
+        }
     }
 
     #[test]

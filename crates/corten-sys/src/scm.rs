@@ -8,8 +8,8 @@ use std::{
 
 use crate::{cvt, cvt_int, retry};
 
-/// Most descriptors one message of ours carries; the kernel's bound is 253 (SCM_MAX_FD).
-pub const MAX_FDS: usize = 16;
+/// Most descriptors one message of ours carries: what fits in a [`Control`]; the kernel's bound is 253 (SCM_MAX_FD).
+pub const MAX_FDS: usize = 60;
 
 /// A control buffer with the alignment of `cmsghdr`.
 #[repr(align(8))]
