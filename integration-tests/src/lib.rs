@@ -44,7 +44,7 @@ pub use engine_api::{Answer, EngineApi};
 pub use image::{ImageFiles, digest, docker_archive, oci_layout};
 pub use leaks::{Counts, Leaks};
 pub use mounts::{Mount, mounts};
-pub use network::in_network_of;
+pub use network::{in_network_of, in_own_network, sh, try_sh};
 pub use port_proxy::{PortProxy, ProxiedPort, run_port_proxy};
 pub use processes::{Process, child_processes, parent_of, process, processes};
 pub use ran::Ran;

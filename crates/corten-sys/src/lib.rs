@@ -29,6 +29,7 @@ pub mod lock_file;
 pub mod loopback;
 pub mod mount;
 pub mod mount_options;
+pub mod netlink;
 pub mod openat2;
 pub mod pidfd;
 pub mod poll;

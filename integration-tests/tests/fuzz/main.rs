@@ -1,7 +1,7 @@
 //! What reads text that others wrote never panics, whatever the text: inputs made from good ones by a seeded mutator.
 //!
 //! Each target gets a few thousand inputs; `CORTEN_FUZZ_SECONDS` gives each that much time instead. A failure prints its
-//! seed, and `CORTEN_FUZZ_SEED` begins there. Nothing here parses netlink: the runtime asks the kernel by ioctl.
+//! seed, and `CORTEN_FUZZ_SEED` begins there.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,6 +11,7 @@ mod cgroups;
 mod config;
 mod layers;
 mod mutate;
+mod netlink;
 mod profiles;
 mod registries;
 

@@ -1,0 +1,5 @@
+//! Networks in the kernel, each test in network namespaces of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod netlink;
