@@ -140,6 +140,13 @@ impl std::str::FromStr for Change {
     }
 }
 
+impl std::fmt::Display for Change {
+    /// As it is read again.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.instruction, self.rest)
+    }
+}
+
 impl Change {
     /// The instruction, in capitals.
     pub fn instruction(&self) -> &str {
@@ -356,6 +363,9 @@ mod tests {
             (&["HEALTHCHECK NONE"], r#"{"Healthcheck":{"Test":["NONE"]}}"#),
         ] {
             assert_eq!(changed(lines), serde_json::from_str::<Value>(expected).unwrap(), "{lines:?}");
+            for change in lines.iter().map(|line| line.parse::<Change>().unwrap()) {
+                assert_eq!(change.to_string().parse(), Ok(change));
+            }
         }
     }
 

@@ -93,7 +93,7 @@ fn plugins(supervisor: &Supervisor) -> Vec<Plugin> {
         }
         if kind == "io.containerd.transfer.v1" {
             // Tells our own engine that settings and errors in fields of our own are understood.
-            let exports = [("corten", "1"), ("corten-pipe", "1")];
+            let exports = [("corten", "1"), ("corten-pipe", "1"), ("corten-import", "1"), ("corten-save", "1")];
             plugin.exports = exports.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         }
         if id == "bolt"

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod apparmor;
+mod archives_leave;
 mod attach;
 mod copying;
 mod crash;

@@ -22,7 +22,7 @@ pub(super) async fn pull(
     let request = PullRequest::new(transfer.reference.clone(), platform, transfer.owner);
     let registry = registry(transfer)?;
     let (sink, told) = sink();
-    let pulled = corten_images::pull(transfer.client, &request, &registry, &sink);
+    let pulled = corten_images::pull(transfer.containerd.client(), &request, &registry, &sink);
     let pulled = showing(told, progress, pulled).await;
     pulled.map(drop).map_err(|error| {
         ApiError::new(error.kind(), chain(&error)).answered(error.registry().and_then(RegistryError::answer))
@@ -37,7 +37,7 @@ pub(super) async fn push(
     let request = PushRequest { platform, ..PushRequest::new(transfer.reference.clone(), transfer.owner) };
     let registry = registry(transfer)?;
     let (sink, told) = sink();
-    let pushed = corten_images::push(transfer.client, &request, &registry, &sink);
+    let pushed = corten_images::push(transfer.containerd.client(), &request, &registry, &sink);
     let pushed = showing(told, progress, pushed).await;
     pushed.map(drop).map_err(|error| {
         ApiError::new(error.kind(), chain(&error)).answered(error.registry().and_then(RegistryError::answer))

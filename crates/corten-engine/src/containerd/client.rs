@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use corten_containerd_api::{Client, Presence};
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::abilities::{Abilities, Ability};
 use crate::errors::{EngineError, Result};
 
 /// Time a change waits for a containerd that is being started again.
@@ -25,6 +26,8 @@ pub struct Containerd {
     client: Client,
     presence: Arc<Presence>,
     linked: watch::Sender<bool>,
+    /// Of the containerd of the last link.
+    abilities: RwLock<Abilities>,
     /// Whether there was a link ever.
     settled: watch::Sender<bool>,
     /// Until when the first link is waited for.
@@ -55,6 +58,7 @@ impl Containerd {
             client,
             presence,
             linked: watch::Sender::new(false),
+            abilities: RwLock::default(),
             settled: watch::Sender::new(false),
             settled_by: Instant::now() + LINK_PATIENCE,
             arrival: Arc::default(),
@@ -84,6 +88,16 @@ impl Containerd {
     /// Whether events arrive and every task has been looked at since the last connection.
     pub fn is_linked(&self) -> bool {
         *self.linked.borrow()
+    }
+
+    /// Whether the containerd linked to has `ability`.
+    pub fn has(&self, ability: Ability) -> bool {
+        // Every change is one assignment.
+        self.abilities.read().unwrap_or_else(PoisonError::into_inner).has(ability)
+    }
+
+    pub(super) fn set_abilities(&self, abilities: Abilities) {
+        *self.abilities.write().unwrap_or_else(PoisonError::into_inner) = abilities;
     }
 
     pub(super) fn set_linked(&self, linked: bool) {

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tonic::Streaming;
 use tracing::{debug, info, warn};
 
+use super::abilities::Abilities;
 use crate::clock::Moment;
 use crate::containers::{exit, settle};
 use crate::engine::Engine;
@@ -70,6 +71,7 @@ async fn follow_events(
     first: &mut bool,
     pause: &mut Duration,
 ) -> Result<()> {
+    engine.containerd.set_abilities(Abilities::ask(engine.containerd.client()).await?);
     let tasks = engine.containerd.tasks().list(ListTasksRequest::default()).await?.into_inner().tasks;
     let occasion = if *first { settle::Occasion::EngineStarted } else { settle::Occasion::LinkedAgain };
     settle::settle_all(engine, tasks, occasion).await?;

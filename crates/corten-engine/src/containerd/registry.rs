@@ -1,10 +1,9 @@
 //! Transfers between containerd and registries: what is said of registries, and who asks.
 
-use corten_containerd_api::{ApiError, Client, Stream};
+use corten_containerd_api::{ApiError, Stream};
 use corten_images::Platform;
 use corten_images::registry::{Credential, Settings};
 use corten_proto::any;
-use corten_proto::containerd::services::introspection::v1::PluginsRequest;
 use corten_proto::containerd::types;
 use corten_proto::containerd::types::transfer::{
     AuthRequest, AuthResponse, AuthType, ImageStore, OciRegistry, Progress, RegistryResolver, UnpackConfiguration,
@@ -12,37 +11,14 @@ use corten_proto::containerd::types::transfer::{
 use corten_types::Reference;
 use prost_types::Any;
 
-use super::by_ourselves;
+use super::abilities::Ability;
+use super::{Containerd, by_ourselves};
 use crate::registry::credentials::{Credentials, is_same};
 
-/// Whether the containerd is our supervisor, which understands our settings and tells how a registry refused.
-///
-/// # Errors
-/// What containerd answers.
-pub async fn is_ours(client: &Client) -> Result<bool, ApiError> {
-    exports(client, "corten").await
-}
-
-/// Whether it takes archives through a pipe; one that was there before this engine may not.
-///
-/// # Errors
-/// What containerd answers.
-pub async fn takes_pipes(client: &Client) -> Result<bool, ApiError> {
-    exports(client, "corten-pipe").await
-}
-
-/// Whether containerd's transfers say of themselves that they have `what`.
-async fn exports(client: &Client, what: &str) -> Result<bool, ApiError> {
-    let filters = vec!["type==io.containerd.transfer.v1,id==local".to_owned()];
-    let plugins = client.introspection().plugins(PluginsRequest { filters }).await?.into_inner().plugins;
-    Ok(plugins.iter().any(|plugin| plugin.exports.get(what).is_some_and(|version| version == "1")))
-}
-
 /// An image on its way between a registry and containerd: our supervisor moves it, and with any other containerd we do.
-#[derive(Debug)]
 pub struct Transfer<'a> {
     /// The way to it.
-    pub client: &'a Client,
+    pub containerd: &'a Containerd,
     /// The image's name there, and in the registry.
     pub reference: &'a Reference,
     /// How registries are reached.
@@ -59,14 +35,14 @@ impl Transfer<'_> {
     /// # Errors
     /// What containerd answers; with the registry's refusal where that is why.
     pub async fn pull(&self, platform: Platform, progress: impl FnMut(Progress)) -> Result<(), ApiError> {
-        if !is_ours(self.client).await? {
+        if !self.containerd.has(Ability::Ours) {
             return by_ourselves::pull(self, platform, progress).await;
         }
         let (registry, answers) = self.registry().await?;
         let platform = described(platform);
         let unpack = UnpackConfiguration { platform: Some(platform.clone()), snapshotter: String::new() };
         let store = ImageStore { platforms: vec![platform], unpacks: vec![unpack], ..ImageStore::default() };
-        let transfer = self.client.transfer(registry, any::pack(&store), progress);
+        let transfer = self.containerd.transfer(registry, any::pack(&store), progress);
         tokio::select! {
             result = transfer => result,
             never = answers => match never {},
@@ -78,13 +54,13 @@ impl Transfer<'_> {
     /// # Errors
     /// What containerd answers; with the registry's refusal where that is why.
     pub async fn push(&self, platform: Option<Platform>, progress: impl FnMut(Progress)) -> Result<(), ApiError> {
-        if !is_ours(self.client).await? {
+        if !self.containerd.has(Ability::Ours) {
             return by_ourselves::push(self, platform, progress).await;
         }
         let (registry, answers) = self.registry().await?;
         let platforms = platform.map(described).into_iter().collect();
         let store = ImageStore { name: self.reference.to_string(), platforms, ..ImageStore::default() };
-        let transfer = self.client.transfer(any::pack(&store), registry, progress);
+        let transfer = self.containerd.transfer(any::pack(&store), registry, progress);
         tokio::select! {
             result = transfer => result,
             never = answers => match never {},
@@ -93,7 +69,7 @@ impl Transfer<'_> {
 
     /// The registry's end, and the work of answering who asks, which goes on as long as it is polled.
     async fn registry(&self) -> Result<(Any, impl Future<Output = std::convert::Infallible>), ApiError> {
-        let stream = self.client.open_stream("auth").await?;
+        let stream = self.containerd.open_stream("auth").await?;
         let resolver = RegistryResolver {
             auth_stream: stream.id.clone(),
             corten_settings: self.settings.to_json(),

@@ -2,10 +2,15 @@
 
 use corten_docker_api::images::Progress;
 use corten_images::{Change, ImportRequest, Platform};
+use corten_proto::containerd::types::transfer::{CortenImport, ImageImportStream, ImageStore};
 use hyper::body::Incoming;
+use tokio::net::unix::pipe;
 
-use super::body::with_archive;
+use super::body::{self, with_archive};
+use super::handover::{self, Whole};
 use super::tag;
+use crate::containerd::abilities::Ability;
+use crate::containerd::registry::described;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::http::Query;
@@ -39,13 +44,49 @@ pub fn decode(query: &Query, owner: &str) -> Result<ImportRequest> {
 ///
 /// # Errors
 /// What is wrong with the archive; nothing of it stays then.
-pub async fn import(engine: &Engine, request: &ImportRequest, body: Incoming) -> Result<Progress> {
+pub async fn import(engine: &Engine, request: &ImportRequest, mut body: Incoming) -> Result<Progress> {
     engine.containerd.linked().await?;
-    let store = engine.catalog.store();
-    let id = with_archive(body, |archive| corten_images::import(store, request, archive)).await?;
-    let name = request.name.as_ref().map_or_else(|| id.to_string(), |name| name.familiar());
-    super::announce(engine, "import", id.as_str(), &name);
-    Ok(Progress { status: id.to_string(), ..Progress::default() })
+    let id = if engine.containerd.has(Ability::Imports) {
+        let imported = import_there(engine, request, |pipe| handover::feed_body(&mut body, pipe)).await;
+        // What is left of a refused archive is taken and thrown away.
+        body::discard(body).await;
+        imported?
+    } else {
+        let store = engine.catalog.store();
+        with_archive(body, |archive| corten_images::import(store, request, archive)).await?.to_string()
+    };
+    announce(engine, request, &id);
+    Ok(Progress { status: id, ..Progress::default() })
+}
+
+/// Has our supervisor make an image of the file system that `feed` writes into a pipe; its id.
+pub(super) async fn import_there<F: Future<Output = Whole>>(
+    engine: &Engine,
+    request: &ImportRequest,
+    feed: impl FnOnce(pipe::Sender) -> F,
+) -> Result<String> {
+    let wanted = CortenImport {
+        changes: request.changes.iter().map(ToString::to_string).collect(),
+        message: request.message.clone(),
+        platform: Some(described(request.platform.clone())),
+    };
+    let source = ImageImportStream { corten_import: Some(wanted), ..ImageImportStream::default() };
+    let name = request.name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let destination = ImageStore { name, ..ImageStore::default() };
+    let mut id = String::new();
+    handover::import(engine.containerd.client(), source, &destination, feed, |progress| {
+        if progress.event == "saved" {
+            id = progress.corten_id;
+        }
+    })
+    .await?;
+    Ok(id)
+}
+
+/// Tells who listens that an image was made.
+pub(super) fn announce(engine: &Engine, request: &ImportRequest, id: &str) {
+    let name = request.name.as_ref().map_or_else(|| id.to_owned(), |name| name.familiar());
+    super::announce(engine, "import", id, &name);
 }
 
 #[cfg(test)]

@@ -2,14 +2,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use corten_docker_api::images::{Progress, ProgressDetail};
 use corten_images::registry::{Anonymous, Download, Registry, RegistryError};
 use corten_images::{ImportRequest, input};
 use corten_types::ErrorKind;
 use corten_types::error::chain;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
 
+use super::handover::Whole;
+use super::import;
 use super::lines::{Job, Lines};
 use super::phrases::bar;
+use crate::containerd::abilities::Ability;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
@@ -36,45 +42,107 @@ pub fn import(engine: &Arc<Engine>, request: ImportRequest, url: String) -> Arc<
         let registry = Registry::new(engine.registries.load().to_settings(), Arc::new(Anonymous))?;
         let download = registry.download(&url).await.map_err(|error| refusal(&url, &error))?;
         lines.status("", format!("Downloading from {url}"));
-        let (sender, reader) = input::channel();
-        let name = request.name.as_ref().map(|name| name.familiar());
-        let own = engine.clone();
-        // In a task of its own: when the last client leaves, the archive breaks off and nothing of it stays.
-        let importing = tokio::spawn(async move { corten_images::import(own.catalog.store(), &request, reader).await });
-        let fed = feed(download, sender, &lines).await;
-        let imported = importing.await.map_err(|error| EngineError::internal("import an image").caused_by(error))?;
-        // What broke off is the reason of what the import says.
-        fed.map_err(|error| EngineError::internal(format!("{url}: {}", chain(&error))))?;
-        let id = imported?;
-        super::announce(&engine, "import", id.as_str(), &name.unwrap_or_else(|| id.to_string()));
-        lines.status("", id.to_string());
+        let id = match engine.containerd.has(Ability::Imports) {
+            true => import_there(&engine, &request, &url, download, &lines).await?,
+            false => import_here(&engine, &request, &url, download, &lines).await?,
+        };
+        import::announce(&engine, &request, &id);
+        lines.status("", id);
         Ok(())
     })
 }
 
-/// Hands over what comes, and shows how far it is.
-async fn feed(mut download: Download, sender: input::Sender, lines: &Lines) -> std::result::Result<(), RegistryError> {
-    let total = download.size().unwrap_or(0);
-    let (mut current, mut shown) = (0, 0);
-    while let Some(data) = download.next().await? {
-        current += data.len() as u64;
-        if current == total || current - shown >= SHOWN_EVERY {
-            shown = current;
-            let [current, total] = [current, total].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-            lines.show(Progress {
+async fn import_there(
+    engine: &Engine,
+    request: &ImportRequest,
+    url: &str,
+    download: Download,
+    lines: &Lines,
+) -> Result<String> {
+    let mut fed = Ok(());
+    let outcome = &mut fed;
+    let imported = import::import_there(engine, request, |pipe| async move {
+        *outcome = Shown::new(download, lines).write(pipe).await;
+        if outcome.is_ok() { Whole::Yes } else { Whole::No }
+    });
+    let imported = imported.await;
+    broken_off(url, fed)?;
+    imported
+}
+
+async fn import_here(
+    engine: &Arc<Engine>,
+    request: &ImportRequest,
+    url: &str,
+    download: Download,
+    lines: &Lines,
+) -> Result<String> {
+    let (sender, reader) = input::channel();
+    let (own, request) = (engine.clone(), request.clone());
+    // In a task of its own: when the last client leaves, the archive breaks off and nothing of it stays.
+    let importing = tokio::spawn(async move { corten_images::import(own.catalog.store(), &request, reader).await });
+    let fed = Shown::new(download, lines).send(sender).await;
+    let imported = importing.await.map_err(|error| EngineError::internal("import an image").caused_by(error))?;
+    broken_off(url, fed)?;
+    Ok(imported?.to_string())
+}
+
+/// What broke off is the reason of what the import says.
+fn broken_off(url: &str, fed: std::result::Result<(), RegistryError>) -> Result<()> {
+    fed.map_err(|error| EngineError::internal(format!("{url}: {}", chain(&error))))
+}
+
+/// A download that shows how far it is.
+struct Shown<'a> {
+    download: Download,
+    lines: &'a Lines,
+    current: u64,
+    /// How far it was when the bar was drawn.
+    drawn: u64,
+}
+
+impl<'a> Shown<'a> {
+    fn new(download: Download, lines: &'a Lines) -> Self {
+        Self { download, lines, current: 0, drawn: 0 }
+    }
+
+    async fn next(&mut self) -> std::result::Result<Option<Bytes>, RegistryError> {
+        let Some(data) = self.download.next().await? else { return Ok(None) };
+        let total = self.download.size().unwrap_or(0);
+        self.current += data.len() as u64;
+        if self.current == total || self.current - self.drawn >= SHOWN_EVERY {
+            self.drawn = self.current;
+            let [current, total] = [self.current, total].map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+            self.lines.show(Progress {
                 status: "Importing".to_owned(),
                 progress: bar(current, total),
                 progress_detail: Some(ProgressDetail { current, total }),
                 ..Progress::default()
             });
         }
-        if sender.send(data).await.is_err() {
-            // Whoever read has its own reason.
-            return Ok(());
-        }
+        Ok(Some(data))
     }
-    sender.finish().await;
-    Ok(())
+
+    /// Writes all of it into a pipe; who takes no more has its own reason.
+    async fn write(mut self, mut pipe: pipe::Sender) -> std::result::Result<(), RegistryError> {
+        while let Some(data) = self.next().await? {
+            if pipe.write_all(&data).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands all of it over; who takes no more has its own reason.
+    async fn send(mut self, sender: input::Sender) -> std::result::Result<(), RegistryError> {
+        while let Some(data) = self.next().await? {
+            if sender.send(data).await.is_err() {
+                return Ok(());
+            }
+        }
+        sender.finish().await;
+        Ok(())
+    }
 }
 
 /// dockerd's sentence and status for what an address did not give.

@@ -22,6 +22,7 @@ pub mod tag;
 pub mod body;
 mod document;
 mod errors;
+mod handover;
 mod layers;
 mod manifests;
 mod pattern;

@@ -97,7 +97,7 @@ async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Li
     let begin = || lines.status(shown.as_deref().unwrap_or_default(), format!("Pulling from {}", reference.path()));
     let before = target(engine, reference).await;
     let transfer = Transfer {
-        client: engine.containerd.client(),
+        containerd: &engine.containerd,
         reference,
         settings: engine.registries.load().to_settings(),
         credentials: &wanted.credentials,

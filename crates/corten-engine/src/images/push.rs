@@ -71,7 +71,7 @@ async fn tags(engine: &Engine, repository: &Reference) -> Result<Vec<Reference>>
 
 async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Lines) -> Result<()> {
     let transfer = Transfer {
-        client: engine.containerd.client(),
+        containerd: &engine.containerd,
         reference,
         settings: engine.registries.load().to_settings(),
         credentials: &wanted.credentials,

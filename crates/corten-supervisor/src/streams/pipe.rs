@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use tokio::runtime::Handle;
+use tokio::{net::unix::pipe, runtime::Handle};
 
 use super::Stream;
 use crate::error::{Error, Result};
@@ -29,18 +29,35 @@ impl PipeReader {
     /// # Errors
     /// `InvalidArgument` for a path that is no such pipe.
     pub fn open(path: &str, stream: Stream) -> Result<Self> {
-        let invalid = |why: &dyn std::fmt::Display| Error::invalid(format!("pipe {path:?} of the import: {why}"));
-        if !is_descriptor(path) {
-            return Err(invalid(&"not the descriptor of a process"));
-        }
-        // Looked at first: opening something else might wait, or do something.
-        let kind = std::fs::metadata(path).map_err(|error| invalid(&error))?.file_type();
-        if !kind.is_fifo() {
-            return Err(invalid(&"not a pipe"));
-        }
-        let pipe = File::open(path).map_err(|error| invalid(&error))?;
+        check(path)?;
+        let pipe = File::open(path).map_err(|error| invalid(path, &error))?;
         Ok(Self { pipe, stream, runtime: Handle::current(), is_whole: false })
     }
+}
+
+/// Opens a pipe of another process, which reads it, to write an archive to. Must be called inside a runtime.
+///
+/// # Errors
+/// `InvalidArgument` for a path that is no such pipe.
+pub fn open_writer(path: &str) -> Result<pipe::Sender> {
+    check(path)?;
+    pipe::OpenOptions::new().open_sender(path).map_err(|error| invalid(path, &error))
+}
+
+fn invalid(path: &str, why: &dyn std::fmt::Display) -> Error {
+    Error::invalid(format!("pipe {path:?} of the archive: {why}"))
+}
+
+/// Looked at before it is opened: opening something else might wait, or do something.
+fn check(path: &str) -> Result<()> {
+    if !is_descriptor(path) {
+        return Err(invalid(path, &"not the descriptor of a process"));
+    }
+    let kind = std::fs::metadata(path).map_err(|error| invalid(path, &error))?.file_type();
+    if !kind.is_fifo() {
+        return Err(invalid(path, &"not a pipe"));
+    }
+    Ok(())
 }
 
 fn is_descriptor(path: &str) -> bool {

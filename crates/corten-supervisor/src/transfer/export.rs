@@ -1,15 +1,16 @@
 //! Images as an archive that the client takes.
 
+use bytes::Bytes;
 use corten_images::{Catalog, SaveRequest};
-use corten_proto::containerd::types::transfer::{ImageExportStream, ImageStore};
+use corten_proto::containerd::types::transfer::{ImageExportStream, ImageStore, Progress};
 use corten_types::error::chain;
-use tokio::sync::mpsc;
+use tokio::{io::AsyncWriteExt, net::unix::pipe, sync::mpsc};
 
 use super::{progress::Teller, pull};
 use crate::{
     error::{Error, Result},
     local::LocalStore,
-    streams::{Stream, bytes::StreamWriter},
+    streams::{Stream, bytes::StreamWriter, pipe::open_writer},
 };
 
 /// Pieces of the archive that may wait for a slow client: at most as many MiB.
@@ -42,15 +43,23 @@ pub async fn export(
     if let Some(prefix) = source.extra_references.iter().find(|reference| reference.is_prefix) {
         return Err(Error::unimplemented(format!("export of the names that start with {:?}", prefix.name)));
     }
-    teller.event("Exporting");
     let others = source.extra_references.iter().map(|reference| reference.name.clone());
     let names = Some(source.name.clone()).filter(|name| !name.is_empty()).into_iter().chain(others).collect();
     let request = SaveRequest { names, platform, owner: super::OWNER.to_owned() };
     let saving = corten_images::save(&Catalog::new(local), &request).await;
     let saving = saving.map_err(|error| Error::new(error.kind(), chain(&error)))?;
+    // Only our engine has a pipe, and wants to know what is in the archive before it comes.
+    let mut writer = match destination.corten_pipe.as_str() {
+        "" => Writer::Stream(Box::new(StreamWriter::new(stream))),
+        path => Writer::Pipe(open_writer(path)?),
+    };
+    for id in &saving.ids {
+        let corten_id = id.to_string();
+        teller.tell_surely(&Progress { event: "saving".to_owned(), corten_id, ..Progress::default() }).await;
+    }
+    teller.tell_surely(&Progress { event: "Exporting".to_owned(), ..Progress::default() }).await;
     let (sender, mut pieces) = mpsc::channel(PIECES_WAITING);
     let writing = tokio::spawn(saving.write(sender));
-    let mut writer = StreamWriter::new(stream);
     let sent = async {
         while let Some(piece) = pieces.recv().await {
             writer.send(piece?).await?;
@@ -62,6 +71,23 @@ pub async fn export(
     // Ends by itself when nobody takes its pieces, and settles what it kept.
     let _ = writing.await;
     sent.map_err(|error| Error::io("write the archive", &error))?;
+    // The pipe ends before the answer says that it is whole.
+    drop(writer);
     teller.event("Completed export");
     Ok(())
+}
+
+/// Where an archive goes.
+enum Writer {
+    Stream(Box<StreamWriter>),
+    Pipe(pipe::Sender),
+}
+
+impl Writer {
+    async fn send(&mut self, piece: Bytes) -> std::io::Result<()> {
+        match self {
+            Self::Stream(stream) => stream.send(piece).await,
+            Self::Pipe(pipe) => pipe.write_all(&piece).await,
+        }
+    }
 }

@@ -1,10 +1,13 @@
 //! Images out of an archive that the client sends.
 
-use corten_images::{LoadRequest, Platform, Replaced, load};
-use corten_proto::containerd::types::transfer::{ImageImportStream, ImageStore, Progress};
-use corten_types::error::chain;
+use corten_images::{Change, ImportRequest, LoadRequest, Platform, Replaced, load};
+use corten_proto::containerd::types::transfer::{CortenImport, ImageImportStream, ImageStore, Progress};
+use corten_types::{Reference, error::chain};
 
-use super::{progress::Teller, pull::unpacked};
+use super::{
+    progress::Teller,
+    pull::{platform, unpacked},
+};
 use crate::{
     error::{Error, Result},
     local::LocalStore,
@@ -22,6 +25,9 @@ pub async fn import(
     destination: &ImageStore,
     teller: &Teller,
 ) -> Result<()> {
+    if let Some(wanted) = &source.corten_import {
+        return import_root(local, source, wanted, stream, destination, teller).await;
+    }
     if source.force_compress {
         return Err(Error::unimplemented("import with compression of what is not compressed: not supported yet"));
     }
@@ -57,6 +63,39 @@ pub async fn import(
             teller.tell_surely(&saved(name.to_string())).await;
         }
     }
+    teller.event("Completed import");
+    Ok(())
+}
+
+/// Makes an image of the root file system in `stream`, which our engine asks for.
+async fn import_root(
+    local: &LocalStore,
+    source: &ImageImportStream,
+    wanted: &CortenImport,
+    stream: Stream,
+    destination: &ImageStore,
+    teller: &Teller,
+) -> Result<()> {
+    let name = match destination.name.as_str() {
+        "" => None,
+        name => Some(name.parse::<Reference>().map_err(|error| Error::invalid(format!("name {name:?}: {error}")))?),
+    };
+    let changes = wanted.changes.iter().map(|change| change.parse::<Change>());
+    let request = ImportRequest {
+        name,
+        message: wanted.message.clone(),
+        changes: changes.collect::<Result<_, _>>().map_err(|error| Error::invalid(error.to_string()))?,
+        platform: wanted.platform.as_ref().map_or_else(Platform::host, platform),
+        owner: super::OWNER.to_owned(),
+    };
+    teller.event("Importing");
+    let imported = match source.corten_pipe.as_str() {
+        "" => corten_images::import(local, &request, StreamReader::new(stream)).await,
+        path => corten_images::import(local, &request, PipeReader::open(path, stream)?).await,
+    };
+    let id = imported.map_err(|error| Error::new(error.kind(), chain(&error)))?;
+    let saved = Progress { event: "saved".to_owned(), corten_id: id.to_string(), ..Progress::default() };
+    teller.tell_surely(&saved).await;
     teller.event("Completed import");
     Ok(())
 }
