@@ -154,7 +154,7 @@ impl Overlay {
         let made =
             self.make(&new, parents, kind).and_then(|()| fs::rename(&new, &home).map_err(failed("create", &home)));
         if made.is_err() {
-            // The error already says what happened; a leftover goes with the next attempt or with `tidy`.
+            // The error already says what happened; a leftover goes with the next attempt or the next start.
             let _ = self.remove_by_name(&format!("new-{id}"));
         }
         made
@@ -257,24 +257,42 @@ impl Overlay {
 
     /// Removes snapshot `id` with all it holds; one that is not there is no error.
     ///
-    /// It is renamed first, so that a removal that is cut short never leaves half a layer under its number.
+    /// # Errors
+    /// As [`doom`](Overlay::doom) and [`clear`](Overlay::clear).
+    pub fn remove(&self, id: u64) -> Result<(), OverlayError> {
+        match self.doom(id)? {
+            Some(doomed) => self.clear(&doomed),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes snapshot `id` out of the way, so that a removal that is cut short never leaves half a layer under its
+    /// number; under which name its files wait to be [cleared](Overlay::clear), if it was there.
     ///
     /// # Errors
-    /// [`OverlayError::Io`]; [`Overlay::tidy`] finishes what was renamed.
-    pub fn remove(&self, id: u64) -> Result<(), OverlayError> {
+    /// rename(2).
+    pub fn doom(&self, id: u64) -> Result<Option<String>, OverlayError> {
         let home = self.snapshots.join(id.to_string());
         let doomed = format!("rm-{id}");
         match fs::rename(&home, self.snapshots.join(&doomed)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(()) => Ok(Some(doomed)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // An older removal of the same number was cut short.
             Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
                 self.remove_by_name(&doomed)?;
                 fs::rename(&home, self.snapshots.join(&doomed)).map_err(failed("remove", &home))?;
+                Ok(Some(doomed))
             }
-            Err(error) => return Err(failed("remove", &home)(error)),
+            Err(error) => Err(failed("remove", &home)(error)),
         }
-        self.remove_by_name(&doomed)
+    }
+
+    /// Removes the files of what was [doomed](Overlay::doom).
+    ///
+    /// # Errors
+    /// The first that could not be removed; what is left can be cleared again.
+    pub fn clear(&self, doomed: &str) -> Result<(), OverlayError> {
+        self.remove_by_name(doomed)
     }
 
     fn remove_by_name(&self, name: &str) -> Result<(), OverlayError> {
@@ -282,24 +300,37 @@ impl Overlay {
         at::remove_all(dir.as_fd(), OsStr::new(name)).map_err(failed("remove", &self.snapshots.join(name)))
     }
 
-    /// Removes every directory that `is_known` does not know, and what cut-short work left; for the start and for GC.
-    ///
-    /// Returns how many were removed.
+    /// Takes every directory out of the way that `is_known` does not know, and finds what cut-short work left: the names
+    /// to be [cleared](Overlay::clear). To be called before anything is prepared.
     ///
     /// # Errors
-    /// The first that could not be removed.
-    pub fn tidy(&self, is_known: impl Fn(u64) -> bool) -> Result<usize, OverlayError> {
-        let dir = at::open_root(&self.snapshots).map_err(failed("open", &self.snapshots))?;
-        let mut removed = 0;
-        for name in at::read_dir(dir.as_fd()).map_err(failed("list", &self.snapshots))? {
-            let id = name.to_str().and_then(|name| name.parse().ok());
-            if id.is_some_and(&is_known) {
-                continue;
+    /// A directory that cannot be listed or renamed.
+    pub fn doom_unknown(&self, is_known: impl Fn(u64) -> bool) -> Result<Vec<String>, OverlayError> {
+        let mut doomed = Vec::new();
+        for name in self.names()? {
+            match name.parse() {
+                Ok(id) if is_known(id) => {}
+                Ok(id) => doomed.extend(self.doom(id)?),
+                Err(_) => doomed.push(name),
             }
-            at::remove_all(dir.as_fd(), &name).map_err(failed("remove", &self.snapshots.join(&name)))?;
-            removed += 1;
         }
-        Ok(removed)
+        Ok(doomed)
+    }
+
+    /// The largest number that a snapshot has or had whose files are still there.
+    ///
+    /// # Errors
+    /// A directory that cannot be listed.
+    pub fn largest(&self) -> Result<Option<u64>, OverlayError> {
+        let number = |name: String| name.rsplit('-').next().and_then(|number| number.parse().ok());
+        Ok(self.names()?.into_iter().filter_map(number).max())
+    }
+
+    /// Nobody but this makes entries here; other names than ours are not UTF-8 by accident only.
+    fn names(&self) -> Result<Vec<String>, OverlayError> {
+        let dir = at::open_root(&self.snapshots).map_err(failed("open", &self.snapshots))?;
+        let names = at::read_dir(dir.as_fd()).map_err(failed("list", &self.snapshots))?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
     /// What snapshot `id` itself takes on disk, its parents not counted.
@@ -404,12 +435,18 @@ mod tests {
     }
 
     #[test]
-    fn tidy_removes_what_nobody_knows() {
+    fn what_nobody_knows_is_found_and_cleared() {
         let (_dir, overlay) = overlay();
         overlay.prepare(1, &[], Kind::Active).unwrap();
         overlay.prepare(2, &[], Kind::Active).unwrap();
         fs::create_dir(overlay.snapshots.join("new-7")).unwrap();
-        assert_eq!(overlay.tidy(|id| id == 2).unwrap(), 2);
-        assert!(overlay.layer(2).exists());
+        overlay.prepare(9, &[], Kind::Active).unwrap();
+        assert_eq!(overlay.doom(9).unwrap().as_deref(), Some("rm-9"));
+        assert_eq!(overlay.largest().unwrap(), Some(9));
+        let mut doomed = overlay.doom_unknown(|id| id == 2).unwrap();
+        doomed.sort();
+        assert_eq!(doomed, ["new-7", "rm-1", "rm-9"]);
+        doomed.iter().for_each(|name| overlay.clear(name).unwrap());
+        assert_eq!(overlay.names().unwrap(), ["2"]);
     }
 }

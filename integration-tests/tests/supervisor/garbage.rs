@@ -103,3 +103,21 @@ fn a_snapshot_collected_while_a_layer_is_written_into_it_leaves_nothing() {
     }
     wait_for("the snapshot's directories to go", DEADLINE, || names(&snapshots).is_empty());
 }
+
+#[test]
+fn what_a_kill_left_of_a_removal_is_removed_by_the_next_start() {
+    let root = TempRoot::new();
+    let mut supervisor = Supervisor::start(&root);
+    let snapshots = supervisor.root().join("io.containerd.snapshotter.v1.overlayfs/snapshots");
+    let _ = ctr(&supervisor, "snapshots prepare kept").ok();
+    supervisor.daemon().kill();
+    for left in ["rm-70/fs/usr/bin", "new-71/fs", "72/fs/etc"] {
+        fs::create_dir_all(snapshots.join(left)).expect("writable");
+        fs::write(snapshots.join(left).join("file"), "data").expect("writable");
+    }
+    supervisor.restart(&root);
+    let _ = ctr(&supervisor, "snapshots prepare next").ok();
+    wait_for("the left files to go", DEADLINE, || names(&snapshots).len() == 2);
+    // Numbers of what is still being removed are not given again.
+    assert!(names(&snapshots).contains(&"73".to_owned()), "{:?}", names(&snapshots));
+}

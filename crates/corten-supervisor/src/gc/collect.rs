@@ -101,7 +101,7 @@ fn announce(supervisor: &Supervisor, garbage: &Garbage) {
 
 fn remove_files(supervisor: &Supervisor, garbage: &Garbage) -> Result<()> {
     let numbers: Vec<u64> = garbage.snapshots.iter().map(|(_, _, _, number)| *number).collect();
-    snapshots::remove_directories(supervisor, &numbers);
+    supervisor.snapshots.removal.remove_behind(&numbers);
     for (_, digest) in &garbage.content {
         remove_blob(supervisor, digest)?;
     }

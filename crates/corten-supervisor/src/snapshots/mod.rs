@@ -9,13 +9,16 @@ mod durability;
 mod list;
 mod prepare;
 pub(crate) mod records;
+mod removal;
 mod remove;
 mod service;
 
 use std::{
-    io,
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use corten_proto::containerd::types::Mount;
@@ -24,10 +27,7 @@ use rusqlite::Connection;
 use tracing::info;
 
 pub use self::service::SnapshotsService;
-pub(crate) use self::{
-    records::Kind,
-    remove::{Applying, remove_directories},
-};
+pub(crate) use self::{records::Kind, removal::Applying};
 use crate::{
     content,
     error::{Error, Result},
@@ -44,7 +44,8 @@ pub struct Snapshots {
     next: AtomicU64,
     /// Of this boot of the machine.
     boot: String,
-    waiting: remove::Waiting,
+    /// Of the files of removed snapshots.
+    pub(crate) removal: Arc<removal::Removal>,
     /// Whether files of committed snapshots are going to be synced soon.
     sync_is_coming: AtomicBool,
 }
@@ -57,19 +58,18 @@ impl Snapshots {
     /// The kernel's, or the database's.
     pub async fn open(root: &Path, state: &Path, metadata: &Database, content: &content::Store) -> Result<Self> {
         let overlay = Overlay::new(root).map_err(|error| refused(&error))?;
-        let listed = numbers(overlay.root());
-        let on_disk =
-            listed.map_err(|error| Error::io(format!("list {}", overlay.root().display()), &error))?.into_iter().max();
+        // Also of those whose removal is not done: a number stands for one snapshot for ever.
+        let on_disk = overlay.largest().map_err(|error| refused(&error))?;
         let recorded = metadata.read(|c| {
             Ok(c.query_row("SELECT coalesce(max(number), 0) FROM snapshots", [], |row| row.get::<_, i64>(0))?)
         })?;
         let next = on_disk.unwrap_or(0).max(recorded.unsigned_abs()) + 1;
         let boot = durability::this_boot(state).map_err(|error| Error::io("tell this boot from others", &error))?;
         let snapshots = Self {
+            removal: removal::Removal::of(overlay.clone()),
             overlay,
             next: AtomicU64::new(next),
             boot,
-            waiting: remove::Waiting::default(),
             sync_is_coming: AtomicBool::new(false),
         };
         snapshots.recover(metadata, content).await?;
@@ -124,30 +124,23 @@ pub(crate) fn mounts(
     Ok(snapshots.mounts(row.number, &parents, row.kind))
 }
 
-fn numbers(base: &Path) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(base.join("snapshots"))? {
-        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
-    }
-    Ok(numbers)
-}
-
 /// An error of the directories, with its causes.
 pub(crate) fn refused(error: &OverlayError) -> Error {
     Error::new(error.kind(), corten_types::error::chain(error))
 }
 
-/// Before anything is prepared: removes the directories that no record names.
+/// Before anything is prepared: takes the directories away that no record names, and what a kill left of removals.
 pub(crate) fn remove_orphans(supervisor: &crate::Supervisor) -> Result<()> {
     let mut known = std::collections::HashSet::new();
     let note = |_: &str, _: &str, snapshot: records::Snapshot| {
         known.insert(snapshot.number);
     };
     supervisor.metadata.read(|c| records::each_everywhere(c, note))?;
-    let removed =
-        supervisor.snapshots.overlay.tidy(|number| known.contains(&number)).map_err(|error| refused(&error))?;
-    if removed > 0 {
-        info!(removed, "removed snapshot directories no record names");
+    let doomed = supervisor.snapshots.overlay.doom_unknown(|number| known.contains(&number));
+    let doomed = doomed.map_err(|error| refused(&error))?;
+    if !doomed.is_empty() {
+        info!(removed = doomed.len(), "removing snapshot directories no record names");
     }
+    supervisor.snapshots.removal.clear_behind(doomed);
     Ok(())
 }
