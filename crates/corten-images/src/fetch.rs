@@ -15,7 +15,7 @@ use crate::lease::{Kept, hold_content};
 use crate::manifest::MANIFEST_MAX;
 use crate::progress::{Progress, Sink, key};
 use crate::pull::{PullError, api};
-use crate::registry::{RegistryError, Repository, bare_host};
+use crate::registry::{RegistryError, Repository, Turns, bare_host};
 use crate::staging::Staging;
 
 /// What is handed to the store at once.
@@ -43,7 +43,8 @@ pub(crate) struct Fetcher<S: Store> {
     leased: S,
     repository: Repository,
     sink: Sink,
-    downloads: Semaphore,
+    turns: Turns,
+    downloads: usize,
     fetched: AtomicBool,
     /// Another blob could not be had: what is half-way stops where it is. Holds whether it can be continued.
     given_up: watch::Sender<Option<bool>>,
@@ -53,15 +54,21 @@ pub(crate) struct Fetcher<S: Store> {
 }
 
 impl<S: Store> Fetcher<S> {
-    pub(crate) fn new(store: S, leased: S, repository: Repository, sink: Sink, downloads: usize) -> Self {
+    pub(crate) fn new(
+        store: S,
+        leased: S,
+        repository: Repository,
+        sink: Sink,
+        (turns, downloads): (Turns, usize),
+    ) -> Self {
         let kept = Kept::of(store.clone(), &repository.reference().to_string());
         let staging = Mutex::new((Staging::beside(leased.clone(), downloads), HashSet::new()));
-        let downloads = Semaphore::new(downloads);
         Self {
             store,
             leased,
             repository,
             sink,
+            turns,
             downloads,
             fetched: AtomicBool::new(false),
             given_up: watch::Sender::new(None),
@@ -218,14 +225,14 @@ impl<S: Store> Fetcher<S> {
 
     /// Makes sure that a blob is in the store and under the pull's lease.
     pub(crate) async fn blob(&self, descriptor: &Descriptor, parents: &[String]) -> Result<(), PullError> {
-        // Neither is ever closed.
-        let turn = async { Ok(self.downloads.acquire().await) };
+        let turn = async { Ok(self.turns.take(self.downloads).await) };
         let _turn = self.unless_given_up(descriptor, turn).await?;
         for _ in 0..VANISHED_MAX {
             if self.hold(&descriptor.digest).await? {
                 self.report("already exists", descriptor, parents, descriptor.size);
                 return self.label(descriptor, &Labels::new()).await;
             }
+            // It is never closed.
             let buffers = async { Ok(TRANSFERS.acquire().await) };
             let _buffers = self.unless_given_up(descriptor, buffers).await?;
             self.fetch(descriptor, parents).await?;

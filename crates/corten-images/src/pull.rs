@@ -218,7 +218,7 @@ async fn pull_under<S: Store>(
     sink(Progress::message(format!("Pulling from {reference}")));
     sink(Progress::of_image("fetching image content", &name, Some(target.clone())));
 
-    let downloads = registry.settings().downloads;
+    let downloads = (registry.limits().downloads.clone(), registry.settings().downloads);
     let fetcher = Arc::new(Fetcher::new(store.clone(), leased.clone(), repository, sink.clone(), downloads));
     let fetched = fetch_and_unpack(&fetcher, request, &target, resolved.data, &name, sink).await;
     fetcher.take_staging().discard().await;

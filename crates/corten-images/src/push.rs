@@ -9,7 +9,6 @@ use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Labels, Store}
 use corten_layers::codec::Codec;
 use corten_types::{Digest, ErrorKind, Reference};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::compress::compressed;
@@ -20,7 +19,7 @@ use crate::manifest::{
 use crate::media_type::{docker_layer, is_index, is_manifest, oci_layer};
 use crate::platform::Platform;
 use crate::progress::{Progress, Sink, key};
-use crate::registry::{Pieces, Registry, RegistryError, Repository, Sent, bare_host};
+use crate::registry::{Pieces, Registry, RegistryError, Repository, Sent, Turns, bare_host};
 
 /// What is read of the store at once.
 const CHUNK: usize = 256 << 10;
@@ -171,7 +170,7 @@ async fn push_under<S: Store>(
         tree.compress(store, sink).await?;
     }
     let sender = Sender { store: store.clone(), repository: repository.clone(), sink: sink.clone() };
-    sender.blobs(&tree, registry.settings().uploads).await?;
+    sender.blobs(&tree, &registry.limits().uploads, registry.settings().uploads).await?;
     for (descriptor, data) in &tree.manifests {
         let digest = descriptor.digest.to_string();
         let is_top = descriptor.digest == tree.top().digest;
@@ -336,8 +335,7 @@ struct Sender<S> {
 }
 
 impl<S: Store> Sender<S> {
-    async fn blobs(&self, tree: &Tree, uploads: usize) -> Result<(), PushError> {
-        let turns = Arc::new(Semaphore::new(uploads));
+    async fn blobs(&self, tree: &Tree, turns: &Turns, uploads: usize) -> Result<(), PushError> {
         let mut tasks = JoinSet::new();
         let mut seen = HashSet::new();
         let of_images = tree.images.iter().flat_map(|(descriptor, manifest)| {
@@ -349,8 +347,7 @@ impl<S: Store> Sender<S> {
             (self.sink)(Progress::of_blob("waiting", &blob, &parents, 0));
             let (own, turns) = (self.clone(), turns.clone());
             tasks.spawn(async move {
-                // It is never closed.
-                let _turn = turns.acquire().await;
+                let _turn = turns.take(uploads).await;
                 own.blob(&blob, &parents).await
             });
         }

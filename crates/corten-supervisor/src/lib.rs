@@ -58,6 +58,8 @@ pub struct Supervisor {
     pub events: events::Bus,
     /// What clients opened for transfers.
     pub streams: streams::Streams,
+    /// How many blobs are on their way to and from registries.
+    pub transfers: corten_images::registry::Limits,
     /// What runs.
     pub tasks: tasks::Tasks,
     /// When garbage is collected.

@@ -167,6 +167,7 @@ async fn open(config: Config) -> Result<Supervisor, ServeError> {
         snapshots,
         events: Bus::default(),
         streams: Streams::default(),
+        transfers: corten_images::registry::Limits::default(),
         tasks: Tasks::default(),
         gc: gc::Schedule::default(),
         config,

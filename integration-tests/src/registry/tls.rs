@@ -68,7 +68,12 @@ impl Authority {
         (params.signed_by(&key, &self.0).expect("the parameters are right"), key)
     }
 
-    pub(super) fn acceptor(&self, client_certificates: bool) -> TlsAcceptor {
+    /// Takes connections with TLS, for the addresses of this machine.
+    ///
+    /// # Panics
+    /// When no key can be made.
+    #[must_use]
+    pub fn acceptor(&self, client_certificates: bool) -> TlsAcceptor {
         let (certificate, key) = self.signed();
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone());

@@ -93,3 +93,34 @@ fn what_docker_says_of_registries_that_refuse() {
     let found = docker.run(&["search", &format!("{}/nothing", open.host())]).ok();
     assert_eq!(found.stdout.lines().count(), 1, "{found:?}");
 }
+
+#[test]
+fn downloads_at_once_are_counted_for_the_whole_daemon() {
+    let registry = TestRegistry::start();
+    let (first, second) = (put(&registry, "a"), registry.put_image("b", "1", &busybox::image()));
+    let arguments = vec!["--max-concurrent-downloads=1".to_owned()];
+    let options = StackOptions { engine_arguments: arguments, ..StackOptions::default() };
+    let stack = Stack::start_with(TempRoot::new(), Kind::Ours, options);
+    registry.plant(Fault::new(&first, Effect::Hold(1_000_000)).on("GET").times(1));
+    let asked = |part: &str| registry.log().0.iter().filter(|logged| logged.path.contains(part)).count();
+    std::thread::scope(|scope| {
+        let pull = |name: &'static str| {
+            let image = format!("{}/{name}:1", registry.host());
+            let docker = stack.docker();
+            scope.spawn(move || docker.run(&["pull", &image]))
+        };
+        let one = pull("a");
+        wait_for("the first layer to be asked for", DEADLINE, || !registry.log().by("GET", &first).is_empty());
+        let other = pull("b");
+        wait_for("the second manifest to be asked for", DEADLINE, || asked("/b/manifests/") > 0);
+        // Time enough for one that would not wait.
+        for _ in 0..20 {
+            let _ = crate::expect(crate::get(&stack, "/images/json"), 200);
+        }
+        // A layer that is held for too long is asked for once more, and no longer held.
+        assert!(asked("/b/blobs/") == 0 || registry.log().by("GET", &first).len() > 1, "{:?}", registry.log().lines());
+        registry.release();
+        let _ = [one, other].map(|pull| pull.join().unwrap().ok());
+    });
+    assert!(!registry.log().by("GET", &second.layers[0]).is_empty());
+}

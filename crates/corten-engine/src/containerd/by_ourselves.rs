@@ -48,6 +48,7 @@ fn registry(transfer: &Transfer<'_>) -> Result<Registry, ApiError> {
     let domain = transfer.reference.domain();
     let credentials = ForDomain::new(domain, transfer.credentials.for_registry_of(domain));
     let registry = Registry::new(transfer.settings.clone(), Arc::new(credentials));
+    let registry = registry.map(|registry| registry.sharing(&transfer.containerd.transfers));
     registry.map_err(|error| ApiError::new(error.kind(), chain(&error)))
 }
 

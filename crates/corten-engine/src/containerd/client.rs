@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use corten_containerd_api::{Client, Presence};
+use corten_images::registry::Limits;
 use corten_types::ErrorKind;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -28,6 +29,8 @@ pub struct Containerd {
     linked: watch::Sender<bool>,
     /// Of the containerd of the last link.
     abilities: RwLock<Abilities>,
+    /// How many blobs are on their way to and from registries, where we are who moves them.
+    pub(super) transfers: Limits,
     /// Whether there was a link ever.
     settled: watch::Sender<bool>,
     /// Until when the first link is waited for.
@@ -59,6 +62,7 @@ impl Containerd {
             presence,
             linked: watch::Sender::new(false),
             abilities: RwLock::default(),
+            transfers: Limits::default(),
             settled: watch::Sender::new(false),
             settled_by: Instant::now() + LINK_PATIENCE,
             arrival: Arc::default(),

@@ -33,7 +33,12 @@ impl Registry {
             host_dir: None,
             ..self.settings.clone()
         };
-        let anybody = Self { settings, credentials: std::sync::Arc::new(super::Anonymous), patience: self.patience };
+        let anybody = Self {
+            settings,
+            credentials: std::sync::Arc::new(super::Anonymous),
+            patience: self.patience,
+            limits: self.limits.clone(),
+        };
         let endpoint = hosts::endpoint_at(&uri, &anybody.settings).await?;
         let client = anybody.client(url)?;
         let mut call = Call::get("download");

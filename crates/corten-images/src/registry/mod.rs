@@ -22,6 +22,7 @@ mod settings;
 mod tls;
 mod tokens;
 mod transport;
+mod turns;
 mod uploads;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use listing::{Found, Login};
 pub use patience::Patience;
 pub use repository::{Repository, Resolved};
 pub use settings::{Proxies, Settings};
+pub use turns::{Limits, Turn, Turns};
 pub use uploads::{Pieces, Sent};
 
 use client::Client;
@@ -47,6 +49,7 @@ pub struct Registry {
     settings: Settings,
     credentials: Arc<dyn Credentials>,
     patience: Patience,
+    limits: Limits,
 }
 
 impl Registry {
@@ -56,13 +59,24 @@ impl Registry {
     /// [`RegistryError::Settings`].
     pub fn new(settings: Settings, credentials: Arc<dyn Credentials>) -> Result<Self, RegistryError> {
         settings.check()?;
-        Ok(Self { settings, credentials, patience: Patience::default() })
+        Ok(Self { settings, credentials, patience: Patience::default(), limits: Limits::default() })
     }
 
     /// The same with other waits.
     #[must_use]
     pub fn with_patience(self, patience: Patience) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, with turns at transfers that others share.
+    #[must_use]
+    pub fn sharing(self, limits: &Limits) -> Self {
+        Self { limits: limits.clone(), ..self }
+    }
+
+    /// Whose turns its transfers take.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// How registries are reached.

@@ -77,8 +77,8 @@ impl ProxyRules {
         let Some(Proxies { http, https, no }) = &settings.proxies else { return Ok(Self(Matcher::from_env())) };
         for (name, url) in [("http-proxy", http), ("https-proxy", https)] {
             let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-            if scheme.is_some_and(|scheme| scheme != "http") {
-                let why = format!("{scheme:?} proxies are not supported, only http");
+            if scheme.is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+                let why = format!("{scheme:?} proxies are not supported, only http and https");
                 return Err(refused(name, why));
             }
         }
@@ -121,30 +121,74 @@ impl Service<Uri> for Connector {
 }
 
 impl Connector {
-    async fn connect(mut self, uri: Uri) -> Result<Link, Cause> {
+    async fn connect(self, uri: Uri) -> Result<Link, Cause> {
         let proxy = self.proxies.of(&uri);
         let is_tls = uri.scheme_str() == Some("https");
-        let stream = match &proxy {
-            None => self.tcp.call(uri.clone()).await?,
-            Some(proxy) if proxy.uri().scheme_str() != Some("http") => {
-                return Err(format!("{} proxies are not supported", proxy.uri().scheme_str().unwrap_or("such")).into());
-            }
-            Some(proxy) if is_tls => {
-                let mut tunnel = Tunnel::new(proxy.uri().clone(), self.tcp.clone());
-                if let Some(value) = proxy.basic_auth() {
-                    tunnel = tunnel.with_auth(HeaderValue::clone(value));
-                }
-                tunnel.call(uri.clone()).await?
-            }
-            Some(proxy) => self.tcp.call(proxy.uri().clone()).await?,
+        let dialer = Dialer { tcp: self.tcp, tls: self.tls };
+        let Some(proxy) = proxy else {
+            return Ok(Link { io: dialer.dial(uri).await?, is_proxied: false });
         };
-        let stream = stream.into_inner();
-        if !is_tls {
-            return Ok(Link { io: TokioIo::new(Box::new(stream)), is_proxied: proxy.is_some() });
+        let scheme = proxy.uri().scheme_str().unwrap_or("such");
+        if !matches!(scheme, "http" | "https") {
+            return Err(format!("{scheme} proxies are not supported").into());
         }
+        if !is_tls {
+            return Ok(Link { io: dialer.proxy(proxy.uri().clone()).await?, is_proxied: true });
+        }
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), dialer.clone());
+        if let Some(value) = proxy.basic_auth() {
+            tunnel = tunnel.with_auth(HeaderValue::clone(value));
+        }
+        let stream = tunnel.call(uri.clone()).await?;
+        Ok(Link { io: dialer.encrypt(stream.into_inner(), &uri).await?, is_proxied: false })
+    }
+}
+
+type Stream = TokioIo<Box<dyn Io>>;
+
+/// Connections to what an address says, with TLS where it says so. A proxy is believed by the same authorities as the
+/// host behind it, as Go's clients do it.
+#[derive(Debug, Clone)]
+struct Dialer {
+    tcp: HttpConnector,
+    tls: Arc<ClientConfig>,
+}
+
+impl Dialer {
+    async fn dial(&self, uri: Uri) -> Result<Stream, Cause> {
+        let stream = self.tcp.clone().call(uri.clone()).await?.into_inner();
+        if uri.scheme_str() == Some("https") {
+            return self.encrypt(stream, &uri).await;
+        }
+        Ok(TokioIo::new(Box::new(stream)))
+    }
+
+    async fn proxy(&self, uri: Uri) -> Result<Stream, Cause> {
+        let name = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let name = name.rsplit('@').next().unwrap_or_default().to_owned();
+        self.dial(uri).await.map_err(|error| format!("proxy {name}: {error}").into())
+    }
+
+    async fn encrypt(&self, stream: impl Io + 'static, uri: &Uri) -> Result<Stream, Cause> {
         let name = ServerName::try_from(bare_host(uri.host().unwrap_or_default()).to_owned())?;
-        let stream = TlsConnector::from(self.tls).connect(name, stream).await?;
-        Ok(Link { io: TokioIo::new(Box::new(stream)), is_proxied: false })
+        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
+        Ok(TokioIo::new(Box::new(stream)))
+    }
+}
+
+/// As a tunnel dials its proxy.
+impl Service<Uri> for Dialer {
+    type Response = Stream;
+    type Error = Cause;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, Cause>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let own = self.clone();
+        Box::pin(async move { own.proxy(uri).await })
     }
 }
 
@@ -154,7 +198,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// A connection, whatever it is made of.
 struct Link {
-    io: TokioIo<Box<dyn Io>>,
+    io: Stream,
     is_proxied: bool,
 }
 

@@ -38,7 +38,8 @@ pub async fn pull(
     let resolver = source.resolver.clone().unwrap_or_default();
     let credentials = registry::AskClient::on(&supervisor.streams, caller, &resolver)?;
     let registry = Registry::new(registry::settings(&resolver)?, Arc::new(credentials))
-        .map_err(|error| Error::invalid(chain(&error)))?;
+        .map_err(|error| Error::invalid(chain(&error)))?
+        .sharing(&supervisor.transfers);
     let sink = teller.sink();
     let pulled = corten_images::pull(local, &request(source, destination)?, &registry, &sink).await;
     let pulled = pulled.map_err(|error| refused(&error, destination))?;

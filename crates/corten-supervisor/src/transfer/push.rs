@@ -33,7 +33,8 @@ pub async fn push(
     let resolver = destination.resolver.clone().unwrap_or_default();
     let credentials = registry::AskClient::on(&supervisor.streams, caller, &resolver)?;
     let registry = Registry::new(registry::settings(&resolver)?, Arc::new(credentials))
-        .map_err(|error| Error::invalid(chain(&error)))?;
+        .map_err(|error| Error::invalid(chain(&error)))?
+        .sharing(&supervisor.transfers);
     let reference: Reference = destination
         .reference
         .parse()
