@@ -9,6 +9,11 @@ use std::{env, fs, path::Path, process::Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=../static_link.rs");
+    // The profile `static`, the one that is compiled for size, aborts on a panic: nobody looks up where to unwind to.
+    // CARGO_CFG_PANIC does not say so.
+    if env::var("OPT_LEVEL").as_deref() == Ok("s") {
+        println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+    }
     if env::var("CARGO_CFG_TARGET_ENV").as_deref() != Ok("gnu") {
         return;
     }

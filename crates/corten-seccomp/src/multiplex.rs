@@ -1,6 +1,8 @@
 //! Calls that 32-bit x86 also, or only, makes through another: socketcall(2) and ipc(2), whose first argument says
 //! which. A rule about `connect` must hold on both ways.
 
+use crate::table::{self, Call};
+
 /// What carries a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Carrier {
@@ -52,17 +54,29 @@ const CARRIED: [(&str, u32, u32, Option<u32>); 32] = [
     ("socketpair", SOCKETCALL, 8, Some(360)),
 ];
 
-/// How 32-bit x86 carries the call of that name; `None` when it does not.
-pub(crate) fn carrier(name: &str) -> Option<Carrier> {
-    let at = CARRIED.binary_search_by(|(carried, ..)| (*carried).cmp(name)).ok()?;
-    let (_, number, selector, direct) = CARRIED[at];
+/// For each line of the table its place in [`CARRIED`].
+static PLACES: [Option<u8>; table::LINES] = table::places(names());
+
+const fn names() -> [&'static str; CARRIED.len()] {
+    let mut names = [""; CARRIED.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = CARRIED[at].0;
+        at += 1;
+    }
+    names
+}
+
+/// How 32-bit x86 carries a call; `None` when it does not.
+pub(crate) fn carrier(call: Call) -> Option<Carrier> {
+    let (_, number, selector, direct) = CARRIED[usize::from(PLACES[call.line()]?)];
     Some(Carrier { number, selector, direct })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Arch, table};
+    use crate::Arch;
 
     #[test]
     fn carried_calls_have_the_numbers_of_the_table() {
@@ -70,7 +84,9 @@ mod tests {
         for (name, _, _, direct) in CARRIED {
             let call = table::find(name).expect(name);
             assert_eq!(call.number(Arch::X86), direct, "{name}");
+            assert_eq!(carrier(call).map(|carrier| carrier.direct), Some(direct), "{name}");
         }
-        assert_eq!(carrier("read"), None);
+        assert_eq!(carrier(table::find("read").expect("read")), None);
+        assert_eq!(table::all().filter(|call| carrier(*call).is_some()).count(), CARRIED.len());
     }
 }

@@ -15,7 +15,7 @@ use crate::arch::{Arch, X32_BIT};
 use crate::compare::Condition;
 use crate::multiplex::{self, Carrier};
 use crate::profile::{Profile, ProfileError, Rule};
-use crate::table::{self, Call};
+use crate::table::{Call, Finder};
 
 /// A rule of one call: an action when all conditions hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,8 @@ impl Rules {
         let mut named = Vec::with_capacity(profile.syscalls.len());
         for (index, rule) in profile.syscalls.iter().enumerate() {
             let branches = meaning(index, rule)?;
-            named.push((rule.names.iter().filter_map(|name| table::find(name)).collect(), branches));
+            let mut finder = Finder::default();
+            named.push((rule.names.iter().filter_map(|name| finder.find(name)).collect(), branches));
         }
         let stubbed = !default.is_permissive();
         let calls = arches.into_iter().map(|arch| Calls::new(arch, &named, default, stubbed));
@@ -139,7 +140,7 @@ impl Calls {
         let mut newest = None;
         for (calls, branches) in named {
             for call in calls {
-                let carrier = (arch == Arch::X86).then(|| multiplex::carrier(call.name())).flatten();
+                let carrier = (arch == Arch::X86).then(|| multiplex::carrier(*call)).flatten();
                 let number = call.number(arch);
                 // libseccomp gives the calls that 32-bit x86 carries no number here, so they make nothing known.
                 newest = newest.max(number.filter(|_| carrier.is_none()));
@@ -154,9 +155,7 @@ impl Calls {
                 }
             }
         }
-        // Stable: of one number's rules the first stays the first.
-        always.sort_by_key(|(number, _)| *number);
-        always.dedup_by_key(|(number, _)| *number);
+        let always = in_order(always);
         let decided = |number: &u32| always.binary_search_by_key(number, |(known, _)| *known).is_ok();
         found.retain(|(number, _)| !decided(number));
         found.sort_by_key(|(number, _)| *number);
@@ -182,6 +181,29 @@ impl Calls {
             |branch: &&Branch| branch.conditions.iter().all(|condition| condition.holds(self.arch, &call.arguments));
         self.conditional[at].1.iter().find(holds).map_or(default, |branch| branch.action)
     }
+}
+
+/// Sorted by number; of one number's rules the first is kept. Numbers are few and small, but for ARM's private ones, which
+/// are sorted in among the others.
+fn in_order(always: Vec<(u32, Action)>) -> Vec<(u32, Action)> {
+    const SMALL: usize = 512;
+    let mut slots = [None; SMALL];
+    let mut large = Vec::new();
+    for (number, action) in &always {
+        match slots.get_mut(*number as usize) {
+            Some(slot) => *slot = slot.or(Some(*action)),
+            None => large.push((*number, *action)),
+        }
+    }
+    let mut sorted = always;
+    sorted.clear();
+    let small = slots.iter().enumerate();
+    sorted.extend(small.filter_map(|(number, action)| Some((number as u32, (*action)?))));
+    // Stable, as above.
+    large.sort_by_key(|(number, _)| *number);
+    large.dedup_by_key(|(number, _)| *number);
+    sorted.append(&mut large);
+    sorted
 }
 
 /// The number of the carrier, and the rule about it. The selector takes the place of the first argument; the others lie in

@@ -11,11 +11,11 @@
 use crate::arch::Arch;
 
 const TEXT: &str = include_str!("syscalls.txt");
-const LINES: usize = count_lines(TEXT.as_bytes());
+pub(crate) const LINES: usize = count_lines(TEXT.as_bytes());
 const COLUMNS: usize = 5;
 
 /// Where each name begins and ends.
-static NAMES: [(u16, u16); LINES] = names(TEXT.as_bytes());
+const NAMES: [(u16, u16); LINES] = names(TEXT.as_bytes());
 static NUMBERS: [[u32; COLUMNS]; LINES] = numbers(TEXT.as_bytes());
 
 /// In [`NUMBERS`], for a call that the architecture does not have.
@@ -40,12 +40,66 @@ pub fn find(name: &str) -> Option<Call> {
     None
 }
 
+/// Finds names that are sorted, as they are in profiles, mostly with a look at the line after the last one.
+#[derive(Debug, Default)]
+pub struct Finder {
+    next: usize,
+}
+
+impl Finder {
+    /// Finds a name, wherever it stands.
+    pub fn find(&mut self, name: &str) -> Option<Call> {
+        /// A profile leaves calls out here and there.
+        const LOOKS: usize = 4;
+        let following = (self.next..LINES.min(self.next + LOOKS)).map(Call);
+        let found = following.into_iter().find(|call| call.name() == name).or_else(|| find(name))?;
+        self.next = found.0 + 1;
+        Some(found)
+    }
+}
+
+/// For each name of the table whether it is in `wanted`: its place there, or `None`.
+pub(crate) const fn places<const N: usize>(wanted: [&str; N]) -> [Option<u8>; LINES] {
+    let mut places = [None; LINES];
+    let (mut line, mut at) = (0, 0);
+    // Both are sorted.
+    while line < LINES && at < N {
+        let (start, end) = NAMES[line];
+        if is_at(start as usize, end as usize, wanted[at].as_bytes()) {
+            places[line] = Some(at as u8);
+            at += 1;
+        }
+        line += 1;
+    }
+    assert!(at == N, "a name is not in the table, or out of order");
+    places
+}
+
+const fn is_at(start: usize, end: usize, name: &[u8]) -> bool {
+    if end - start != name.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < name.len() {
+        if TEXT.as_bytes()[start + at] != name[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 /// Every name, sorted.
 pub fn all() -> impl Iterator<Item = Call> {
     (0..LINES).map(Call)
 }
 
 impl Call {
+    /// Its line.
+    pub(crate) const fn line(self) -> usize {
+        self.0
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -120,6 +174,10 @@ mod tests {
         assert!(names.is_sorted_by(|a, b| a < b));
         assert!(names.iter().all(|name| find(name).is_some_and(|call| call.name() == *name)));
         assert_eq!(find("frobnicate"), None);
+        let mut finder = Finder::default();
+        for name in ["read", "write", "accept", "accept4", "frobnicate", "bind"] {
+            assert_eq!(finder.find(name), find(name), "{name}");
+        }
     }
 
     #[test]
