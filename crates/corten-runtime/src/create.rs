@@ -1,5 +1,6 @@
 //! `create`: makes the container and leaves its first process waiting for [`crate::start::start`].
 
+use std::cell::{Cell, RefCell};
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,7 +24,7 @@ use crate::notify;
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
 use crate::spec::{Hooks, Spec, SpecError};
-use crate::state_dir::{self, Phase, Record, RecordConfig, StateDir, StateError};
+use crate::state_dir::{self, Phase, Record, RecordConfig, Staged, StateDir, StateError};
 
 /// Why a container could not be made. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,8 @@ pub struct Made {
     pub directory: StateDir,
     /// What is known about it.
     pub record: Record,
+    /// What was known before, which need not be removed before the process goes on.
+    pub staged: Option<Staged>,
     /// Its process, held.
     pub init: Init,
     /// The plan it was made by.
@@ -124,8 +127,9 @@ impl Drop for KeptCgroup {
 /// [`CreateError`]; nothing outlives a failure.
 pub fn create(root: &Path, arguments: &Create, caller: &Caller) -> Result<(), CreateError> {
     let made = make(root, arguments, caller, Attachment::WaitForStart, &mut None)?;
-    let Made { directory, init, cgroup, .. } = made;
+    let Made { directory, staged, init, cgroup, .. } = made;
     init.release()?;
+    drop(staged);
     cgroup.keep();
     directory.keep();
     Ok(())
@@ -190,7 +194,6 @@ pub(crate) fn make(
     if let Some(opened) = &mut opened {
         spent.append(&mut opened.spent);
     }
-    cgroup.cgroup.limit_keeping(&plan.limits, &mut spent)?;
 
     let options = Options {
         no_pivot: arguments.no_pivot,
@@ -204,15 +207,23 @@ pub(crate) fn make(
         sockets,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
     };
-    let parent = Parent { hooks: &spec.hooks, record: &record, plan: &plan };
+    let parent = Parent {
+        hooks: &spec.hooks,
+        plan: &plan,
+        cgroup: &cgroup.cgroup,
+        directory: &directory,
+        record: RefCell::new(record),
+        staged: Cell::new(None),
+    };
     let init = spawn(&plan, &cgroup.cgroup, options, &parent)?;
     init.limit(&plan.process)?;
-    complete(&mut record, &init, &plan);
-    // From now on it can be entered.
-    record.filter = plan.process.seccomp.as_ref().map(|filter| kept_filter::keep(&directory, filter)).transpose()?;
-    directory.save(&record)?;
+    let (record, staged) = (parent.record.into_inner(), parent.staged.into_inner());
+    if let Some(staged) = &staged {
+        // From now on it can be entered.
+        staged.commit(&directory)?;
+    }
     announce(arguments, &init)?;
-    Ok(Made { directory, record, init, plan, cgroup })
+    Ok(Made { directory, record, staged, init, plan, cgroup })
 }
 
 /// What this process may give away; refuses what it cannot.
@@ -277,27 +288,41 @@ impl Place<'_> {
 const NOTHING_HOLDS_IT: &str = "a rootless container with neither a cgroup nor a pid namespace of its own: \
                                 processes it leaves behind cannot be found. Such configuration is strongly discouraged";
 
-/// What is done for the process while it waits.
+/// What is done for the process, beside it and while it waits.
 struct Parent<'a> {
     hooks: &'a Hooks,
-    record: &'a Record,
     plan: &'a Plan,
+    cgroup: &'a Cgroup,
+    directory: &'a StateDir,
+    record: RefCell<Record>,
+    staged: Cell<Option<Staged>>,
 }
 
 impl ParentHooks for Parent<'_> {
+    fn meanwhile(&self, pid: i32, spent: &mut Vec<OwnedFd>) -> Result<(), InitError> {
+        self.cgroup.limit_keeping(&self.plan.limits, spent).map_err(InitError::Limits)?;
+        let mut record = self.record.borrow_mut();
+        complete(&mut record, pid, self.plan);
+        let filter = self.plan.process.seccomp.as_ref();
+        record.filter = filter.map(|filter| kept_filter::keep(self.directory, filter)).transpose()?;
+        self.staged.set(Some(self.directory.stage(&record)?));
+        Ok(())
+    }
+
     fn run(&self, pid: i32) -> Result<(), InitError> {
-        let state = hooks::State { status: "creating", pid, record: self.record };
+        let state = hooks::State { status: "creating", pid, record: &self.record.borrow() };
         hooks::run(&self.hooks.prestart, "prestart", &state)?;
         Ok(hooks::run(&self.hooks.create_runtime, "createRuntime", &state)?)
     }
 
     fn state(&self, pid: i32, status: &'static str) -> Result<Vec<u8>, InitError> {
-        let json = hooks::json(&hooks::State { status, pid, record: self.record });
+        let json = hooks::json(&hooks::State { status, pid, record: &self.record.borrow() });
         json.map_err(|why| InitError::Spawn { what: "write the state for hooks", why })
     }
 
     fn listener(&self, pid: i32, descriptor: &OwnedFd) -> Result<(), InitError> {
-        let container = hooks::State { status: "creating", pid, record: self.record };
+        let record = self.record.borrow();
+        let container = hooks::State { status: "creating", pid, record: &record };
         let listener = self.plan.process.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
         listener.map_or(Ok(()), |listener| send_listener(listener, Asker { pid, container }, descriptor))
     }
@@ -393,8 +418,7 @@ fn strong_capabilities(plan: &Plan) -> Vec<String> {
     if is_admin { vec![caps::Capability::CAP_SYS_ADMIN.to_string()] } else { Vec::new() }
 }
 
-fn complete(record: &mut Record, init: &Init, plan: &Plan) {
-    let pid = init.pid();
+fn complete(record: &mut Record, pid: i32, plan: &Plan) {
     record.phase = Phase::Created;
     record.init_process_pid = pid;
     record.init_process_start = ProcessStat::read(pid).map_or(0, |stat| stat.start);

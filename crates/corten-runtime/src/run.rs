@@ -51,11 +51,12 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     let mut own_end = None;
     let made = make(root, &arguments.create, caller, attachment, &mut own_end)?;
     let relay = Relay::prepare(own_end, made.plan.process.terminal).map_err(RunError::Wait)?;
-    let Made { directory, record, init, plan, cgroup } = made;
+    let Made { directory, record, staged, init, plan, cgroup } = made;
     let notify = caller.notify_socket.as_deref().map(|host| Notify::bind(&directory, host));
     let notify = notify.transpose().map_err(RunError::Notify)?;
     let init_pid = record.init_process_pid.unsigned_abs();
     let released = init.release()?;
+    drop(staged);
     let executed = released.executed(|fault| about_init(&plan, fault));
     if let Err(InitError::Execute(_)) = &executed
         && attachment == Attachment::Foreground

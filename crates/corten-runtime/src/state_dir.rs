@@ -155,6 +155,20 @@ pub enum StateError {
     },
 }
 
+/// A record that is written and does not hold yet.
+#[derive(Debug)]
+pub struct Staged(atomic_file::Staged);
+
+impl Staged {
+    /// Makes it the one that holds.
+    ///
+    /// # Errors
+    /// [`StateError::Write`].
+    pub fn commit(&self, directory: &StateDir) -> Result<(), StateError> {
+        self.0.commit().map_err(|source| StateError::Write { path: directory.file("state.json"), source })
+    }
+}
+
 /// A container's directory. One that was claimed is removed when dropped, unless kept.
 #[derive(Debug)]
 pub struct StateDir {
@@ -229,11 +243,22 @@ impl StateDir {
     /// # Errors
     /// [`StateError::Write`].
     pub fn save(&self, record: &Record) -> Result<(), StateError> {
+        self.write(record, |path, json| atomic_file::replace_as(self.writer, path, json, Durability::Process))
+    }
+
+    /// Writes the record beside the one that holds, to be put in its place later with one call.
+    ///
+    /// # Errors
+    /// [`StateError::Write`].
+    pub fn stage(&self, record: &Record) -> Result<Staged, StateError> {
+        self.write(record, |path, json| atomic_file::Staged::write(self.writer, path, json)).map(Staged)
+    }
+
+    fn write<T>(&self, record: &Record, with: impl FnOnce(&Path, &[u8]) -> io::Result<T>) -> Result<T, StateError> {
         let path = self.file("state.json");
         let record = Record { format: FORMAT, ..record.clone() };
         let json = serde_json::to_vec(&record).map_err(io::Error::from);
-        json.and_then(|json| atomic_file::replace_as(self.writer, &path, &json, Durability::Process))
-            .map_err(|source| StateError::Write { path, source })
+        json.and_then(|json| with(&path, &json)).map_err(|source| StateError::Write { path, source })
     }
 
     /// Reads the record; [`StateError::NotFound`] when there is none.

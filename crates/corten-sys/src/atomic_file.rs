@@ -23,6 +23,50 @@ pub enum Durability {
     PowerCut,
 }
 
+/// A file that is written and not yet in its place. What lies beside the place afterwards, itself or what it replaced, is
+/// removed when this is dropped.
+#[derive(Debug)]
+pub struct Staged {
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// Writes `content` beside `path`, readable by its owner only, by the process `writer`, which is this one.
+    ///
+    /// # Errors
+    /// Those of open(2) and write(2); nothing is left then.
+    pub fn write(writer: u32, path: &Path, content: &[u8]) -> io::Result<Self> {
+        let staged = Self { temporary: temporary_name(path, writer)?, path: path.to_owned() };
+        write_new(&staged.temporary, content, 0o600)?;
+        Ok(staged)
+    }
+
+    /// Puts it in its place, with one call where something is there. A power cut may leave nothing of either: this is for
+    /// files that no later boot looks at. The two are exchanged, because ext4 begins to write a file out that is renamed
+    /// over another.
+    ///
+    /// # Errors
+    /// Those of rename(2).
+    pub fn commit(&self) -> io::Result<()> {
+        let names = [&self.temporary, &self.path].map(|path| CString::new(path.as_os_str().as_bytes()));
+        let [temporary, path] = names;
+        match files::exchange(&temporary?, &path?) {
+            // Where nothing is to be replaced, and on a filesystem that cannot exchange.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::ENOSYS)) => {
+                fs::rename(&self.temporary, &self.path)
+            }
+            exchanged => exchanged,
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.temporary); // renamed away, or a sweep knows it
+    }
+}
+
 /// Replaces the file at `path` with `content`, readable by its owner only.
 ///
 /// # Errors
@@ -76,11 +120,7 @@ fn write_and_rename(
     durability: Durability,
     mode: u32,
 ) -> io::Result<()> {
-    let flags = files::O_WRONLY | files::O_CREAT | files::O_EXCL;
-    // One call: musl's open(3), behind the standard library, makes two.
-    let name = CString::new(temporary.as_os_str().as_bytes())?;
-    let mut file = File::from(files::open(HERE, &name, flags, mode)?);
-    file.write_all(content)?;
+    let file = write_new(temporary, content, mode)?;
     if durability == Durability::PowerCut {
         file.sync_all()?;
     }
@@ -89,6 +129,15 @@ fn write_and_rename(
         sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
     }
     Ok(())
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<File> {
+    let flags = files::O_WRONLY | files::O_CREAT | files::O_EXCL;
+    // One call: musl's open(3), behind the standard library, makes two.
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let mut file = File::from(files::open(HERE, &name, flags, mode)?);
+    file.write_all(content)?;
+    Ok(file)
 }
 
 fn temporary_name(path: &Path, writer: u32) -> io::Result<PathBuf> {
@@ -113,6 +162,20 @@ mod tests {
             replace(&path, content.as_bytes(), durability).expect("replaced");
             assert_eq!(fs::read_to_string(&path).expect("readable"), content);
         }
+        assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn what_is_staged_takes_its_place_at_once_and_leaves_nothing_beside_it() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("state.json");
+        for content in ["one", "two"] {
+            let staged = Staged::write(std::process::id(), &path, content.as_bytes()).expect("written");
+            staged.commit().expect("in its place");
+            assert_eq!(fs::read_to_string(&path).expect("readable"), content);
+        }
+        drop(Staged::write(std::process::id(), &path, b"three").expect("written"));
+        assert_eq!(fs::read_to_string(&path).expect("readable"), "two");
         assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 1);
     }
 

@@ -13,11 +13,12 @@ struct InterfaceFlags {
     rest: [u8; 22],
 }
 
-/// Sets `lo` up and running.
+/// Sets `lo` up and running. The socket that it took is for the caller to close: together with others that is no call of
+/// its own.
 ///
 /// # Errors
 /// `EPERM` without CAP_NET_ADMIN over the namespace; `ENODEV`.
-pub fn up() -> io::Result<()> {
+pub fn up() -> io::Result<OwnedFd> {
     // SAFETY: socket takes integers.
     let raw = cvt_int(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: the kernel just returned this descriptor.
@@ -27,6 +28,5 @@ pub fn up() -> io::Result<()> {
     request.flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
     // SAFETY: SIOCSIFFLAGS reads one struct ifreq, whose size and layout `request` has.
     cvt_int(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) })?;
-    crate::descriptors::leave_to_exec(socket);
-    Ok(())
+    Ok(socket)
 }

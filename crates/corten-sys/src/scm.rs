@@ -66,6 +66,22 @@ pub fn send(socket: impl AsFd, data: &[u8], fds: &[BorrowedFd<'_>]) -> io::Resul
 /// `EMSGSIZE` when the message or its descriptors did not fit (whatever arrived is closed); else as
 /// recvmsg(2).
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut fds = Vec::new();
+    let received = receive_each(socket, buffer, |fd| fds.push(fd))?;
+    Ok((received, fds))
+}
+
+/// As [`receive`], for a clone child, which must not allocate: at most one descriptor is kept.
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_one(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
+    let mut only = None;
+    let received = receive_each(socket, buffer, |fd| only = Some(fd))?;
+    Ok((received, only))
+}
+
+fn receive_each(socket: impl AsFd, buffer: &mut [u8], mut keep: impl FnMut(OwnedFd)) -> io::Result<usize> {
     let mut slices = [IoSliceMut::new(buffer)];
     let mut control = Control([0; 256]);
     // SAFETY: an all-zero msghdr is valid.
@@ -79,7 +95,6 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<O
         cvt(unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) }
             as libc::c_long)
     })?;
-    let mut fds = Vec::new();
     // SAFETY: the kernel filled msg_control up to msg_controllen.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     while !header.is_null() {
@@ -96,7 +111,7 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<O
                 // SAFETY: the kernel wrote `count` descriptors there; alignment is not promised.
                 let fd = unsafe { slot.read_unaligned() };
                 // SAFETY: the kernel installed this descriptor for us and nobody else owns it.
-                fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
+                keep(unsafe { OwnedFd::from_raw_fd(fd) });
             }
         }
         // SAFETY: message and header are those of this loop.
@@ -105,7 +120,7 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Vec<O
     if message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0 {
         return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
     }
-    Ok((received as usize, fds))
+    Ok(received as usize)
 }
 
 /// The process at the other end of a connected unix socket, as it was when it connected.

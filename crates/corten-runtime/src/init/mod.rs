@@ -18,6 +18,7 @@ mod idmap;
 mod limits;
 mod listener;
 mod mounts;
+mod network;
 mod paths;
 mod process;
 pub mod remount;

@@ -15,20 +15,21 @@ use corten_sys::{copy_tree, rootfs, xattr};
 use super::binds::{self, BindSource};
 use super::remount;
 use super::report::{At, Fault, Operation, Report, Stage, ask};
+use super::spawn::Root;
 use crate::plan::{Last, MountStep, Plan, Source, Step};
 
-/// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept; `parent` is the socket
-/// to it.
+/// Walks the steps. `binds` has an entry per step, and so has `made`, where the mounts are kept.
 pub(super) fn all(
-    root: BorrowedFd<'_>,
-    parent: BorrowedFd<'_>,
+    place: &Root<'_>,
     plan: &Plan,
     binds: &mut [Option<BindSource>],
     made: &mut [Option<OwnedFd>],
 ) -> Result<(), Fault> {
+    let (root, parent) = (place.tree.as_fd(), place.parent.as_fd());
     // The step whose filesystem is the current directory.
     let mut here = None;
     for (index, step) in plan.steps.iter().enumerate() {
+        place.network.enter_before(step, parent)?;
         match step {
             Step::Link { target, directory, name } => {
                 let directory =

@@ -49,7 +49,7 @@ pub(super) fn become_process<'p>(
     if !process.no_new_privileges {
         filter::install(process, socket)?;
     }
-    identity(process).at(Stage::Identity)?;
+    identity(process, own).at(Stage::Identity)?;
     directory(process, entered).at(Stage::Cwd)?;
     if process.uid != 0 {
         prctl::keep_capabilities(false).at(Stage::Capabilities)?;
@@ -142,14 +142,20 @@ fn bound(sets: &CapabilitySets, own: &OwnStatus) -> io::Result<()> {
     Ok(())
 }
 
-fn identity(process: &ProcessPlan) -> io::Result<()> {
+/// Who is the user and the group already need not become them.
+fn identity(process: &ProcessPlan, own: &OwnStatus) -> io::Result<()> {
     match credentials::set_supplementary_groups(&process.groups) {
         // A user namespace of an unprivileged user denies it; there is nothing to drop when none are asked for.
         Err(error) if error.raw_os_error() == Some(EPERM) && process.groups.is_empty() => {}
         result => result?,
     }
-    credentials::set_group(process.gid)?;
-    credentials::set_user(process.uid)
+    if own.group != Some(process.gid) {
+        credentials::set_group(process.gid)?;
+    }
+    if own.user != Some(process.uid) {
+        credentials::set_user(process.uid)?;
+    }
+    Ok(())
 }
 
 /// A directory only the user can enter is entered as the user. What was entered must lie in the container

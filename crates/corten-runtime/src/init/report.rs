@@ -83,6 +83,8 @@ pub enum Stage {
     OomScore,
     /// Making the time namespace.
     TimeNamespace,
+    /// Entering the network namespace that the parent made.
+    JoinNetwork,
 }
 
 /// What about it failed.
@@ -109,7 +111,7 @@ pub enum Operation {
     Copy,
 }
 
-const STAGES: [Stage; 37] = [
+const STAGES: [Stage; 38] = [
     Stage::Session,
     Stage::JoinCgroup,
     Stage::BecomeRoot,
@@ -147,6 +149,7 @@ const STAGES: [Stage; 37] = [
     Stage::Schedule,
     Stage::OomScore,
     Stage::TimeNamespace,
+    Stage::JoinNetwork,
 ];
 
 const OPERATIONS: [Operation; 9] = [
@@ -309,7 +312,8 @@ pub(super) const SETUP_FAILED: i32 = 255;
 pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Option<Report>> {
     let mut packet = [0u8; PACKET_BYTES];
     let length = match files::read(socket, &mut packet) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+        // It ended without having read all it was sent. The error comes first and once, what it said is behind it.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => files::read(socket, &mut packet)?,
         result => result?,
     };
     if length == 0 {
@@ -355,6 +359,17 @@ mod tests {
     fn every_stage_and_operation_has_its_own_number() {
         assert!(STAGES.iter().enumerate().all(|(number, stage)| *stage as usize == number));
         assert!(OPERATIONS.iter().enumerate().all(|(number, operation)| *operation as usize == number));
+    }
+
+    #[test]
+    fn a_fault_is_heard_of_a_child_that_has_not_read_all_it_was_sent() {
+        let (parent, child) = corten_sys::descriptors::packet_pair().expect("a pair");
+        files::write(parent.as_fd(), b"0").expect("sends");
+        let error = io::Error::from_raw_os_error(13);
+        send(child.as_fd(), &Report::Failed(Fault::new(Stage::Mount, Operation::It, 7, &error))).expect("sends");
+        drop(child);
+        assert!(matches!(receive(parent.as_fd()).expect("receives"), Some(Report::Failed(_))));
+        assert!(receive(parent.as_fd()).expect("closed").is_none());
     }
 
     #[test]

@@ -10,11 +10,11 @@ use corten_sys::mount::{self, Change, Extent, Propagation, attr};
 use corten_sys::openat2::{self, Resolve};
 use corten_sys::schedule::{self, CpuSet};
 use corten_sys::syscall::HERE;
-use corten_sys::{bump, credentials, descriptors, files, loopback, prctl, rootfs, wait};
+use corten_sys::{bump, credentials, descriptors, files, prctl, rootfs, wait};
 
 use super::report::{At, Fault, Operation, Report, SETUP_FAILED, Stage, ask, send};
 use super::spawn::{Kit, Root};
-use super::{bare, confine, console, dev, filter, hooks, mounts, paths, process, sources};
+use super::{bare, confine, console, dev, filter, hooks, mounts, network, paths, process, sources};
 use crate::plan::Plan;
 
 /// Becomes the container's program; never returns.
@@ -53,7 +53,7 @@ fn set_up(plan: &Plan, kit: &mut Kit) -> Result<Never, Fault> {
         die_with_creator(kit.socket.as_fd()).at(Stage::Session)?;
     }
     names(plan)?;
-    sysctls(plan)?;
+    sysctls(plan, kit)?;
     root_file_system(plan, kit)?;
     confine::confine(&plan.process, attributes.as_ref())?;
     let program = finish(plan, kit)?;
@@ -113,8 +113,8 @@ fn namespaces(plan: &Plan, kit: &mut Kit, attributes: Option<&OwnedFd>) -> Resul
     if !kit.shares_mounts {
         mount::set_propagation(c"/", Propagation::Slave, Extent::Recursive).at(Stage::Isolate)?;
     }
-    if namespaces.new.contains(Namespaces::NETWORK) {
-        loopback::up().at(Stage::Loopback)?;
+    if namespaces.new.contains(Namespaces::NETWORK) && !network::is_lent(namespaces) {
+        network::bring_loopback_up().at(Stage::Loopback)?;
     }
     Ok(())
 }
@@ -144,11 +144,12 @@ fn names(plan: &Plan) -> Result<(), Fault> {
 
 /// Through the host's procfs, which shows the writer's namespaces: the container's own could be anything
 /// (CVE-2025-52881).
-fn sysctls(plan: &Plan) -> Result<(), Fault> {
+fn sysctls(plan: &Plan, kit: &Kit) -> Result<(), Fault> {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
     if plan.sysctls.is_empty() {
         return Ok(());
     }
+    kit.network.enter(kit.socket.as_fd())?;
     let open = files::open(HERE, c"/proc/sys", files::O_PATH | files::O_DIRECTORY, 0).and_then(|directory| {
         let is_proc = files::filesystem_type(directory.as_fd())? == PROC_SUPER_MAGIC;
         if is_proc { Ok(directory) } else { Err(io::Error::from(io::ErrorKind::InvalidInput)) }
@@ -170,7 +171,8 @@ fn root_file_system(plan: &Plan, kit: &mut Kit) -> Result<(), Fault> {
     attach_root(kit, shows_hooks).at(Stage::Root)?;
     let (root, rest) = kit.root_and_rest();
     let tree = root.tree.as_fd();
-    mounts::all(tree, root.parent.as_fd(), plan, rest.binds, rest.made)?;
+    mounts::all(&root, plan, rest.binds, rest.made)?;
+    root.network.enter(root.parent.as_fd())?;
     if let Some(devices) = &plan.devices {
         let fresh = plan.fresh_dev.and_then(|step| rest.made.get(step)?.as_ref());
         dev::all(tree, root.dev, devices, rest.device_binds, fresh)?;
@@ -319,7 +321,7 @@ pub(super) struct Rest<'k> {
 
 impl Kit {
     fn root_and_rest(&mut self) -> (Root<'_>, Rest<'_>) {
-        let root = Root { tree: &self.tree, dev: &self.dev, parent: &self.socket };
+        let root = Root { tree: &self.tree, dev: &self.dev, parent: &self.socket, network: &self.network };
         let rest = Rest { binds: &mut self.binds, made: &mut self.made, device_binds: &mut self.device_binds };
         (root, rest)
     }

@@ -118,6 +118,7 @@ pub(crate) fn about_process(process: &ProcessPlan, fault: &Fault) -> String {
         Stage::JoinCgroup => "join the cgroup",
         Stage::BecomeRoot => "become root of the user namespace",
         Stage::JoinNamespace => "join the container's namespaces",
+        Stage::JoinNetwork => "enter the network namespace",
         Stage::CgroupNamespace => "make the cgroup namespace",
         Stage::TimeNamespace => "make the time namespace",
         Stage::Keyring => "join a session keyring",

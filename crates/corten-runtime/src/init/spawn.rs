@@ -12,7 +12,7 @@ use corten_sys::openat2::InRootfs;
 use corten_sys::pidfd::PidFd;
 use corten_sys::status::OwnStatus;
 use corten_sys::syscall::HERE;
-use corten_sys::{descriptors, files, rlimit};
+use corten_sys::{descriptors, files, rlimit, scm};
 use corten_types::Signal;
 
 use super::binds::BindSource;
@@ -20,7 +20,7 @@ use super::console::ConsolePaths;
 use super::report::{self, Report, Stage};
 use super::sentence::{about_init, about_limit, about_oom_score, errno_text};
 use super::unified::Unified;
-use super::{bare, helper, id_maps, idmap, limits, run, sources};
+use super::{bare, helper, id_maps, idmap, limits, network, run, sources};
 use crate::plan::{Joined, Plan, ProcessPlan, Step};
 
 /// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
@@ -104,6 +104,12 @@ pub enum InitError {
     /// A hook failed.
     #[error("unable to start container process: {0}")]
     Hook(#[from] crate::hooks::HookError),
+    /// The limits could not be set.
+    #[error(transparent)]
+    Limits(CgroupError),
+    /// What is known about it could not be written.
+    #[error(transparent)]
+    State(#[from] crate::state_dir::StateError),
 }
 
 pub(super) fn namespace_error(joined: &Joined, why: io::Error) -> InitError {
@@ -166,6 +172,7 @@ pub struct Kit {
     pub(super) has_host_hooks: bool,
     pub(super) is_released: bool,
     pub(super) own: OwnStatus,
+    pub(super) network: network::Awaited,
     /// What hooks in the child are told: before the root is changed, and after start.
     pub(super) hook_states: [Vec<u8>; 2],
 }
@@ -190,10 +197,18 @@ pub(super) struct Root<'k> {
     pub parent: &'k OwnedFd,
     pub tree: &'k OwnedFd,
     pub dev: &'k InRootfs,
+    pub network: &'k network::Awaited,
 }
 
-/// What the parent does about hooks while the child waits.
+/// What the parent does beside the child and for it.
 pub trait ParentHooks {
+    /// Does what the child needs before it is ready, and not sooner: limits, and what is to be known about it. What was
+    /// opened is left in `spent`.
+    ///
+    /// # Errors
+    /// [`InitError::Limits`], [`InitError::State`].
+    fn meanwhile(&self, pid: i32, spent: &mut Vec<OwnedFd>) -> Result<(), InitError>;
+
     /// Runs those of the host that come before the root is changed.
     ///
     /// # Errors
@@ -273,6 +288,12 @@ impl Init {
     pub(super) fn descriptor(&self, number: i32) -> Result<OwnedFd, InitError> {
         let pidfd = self.pidfd().map_err(spawn_error("find the process"))?;
         pidfd.descriptor(number).map_err(spawn_error("take the seccomp listener of the process"))
+    }
+
+    /// Sends it a descriptor.
+    pub(super) fn give(&self, descriptor: BorrowedFd<'_>) -> io::Result<usize> {
+        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        scm::send(socket, b"0", &[descriptor])
     }
 
     /// Lets the child go on from where it asked.
@@ -357,13 +378,17 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
     let unified = cgroup.unified_directory().map_err(InitError::Cgroup)?;
     let (kit, socket) = prepare(plan, cgroup, options, namespaces)?;
     let unified = Unified { directory: unified.as_ref().map(AsFd::as_fd), is_alone: cgroup.is_v2() };
-    let (kit, socket, pid, pidfd) = if helper::is_needed(plan) {
+    let (mut kit, socket, pid, pidfd) = if helper::is_needed(plan) {
         helper::clone_joined(plan, kit, socket, unified)?
     } else {
         clone_child(plan, kit, socket, unified)?
     };
-    kit.close();
     let init = Init { pid, pidfd: Some(pidfd), socket: Some(socket) };
+    if network::is_lent(&plan.namespaces) {
+        network::lend(plan, &init, &mut kit.spent)?;
+    }
+    hooks.meanwhile(pid, &mut kit.spent)?;
+    kit.close();
     let mut states = ["creating", "created"].into_iter();
     loop {
         match init.next(|fault| about_init(plan, fault))? {
@@ -415,7 +440,7 @@ fn clone_child(
 /// The cgroup namespace is made once the child is in its cgroup, the time namespace by unshare: clone3 has no flag for
 /// its offsets.
 pub(super) fn clone_kinds(plan: &Plan) -> Namespaces {
-    plan.namespaces.new.without(Namespaces::CGROUP).without(Namespaces::TIME)
+    network::without_lent(&plan.namespaces).without(Namespaces::CGROUP).without(Namespaces::TIME)
 }
 
 fn open_namespaces(plan: &Plan) -> Result<Vec<Option<OwnedFd>>, InitError> {
@@ -472,6 +497,7 @@ fn prepare(
         has_host_hooks: options.has_host_hooks,
         is_released: false,
         own: options.own,
+        network: network::Awaited::new(plan),
         hook_states: hook_buffers(plan),
     };
     Ok((kit, own_socket))
