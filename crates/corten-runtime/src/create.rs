@@ -186,9 +186,7 @@ pub(crate) fn make(
         plan.limits.devices = None;
     }
     if caller.notify_socket.is_some() {
-        let make = notify::make_directory(&directory);
-        let path = || notify::directory(directory.path());
-        make.map_err(|source| CreateError::Path { what: "make", path: path(), source })?;
+        make_notify_directory(&directory)?;
     }
     let cgroup = KeptCgroup { cgroup, is_kept: false };
     if let Some(opened) = &mut opened {
@@ -224,6 +222,11 @@ pub(crate) fn make(
     }
     announce(arguments, &init)?;
     Ok(Made { directory, record, staged, init, plan, cgroup })
+}
+
+fn make_notify_directory(directory: &StateDir) -> Result<(), CreateError> {
+    let path = || notify::directory(directory.path());
+    notify::make_directory(directory).map_err(|source| CreateError::Path { what: "make", path: path(), source })
 }
 
 /// What this process may give away; refuses what it cannot.
