@@ -49,6 +49,7 @@ pub enum Error {
 mod number {
     pub(super) const ENOENT: i32 = 2;
     pub(super) const ESRCH: i32 = 3;
+    pub(super) const EBUSY: i32 = 16;
     pub(super) const EEXIST: i32 = 17;
     pub(super) const ENODEV: i32 = 19;
     pub(super) const ERESTART: i32 = 85;
@@ -80,6 +81,12 @@ impl Error {
         self.number() == Some(number::EEXIST)
     }
 
+    /// Whether it says that the thing is there with another value (as maps do), or in use.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.number() == Some(number::EBUSY)
+    }
+
     /// Whether it says that the kernel was built without it.
     #[must_use]
     pub fn is_lacking(&self) -> bool {
@@ -98,18 +105,15 @@ impl Error {
         self.number() == Some(number::ENOBUFS)
     }
 
-    /// The error of the system below it, for chains of errors.
+    /// What was done, and how it failed: for errors that name more.
     #[must_use]
-    pub fn into_io(self) -> io::Error {
-        match self.number() {
-            Some(_) => {
-                let kind = match &self {
-                    Self::Socket { source, .. } | Self::Refused { source, .. } => source.kind(),
-                    _ => io::ErrorKind::Other,
-                };
-                io::Error::new(kind, self)
+    pub fn into_parts(self) -> (String, io::Error) {
+        let step = self.to_string();
+        match self {
+            Self::Socket { source, .. } | Self::Refused { source, .. } => (step, source),
+            Self::Malformed { .. } | Self::Changing { .. } | Self::TooLarge { .. } => {
+                (step, io::Error::from(io::ErrorKind::InvalidData))
             }
-            None => io::Error::other(self),
         }
     }
 }

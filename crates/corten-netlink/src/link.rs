@@ -26,6 +26,11 @@ mod attribute {
     pub(super) const INFO_DATA: u16 = 2;
     pub(super) const VETH_PEER: u16 = 1;
     pub(super) const MACVLAN_MODE: u16 = 1;
+    pub(super) const INFO_PORT_KIND: u16 = 4;
+    pub(super) const INFO_PORT_DATA: u16 = 5;
+    pub(super) const PORT_HAIRPIN: u16 = 4;
+    pub(super) const BRIDGE_FILTER_V4: u16 = 36;
+    pub(super) const BRIDGE_FILTER_V6: u16 = 37;
 }
 
 /// What is known or wanted of an interface beyond its kind. What is `None` stays as it is.
@@ -81,12 +86,40 @@ pub struct Link {
     pub group: u32,
     /// Whether it is up.
     pub up: bool,
+    /// Whether it is a bridge that shows the packet filter what passes from port to port, whatever the system's setting.
+    pub filters: bool,
 }
 
 impl Batch {
     /// Makes a bridge.
     pub fn new_bridge(&mut self, name: &str, settings: Settings<'_>) {
         self.new_link(name, "bridge", settings, |_| {});
+    }
+
+    /// Has a bridge show the packet filter what passes from port to port, or leaves that to the system's setting
+    /// (`bridge-nf-call-iptables`). Without the module br_netfilter it does not matter.
+    pub fn set_bridge_filter(&mut self, name: &str, on: bool) {
+        self.add(format!("set the filter of bridge {name}"), NEW, 0, &fixed(0, None), |batch| {
+            batch.text(attribute::NAME, name);
+            batch.nest(attribute::LINK_INFO, |batch| {
+                batch.text(attribute::INFO_KIND, "bridge");
+                batch.nest(attribute::INFO_DATA, |batch| {
+                    batch.bytes(attribute::BRIDGE_FILTER_V4, &[u8::from(on)]);
+                    batch.bytes(attribute::BRIDGE_FILTER_V6, &[u8::from(on)]);
+                });
+            });
+        });
+    }
+
+    /// Lets a port of a bridge be sent what came from it.
+    pub fn set_hairpin(&mut self, name: &str) {
+        self.add(format!("let port {name} reach itself"), NEW, 0, &fixed(0, None), |batch| {
+            batch.text(attribute::NAME, name);
+            batch.nest(attribute::LINK_INFO, |batch| {
+                batch.text(attribute::INFO_PORT_KIND, "bridge");
+                batch.nest(attribute::INFO_PORT_DATA, |batch| batch.bytes(attribute::PORT_HAIRPIN, &[1]));
+            });
+        });
     }
 
     /// Makes a pair of interfaces, the second of which is made in its own namespace and is down. (It cannot be up
@@ -226,6 +259,9 @@ pub fn read(message: &Message<'_>) -> Option<Link> {
         master: attributes.number(attribute::MASTER).unwrap_or_default(),
         parent: attributes.number(attribute::LINK).unwrap_or_default(),
         group: attributes.number(attribute::GROUP).unwrap_or_default(),
+        filters: kind(attributes) == "bridge"
+            && attributes.nested(attribute::LINK_INFO).nested(attribute::INFO_DATA).value(attribute::BRIDGE_FILTER_V4)
+                == Some(&[1]),
     })
 }
 

@@ -4,6 +4,7 @@ use super::{Data, Element, Table, Verdict, fixed, message, object::read_comment,
 use crate::{Batch, Result, Socket, attributes::Attributes, batch::flag, reply::Message};
 
 const GET_TABLE: u16 = 1;
+const GET_CHAIN: u16 = 4;
 const GET_RULE: u16 = 7;
 const GET_ELEMENTS: u16 = 13;
 
@@ -18,6 +19,35 @@ pub fn tables(socket: &mut Socket, family: super::Family) -> Result<Vec<(String,
         let comment = attributes.value(6).and_then(read_comment);
         Some((attributes.text(1)?.to_owned(), comment.map(str::to_owned)))
     })
+}
+
+/// A chain as the kernel tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundChain {
+    /// What it is called.
+    pub name: String,
+    /// Whether what no rule decides is dropped.
+    pub drops: bool,
+    /// How many rules it has, and how many lead to it.
+    pub uses: u32,
+}
+
+/// The chains of a table.
+///
+/// # Errors
+/// What the kernel refuses; none when there is no such table.
+pub fn chains(socket: &mut Socket, table: &Table) -> Result<Vec<FoundChain>> {
+    let batch = request("list chains", GET_CHAIN, table.family(), |batch| batch.text(1, &table.name));
+    let chains = socket.dump(&batch, |message| {
+        let attributes = of(message, 3)?;
+        // The kernel tells those of all tables of the family.
+        if attributes.text(1)? != table.name {
+            return None;
+        }
+        let uses = attributes.big(6).unwrap_or_default();
+        Some(FoundChain { name: attributes.text(3)?.to_owned(), drops: attributes.big(5) == Some(0), uses })
+    });
+    none_if_missing(chains)
 }
 
 /// The rules of a table: chain and comment of each, in order within the chain.

@@ -81,6 +81,8 @@ pub enum Expression {
     Payload(Base, u32, u32, Register),
     /// Loads what kind of address the destination is: 2 for one of this host's.
     DestinationKind(Register),
+    /// As [`Self::DestinationKind`], of the source.
+    SourceKind(Register),
     /// Loads a value.
     Load(Register, Vec<u8>),
     /// Keeps the bits that are set in the mask.
@@ -132,11 +134,8 @@ impl Expression {
             Self::Payload(base, offset, length, to) => {
                 named(batch, "payload", &[(1, to.number()), (2, *base as u32), (3, *offset), (4, *length)]);
             }
-            Self::DestinationKind(to) => {
-                const RESULT_KIND: u32 = 3;
-                const OF_DESTINATION: u32 = 2;
-                named(batch, "fib", &[(1, to.number()), (2, RESULT_KIND), (3, OF_DESTINATION)]);
-            }
+            Self::DestinationKind(to) => kind_of_address(batch, *to, 2),
+            Self::SourceKind(to) => kind_of_address(batch, *to, 1),
             Self::Load(to, value) => with_data(batch, "immediate", &[(1, to.number())], |batch| {
                 batch.nest(2, |batch| batch.bytes(attribute::VALUE, value));
             }),
@@ -194,6 +193,11 @@ impl Verdict {
             _ => None,
         }
     }
+}
+
+fn kind_of_address(batch: &mut Batch, to: Register, of: u32) {
+    const RESULT_KIND: u32 = 3;
+    named(batch, "fib", &[(1, to.number()), (2, RESULT_KIND), (3, of)]);
 }
 
 fn named(batch: &mut Batch, name: &str, numbers: &[(u16, u32)]) {

@@ -36,6 +36,8 @@ pub enum Family {
     Inet = 1,
     /// IPv4.
     Ipv4 = 2,
+    /// IPv6.
+    Ipv6 = 10,
     /// What a bridge passes from port to port.
     Bridge = 7,
 }

@@ -1,16 +1,43 @@
 //! The plan in the kernel: bridges, sandboxes, endpoints, rules, published ports.
 
-use std::net::{TcpListener, UdpSocket};
+pub mod bridge;
+pub mod check;
+pub mod elements;
+pub mod endpoint;
+pub mod forward;
+pub mod resolver;
+pub mod ruleset;
+pub mod sandbox;
+mod sysctl;
+pub mod tables;
+pub mod watch;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use corten_netlink::{Error, Socket, address, conntrack, link, nft::Table, route};
+use ipnet::IpNet;
 
 use crate::error::NetworkError;
-use crate::plan::{DefaultRoutes, Desired, Difference, Endpoint, HostRange, Network, Port, Sandbox, Settings};
+use crate::plan::{DefaultRoutes, Desired, Difference, Driver, Endpoint, HostRange, Network, Port, Sandbox, Settings};
+use elements::Elements;
+use tables::Tables;
+pub use watch::Watch;
 
 type Result<T> = std::result::Result<T, NetworkError>;
 
 /// One engine's objects in the kernel, in the network namespace of the thread that opened it.
+///
+/// Its methods may be called from several threads, of that namespace.
 #[derive(Debug)]
 pub struct Kernel {
     settings: Settings,
+    tables: Tables,
+    route: Mutex<Socket>,
+    filter: Mutex<Socket>,
+    /// The networks that were made, by id: a port names its network only.
+    networks: Mutex<HashMap<String, Network>>,
 }
 
 /// The sockets of a sandbox's resolver: both are bound in it, to 127.0.0.11 and a port of the kernel's choice.
@@ -29,7 +56,25 @@ impl Kernel {
     /// # Errors
     /// [`NetworkError::Lacking`] without nf_tables: an engine goes on without bridge networks then.
     pub fn open(settings: Settings) -> Result<Self> {
-        Ok(Self { settings })
+        let what = "a bridge network".to_owned();
+        let lacking = NetworkError::Lacking { what, option: "CONFIG_NF_TABLES" };
+        let filter = match Socket::netfilter() {
+            Err(error) if error.is_lacking() => return Err(lacking),
+            other => other.map_err(refused("rules"))?,
+        };
+        let route = Socket::route().map_err(refused("interfaces"))?;
+        let kernel = Self {
+            tables: Tables::of(&settings.owner),
+            settings,
+            route: Mutex::new(route),
+            filter: Mutex::new(filter),
+            networks: Mutex::default(),
+        };
+        if kernel.settings.rules_v4 || kernel.settings.rules_v6 {
+            kernel.tables.make_packets(&mut kernel.filter_socket())?;
+        }
+        forward::prepare(&kernel)?;
+        Ok(kernel)
     }
 
     /// What it was opened with.
@@ -42,7 +87,23 @@ impl Kernel {
     /// # Errors
     /// What is missing, foreign or refused; what was made of it is gone again.
     pub fn make_network(&self, network: &Network) -> Result<()> {
-        later(&network.name)
+        let object = format!("network {}", network.name);
+        let Driver::Bridge(bridge) = &network.driver else {
+            self.remember(std::slice::from_ref(network));
+            return self.find_parent(network);
+        };
+        if network.v6.is_some() {
+            forward::enable_v6(self)?;
+        }
+        bridge::make(self, network, bridge)?;
+        let ruled = self.rule(network, &object);
+        match &ruled {
+            Ok(()) => self.remember(std::slice::from_ref(network)),
+            Err(_) => {
+                let _ = bridge::remove(self, network, bridge); // the first error is the one to tell
+            }
+        }
+        ruled
     }
 
     /// Removes a network's objects; what is not there is as well as removed.
@@ -50,7 +111,12 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn remove_network(&self, network: &Network) -> Result<()> {
-        later(&network.name)
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner).remove(&network.id);
+        let Driver::Bridge(bridge) = &network.driver else { return Ok(()) };
+        let object = format!("network {}", network.name);
+        let elements = self.elements_of(network);
+        self.tables.remove(&mut self.filter_socket(), &self.tables.packets, &elements, &object)?;
+        bridge::remove(self, network, bridge)
     }
 
     /// Makes a sandbox whose loopback interface is up, and binds it to its path. One that is there stays.
@@ -58,7 +124,7 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses; nothing is left then.
     pub fn make_sandbox(&self, sandbox: &Sandbox) -> Result<()> {
-        later(&sandbox.path.display().to_string())
+        sandbox::make(sandbox)
     }
 
     /// Unbinds a sandbox. Its interfaces go with the last process or socket in it.
@@ -66,7 +132,7 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn remove_sandbox(&self, sandbox: &Sandbox) -> Result<()> {
-        later(&sandbox.path.display().to_string())
+        sandbox::remove(sandbox)
     }
 
     /// Connects a sandbox to a network.
@@ -74,8 +140,13 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses; nothing of the endpoint is left then.
     pub fn join(&self, sandbox: &Sandbox, network: &Network, endpoint: &Endpoint) -> Result<()> {
-        let _ = (sandbox, endpoint);
-        later(&network.name)
+        // Before there is an interface by which others could be reached.
+        self.close(network, endpoint, Tables::add)?;
+        let made = endpoint::make(self, sandbox, network, endpoint);
+        if made.is_err() {
+            let _ = self.close(network, endpoint, Tables::remove); // the first error is the one to tell
+        }
+        made
     }
 
     /// Takes a sandbox that stays out of a network.
@@ -83,8 +154,8 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn leave(&self, sandbox: &Sandbox, network: &Network, endpoint: &Endpoint) -> Result<()> {
-        let _ = (sandbox, endpoint);
-        later(&network.name)
+        endpoint::remove(self, sandbox, network, endpoint)?;
+        self.forget(network, endpoint)
     }
 
     /// Forgets an endpoint whose sandbox goes: elements of the rules and tracked connections. The interface goes with the
@@ -93,8 +164,17 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn forget(&self, network: &Network, endpoint: &Endpoint) -> Result<()> {
-        let _ = endpoint;
-        later(&network.name)
+        self.close(network, endpoint, Tables::remove)?;
+        let object = endpoint::name(endpoint, network);
+        let v4 = endpoint.v4.map(|net| IpAddr::V4(net.addr()));
+        let v6 = endpoint.v6.map(|net| IpAddr::V6(net.addr()));
+        for address in v4.into_iter().chain(v6) {
+            let ours = |connection: &conntrack::Connection| {
+                [connection.original.source, connection.reply.source].contains(&address)
+            };
+            conntrack::forget(&mut self.filter_socket(), address, ours).map_err(refused(&object))?;
+        }
+        Ok(())
     }
 
     /// Makes these the default routes of a sandbox, and the only ones.
@@ -102,8 +182,7 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn route(&self, sandbox: &Sandbox, routes: &DefaultRoutes) -> Result<()> {
-        let _ = routes;
-        later(&sandbox.path.display().to_string())
+        endpoint::route(sandbox, routes)
     }
 
     /// Makes the sockets of a sandbox's resolver and the rules that lead port 53 of 127.0.0.11 to them.
@@ -111,8 +190,7 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn resolver(&self, sandbox: &Sandbox) -> Result<ResolverSockets> {
-        later(&sandbox.path.display().to_string())?;
-        Err(NetworkError::Invalid("no resolver".to_owned()))
+        resolver::make(sandbox)
     }
 
     /// Publishes ports: all of them, or none. Those that are published stay.
@@ -120,7 +198,12 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn publish(&self, ports: &[Port]) -> Result<()> {
-        later(&format!("{} ports", ports.len()))
+        let elements = self.elements_of_ports(ports);
+        if elements.is_empty() {
+            return Ok(());
+        }
+        self.tables.add(&mut self.filter_socket(), &self.tables.packets, &elements, &named(ports))?;
+        self.forget_datagrams(ports)
     }
 
     /// Takes ports back; what is not there is as well as taken back.
@@ -128,7 +211,12 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn unpublish(&self, ports: &[Port]) -> Result<()> {
-        later(&format!("{} ports", ports.len()))
+        let elements = self.elements_of_ports(ports);
+        if elements.is_empty() {
+            return Ok(());
+        }
+        self.tables.remove(&mut self.filter_socket(), &self.tables.packets, &elements, &named(ports))?;
+        self.forget_datagrams(ports)
     }
 
     /// The address ranges that are the host's own or foreign networks'.
@@ -136,7 +224,32 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn host_ranges(&self) -> Result<Vec<HostRange>> {
-        Ok(Vec::new())
+        let mut socket = self.route_socket();
+        let failed = || refused("the host's address ranges");
+        let links = link::all(&mut socket).map_err(failed())?;
+        let mark = format!("corten:{}/", self.settings.owner);
+        let foreign: BTreeMap<u32, String> = links
+            .into_iter()
+            .filter(|link| !link.alias.as_ref().is_some_and(|alias| alias.starts_with(&mark)))
+            .map(|link| (link.index, link.name))
+            .collect();
+        let addresses = address::all(&mut socket).map_err(failed())?;
+        let routes = route::all(&mut socket).map_err(failed())?;
+        let of_addresses = addresses.iter().map(|found| (found.address, found.prefix, found.link));
+        let of_routes =
+            routes.iter().filter(|route| route.prefix > 0).map(|found| (found.destination, found.prefix, found.link));
+        let mut ranges = Vec::new();
+        for (address, prefix, link) in of_addresses.chain(of_routes) {
+            // A route by several interfaces has none of its own.
+            let name = if link == 0 { Some(String::new()) } else { foreign.get(&link).cloned() };
+            let (Some(interface), Ok(range)) = (name, IpNet::new(address, prefix)) else { continue };
+            let range = HostRange { range: range.trunc(), interface };
+            let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+            if !ranges.contains(&range) && !address.is_loopback() && !link_local {
+                ranges.push(range);
+            }
+        }
+        Ok(ranges)
     }
 
     /// What of `desired` is not there, and what is there of ours that is not desired.
@@ -144,8 +257,7 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn check(&self, desired: &Desired) -> Result<Vec<Difference>> {
-        let _ = desired;
-        Ok(Vec::new())
+        check::check(self, desired)
     }
 
     /// Brings everything to what is desired, and says what had to be mended.
@@ -153,10 +265,133 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses; what could be mended is.
     pub fn repair(&self, desired: &Desired) -> Result<Vec<Difference>> {
-        self.check(desired)
+        forward::prepare(self)?;
+        check::repair(self, desired)
+    }
+
+    /// Hears of what others do to the engine's objects.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn watch(&self) -> Result<Watch> {
+        Watch::open(self)
+    }
+
+    fn route_socket(&self) -> MutexGuard<'_, Socket> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn filter_socket(&self) -> MutexGuard<'_, Socket> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, networks: &[Network]) {
+        let mut known = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(networks.iter().map(|network| (network.id.clone(), network.clone())));
+    }
+
+    /// The elements of a bridge network, and those of earlier options of it exchanged.
+    fn rule(&self, network: &Network, object: &str) -> Result<()> {
+        if !self.settings.rules_v4 && !self.settings.rules_v6 {
+            return Ok(());
+        }
+        let mut socket = self.filter_socket();
+        if check::is_closed(network) {
+            self.tables.make_frames(&mut socket)?;
+        }
+        self.tables.add(&mut socket, &self.tables.packets, &self.elements_of(network), object)
+    }
+
+    fn elements_of(&self, network: &Network) -> Elements {
+        if !self.settings.rules_v4 && !self.settings.rules_v6 {
+            return Elements::default();
+        }
+        elements::of_network(network, self.settings.rules_v4, self.settings.rules_v6)
+    }
+
+    fn elements_of_ports(&self, ports: &[Port]) -> Elements {
+        let networks = self.networks.lock().unwrap_or_else(PoisonError::into_inner);
+        let ruled = ports.iter().filter(|port| self.makes_rules(port));
+        elements::of_ports(ruled, |port| {
+            networks.get(&port.network).is_some_and(|network| check::is_routed(network, port.container.is_ipv6()))
+        })
+    }
+
+    fn makes_rules(&self, port: &Port) -> bool {
+        let wanted = if port.container.is_ipv4() { self.settings.rules_v4 } else { self.settings.rules_v6 };
+        wanted && port.host.is_ipv4() == port.container.is_ipv4()
+    }
+
+    fn wanted_tables(&self, desired: &Desired) -> Vec<&Table> {
+        if !self.settings.rules_v4 && !self.settings.rules_v6 {
+            return Vec::new();
+        }
+        let closed = desired.networks.iter().any(check::is_closed);
+        std::iter::once(&self.tables.packets).chain(closed.then_some(&self.tables.frames)).collect()
+    }
+
+    /// Adds or removes the host's interface of a container that does not reach its neighbours.
+    fn close(
+        &self,
+        network: &Network,
+        endpoint: &Endpoint,
+        change: impl Fn(&Tables, &mut Socket, &Table, &Elements, &str) -> Result<()>,
+    ) -> Result<()> {
+        if !check::is_closed(network) || !(self.settings.rules_v4 || self.settings.rules_v6) {
+            return Ok(());
+        }
+        let element = elements::of_closed_port(&endpoint.host_interface());
+        let elements = Elements(BTreeMap::from([(ruleset::CLOSED.name, vec![element])]));
+        let object = endpoint::name(endpoint, network);
+        change(&self.tables, &mut self.filter_socket(), &self.tables.frames, &elements, &object)
+    }
+
+    /// Datagrams to a port go on where earlier ones went, until nobody remembers: also when that was nowhere.
+    fn forget_datagrams(&self, ports: &[Port]) -> Result<()> {
+        let of = |six: bool| -> Vec<&Port> {
+            let datagrams = |port: &&Port| port.protocol == crate::plan::Protocol::Udp && port.host.is_ipv6() == six;
+            ports.iter().filter(datagrams).collect()
+        };
+        for six in [false, true] {
+            let ports = of(six);
+            let Some(first) = ports.first() else { continue };
+            let chosen = |connection: &conntrack::Connection| {
+                let to = connection.original;
+                to.protocol == elements::number(crate::plan::Protocol::Udp)
+                    && ports.iter().any(|port| {
+                        let address = port.host.ip();
+                        Some(port.host.port()) == to.destination_port
+                            && (address.is_unspecified() || address == to.destination)
+                    })
+            };
+            conntrack::forget(&mut self.filter_socket(), first.host.ip(), chosen)
+                .map_err(refused("published ports"))?;
+        }
+        Ok(())
+    }
+
+    fn find_parent(&self, network: &Network) -> Result<()> {
+        let Driver::Macvlan(macvlan) = &network.driver else { return Ok(()) };
+        let object = format!("network {}", network.name);
+        let found = link::named(&mut self.route_socket(), &macvlan.parent).map_err(refused(&object))?;
+        let missing = || NetworkError::Invalid(format!("{object}: there is no interface {}", macvlan.parent));
+        found.map(drop).ok_or_else(missing)
     }
 }
 
-fn later(object: &str) -> Result<()> {
-    Err(NetworkError::Invalid(format!("{object}: networks cannot be made yet")))
+/// For messages.
+fn named(ports: &[Port]) -> String {
+    match ports {
+        [port] => format!("port {}/{}", port.host, port.protocol.name()),
+        several => format!("{} ports", several.len()),
+    }
+}
+
+/// The error of a request about `object`.
+fn refused(object: impl Into<String>) -> impl FnOnce(Error) -> NetworkError {
+    let object = object.into();
+    move |error| {
+        let (step, source) = error.into_parts();
+        NetworkError::Kernel { object, step, source }
+    }
 }

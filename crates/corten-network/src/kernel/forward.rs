@@ -1,0 +1,172 @@
+//! Forwarding between interfaces, and the place of containers' traffic in firewalls made with iptables.
+//!
+//! A packet that iptables' FORWARD drops is gone whatever our rules say, and one it accepts passes ours afterwards. So the
+//! bridges are accepted there, in a chain of their own after Docker's place for the administrator's rules; who may reach
+//! whom is decided in our table alone. Without an iptables FORWARD that does anything, no program is started.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use corten_netlink::nft;
+
+use super::{Kernel, Result, bridge::GROUP, refused, sysctl};
+use crate::error::NetworkError;
+
+const CHAIN: &str = "CORTEN-FORWARD";
+const ADMINISTRATOR: &str = "DOCKER-USER";
+const OBJECT: &str = "forwarding";
+
+/// Switches forwarding on, and has iptables let the bridges' traffic pass.
+pub fn prepare(kernel: &Kernel) -> Result<()> {
+    let mut switched_on = false;
+    if kernel.settings.ip_forward && sysctl::get("net/ipv4/ip_forward").as_deref() == Some("0") {
+        sysctl::set(OBJECT, "net/ipv4/ip_forward", "1")?;
+        switched_on = true;
+    }
+    // Whoever had forwarding off did not expect to be a router for strangers.
+    let closes = switched_on && !kernel.settings.ip_forward_no_drop;
+    if kernel.settings.rules_v4 {
+        pass(kernel, nft::Family::Ipv4, closes)?;
+    }
+    if kernel.settings.rules_v6 {
+        pass(kernel, nft::Family::Ipv6, false)?;
+    }
+    Ok(())
+}
+
+/// Switches forwarding of IPv6 on.
+pub fn enable_v6(kernel: &Kernel) -> Result<()> {
+    const PATH: &str = "net/ipv6/conf/all/forwarding";
+    if !kernel.settings.ip_forward || sysctl::get(PATH).as_deref() != Some("0") {
+        return Ok(());
+    }
+    sysctl::set(OBJECT, PATH, "1")?;
+    if kernel.settings.rules_v6 { pass(kernel, nft::Family::Ipv6, !kernel.settings.ip_forward_no_drop) } else { Ok(()) }
+}
+
+/// The programs of one kind of iptables.
+struct Programs {
+    list: &'static str,
+    restore: &'static str,
+}
+
+fn pass(kernel: &Kernel, family: nft::Family, closes: bool) -> Result<()> {
+    let six = family == nft::Family::Ipv6;
+    if legacy_filters(six) {
+        let programs = if six {
+            Programs { list: "ip6tables-legacy", restore: "ip6tables-legacy-restore" }
+        } else {
+            Programs { list: "iptables-legacy", restore: "iptables-legacy-restore" }
+        };
+        insert(&programs, closes)?;
+    }
+    let programs = if six {
+        Programs { list: "ip6tables", restore: "ip6tables-restore" }
+    } else {
+        Programs { list: "iptables", restore: "iptables-restore" }
+    };
+    if closes && is_installed(programs.restore) || filters(kernel, family)? {
+        insert(&programs, closes)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether iptables' older half has a table of filters.
+fn legacy_filters(six: bool) -> bool {
+    let names = if six { "/proc/net/ip6_tables_names" } else { "/proc/net/ip_tables_names" };
+    fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == "filter"))
+}
+
+/// Whether iptables' newer half has a chain FORWARD that does anything.
+fn filters(kernel: &Kernel, family: nft::Family) -> Result<bool> {
+    let table = nft::Table { family, name: "filter".into() };
+    let chains = nft::dump::chains(&mut kernel.filter_socket(), &table).map_err(refused(OBJECT))?;
+    Ok(chains.iter().any(|chain| chain.name == "FORWARD" && (chain.drops || chain.uses > 0)))
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).exists())
+}
+
+fn insert(programs: &Programs, closes: bool) -> Result<()> {
+    let present = run(Command::new(programs.list).args(["-w", "-S"]), "")?;
+    let wanted = script(&present, closes);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    run(Command::new(programs.restore).args(["-w", "--noflush"]), &wanted).map(drop)
+}
+
+/// What iptables-restore is told; nothing when all is there. `present` is what `iptables -S` prints.
+fn script(present: &str, closes: bool) -> String {
+    let accepted = [
+        format!("-A {CHAIN} -m devgroup --src-group {GROUP:#x} -j ACCEPT"),
+        format!("-A {CHAIN} -m devgroup --dst-group {GROUP:#x} -j ACCEPT"),
+    ];
+    let forward: Vec<&str> = present.lines().filter(|line| line.starts_with("-A FORWARD ")).collect();
+    let jump = format!("-A FORWARD -j {CHAIN}");
+    let administrator = forward.iter().position(|line| *line == format!("-A FORWARD -j {ADMINISTRATOR}"));
+    let place = administrator.map_or(0, |place| place + 1);
+    let in_place = forward.get(place).is_some_and(|line| *line == jump);
+    let ours: Vec<&str> = present.lines().filter(|line| line.starts_with(&format!("-A {CHAIN} "))).collect();
+    if in_place && ours == accepted && !closes {
+        return String::new();
+    }
+    let mut lines = vec!["*filter".to_owned()];
+    if closes {
+        lines.push(":FORWARD DROP [0:0]".to_owned());
+    }
+    // A chain that is declared is emptied.
+    lines.push(format!(":{CHAIN} - [0:0]"));
+    lines.extend(accepted);
+    if !in_place {
+        let old = forward.iter().filter(|line| **line == jump).map(|_| format!("-D FORWARD -j {CHAIN}"));
+        lines.extend(old);
+        // Rules of ours before the administrator's jump are gone by then.
+        let gone = forward[..place].iter().filter(|line| **line == jump).count();
+        lines.push(format!("-I FORWARD {} -j {CHAIN}", place - gone + 1));
+    }
+    lines.push("COMMIT\n".to_owned());
+    lines.join("\n")
+}
+
+fn run(command: &mut Command, input: &str) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = |complaint: String| NetworkError::Program { program: program.clone(), complaint };
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| failed(error.to_string()))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that ends without reading says why.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(failed(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_chain_comes_after_the_administrators_and_once() {
+        let fresh = "-P FORWARD DROP\n-N DOCKER-USER\n-A FORWARD -j DOCKER-USER\n-A FORWARD -j ufw-before-forward\n";
+        let told = script(fresh, false);
+        assert!(told.contains("-I FORWARD 2 -j CORTEN-FORWARD"), "{told}");
+        assert!(!told.contains("DROP") && !told.contains("-D FORWARD"), "{told}");
+        let misplaced = "-A FORWARD -j CORTEN-FORWARD\n-A FORWARD -j DOCKER-USER\n";
+        let told = script(misplaced, false);
+        assert!(told.contains("-D FORWARD -j CORTEN-FORWARD\n-I FORWARD 2 -j CORTEN-FORWARD"), "{told}");
+        let done = format!(
+            "-A FORWARD -j DOCKER-USER\n-A FORWARD -j {CHAIN}\n-A {CHAIN} -m devgroup --src-group {GROUP:#x} -j ACCEPT\n\
+             -A {CHAIN} -m devgroup --dst-group {GROUP:#x} -j ACCEPT\n"
+        );
+        assert_eq!(script(&done, false), "");
+        assert!(script(&done, true).contains(":FORWARD DROP"));
+    }
+}
