@@ -3,7 +3,11 @@
 use std::{
     ffi::OsString,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
 };
+
+use corten_relay::Protocol;
 
 /// What `--help` prints.
 pub const USAGE: &str = "Usage of corten-proxy:
@@ -21,6 +25,14 @@ pub const USAGE: &str = "Usage of corten-proxy:
     \tserve the bound socket on descriptor 4 instead of binding one
   -v, -version
     \tprint the version and exit
+
+Usage of corten-proxy serve: holds and relays ports and answers names for an engine, until nothing is held
+  -linger int
+    \tseconds to stay with nothing held and no engine connected (default 30)
+  -names string
+    \tthe directory of the engine's files of names
+  -socket string
+    \twhere to listen for the engine; the log is beside it
 ";
 
 /// What the program is called for.
@@ -28,6 +40,8 @@ pub const USAGE: &str = "Usage of corten-proxy:
 pub enum Call {
     /// To relay a port.
     Relay(Request),
+    /// To hold what an engine hands over.
+    Serve(ServeRequest),
     /// To say its version.
     Version,
     /// To say its flags.
@@ -65,13 +79,15 @@ impl Request {
     }
 }
 
-/// What a port carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// Streams.
-    Tcp,
-    /// Datagrams.
-    Udp,
+/// How to serve an engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeRequest {
+    /// Where it connects.
+    pub socket: PathBuf,
+    /// Where it writes names.
+    pub names: PathBuf,
+    /// How long to stay with nothing held and no engine connected.
+    pub linger: Duration,
 }
 
 /// Where the host's socket comes from.
@@ -84,7 +100,7 @@ pub enum HostSocket {
 }
 
 /// Why a command line is refused; where Go's flag package refuses it, in its words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ArgumentError {
     /// No such flag.
     #[error("flag provided but not defined: -{0}")]
@@ -111,17 +127,24 @@ pub enum ArgumentError {
     /// What cannot be guessed.
     #[error("flag -{0} is missing")]
     Missing(&'static str),
+    /// A path that is none.
+    #[error("flag -{0}: {1}")]
+    Path(&'static str, std::io::Error),
 }
 
+/// How long the program stays with nothing to do when it is not told.
+const LINGER_SECONDS: &str = "30";
+/// The verb, and its flags; each has a value.
+const SERVE: &str = "serve";
+const SERVE_VALUED: [&str; 3] = ["socket", "names", "linger"];
 /// The flags with a value.
 const VALUED: [&str; 5] = ["proto", "host-ip", "host-port", "container-ip", "container-port"];
 /// The flags without one; Go lets them be given `=true` and `=false`.
 const SWITCHES: [&str; 5] = ["use-listen-fd", "v", "version", "h", "help"];
 
-/// What was given, as text, for each of [`VALUED`]; the last one counts.
-#[derive(Default)]
-struct Given {
-    values: [Option<String>; VALUED.len()],
+/// What was given, as text, for each of the flags with a value; the last one counts.
+struct Given<const N: usize> {
+    values: [Option<String>; N],
     switches: [bool; SWITCHES.len()],
 }
 
@@ -130,8 +153,21 @@ struct Given {
 /// # Errors
 /// [`ArgumentError`], naming the flag.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Call, ArgumentError> {
-    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
-    let mut given = Given::default();
+    let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned()).peekable();
+    if arguments.next_if(|first| first == SERVE).is_some() {
+        let given = given(arguments, &SERVE_VALUED, &SWITCHES[1..])?;
+        return serve_call(given);
+    }
+    call(given(arguments, &VALUED, &SWITCHES)?)
+}
+
+/// Sorts the words of a command line to the flags that take values, and to the switches.
+fn given<const N: usize>(
+    mut arguments: impl Iterator<Item = String>,
+    valued: &[&'static str; N],
+    switches: &[&str],
+) -> Result<Given<N>, ArgumentError> {
+    let mut given = Given { values: [const { None }; N], switches: [false; SWITCHES.len()] };
     while let Some(argument) = arguments.next() {
         let Some(flag) = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-')) else {
             return Err(ArgumentError::Word(argument));
@@ -144,26 +180,51 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Call, Argument
             }
         }
         let (name, value) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
-        if let Some(index) = VALUED.iter().position(|known| *known == name) {
-            let value = value.or_else(|| arguments.next()).ok_or(ArgumentError::NeedsValue(VALUED[index]))?;
+        if let Some(index) = valued.iter().position(|known| *known == name) {
+            let value = value.or_else(|| arguments.next()).ok_or(ArgumentError::NeedsValue(valued[index]))?;
             given.values[index] = Some(value);
-        } else if let Some(index) = SWITCHES.iter().position(|known| *known == name) {
+        } else if let Some(index) = SWITCHES.iter().position(|known| *known == name && switches.contains(known)) {
             given.switches[index] = value.map_or(Ok(true), |value| switch(SWITCHES[index], value))?;
         } else {
             return Err(ArgumentError::Unknown(name.to_owned()));
         }
     }
-    call(given)
+    Ok(given)
 }
 
-fn call(given: Given) -> Result<Call, ArgumentError> {
-    let [inherited, v, version, h, help] = given.switches;
-    if h || help {
-        return Ok(Call::Help);
+/// Help before the version, and either before anything else.
+fn asked([_, v, version, h, help]: [bool; SWITCHES.len()]) -> Option<Call> {
+    if h || help { Some(Call::Help) } else { (v || version).then_some(Call::Version) }
+}
+
+fn serve_call(given: Given<{ SERVE_VALUED.len() }>) -> Result<Call, ArgumentError> {
+    if let Some(asked) = asked(given.switches) {
+        return Ok(asked);
     }
-    if v || version {
-        return Ok(Call::Version);
+    let [socket, names, linger] = given.values;
+    // The program does not stay in the directory it is started in.
+    let path = |flag, value: Option<String>| {
+        let value = value.filter(|value| !value.is_empty()).ok_or(ArgumentError::Missing(flag))?;
+        std::path::absolute(value).map_err(|error| ArgumentError::Path(flag, error))
+    };
+    let linger = linger.unwrap_or_else(|| LINGER_SECONDS.to_owned());
+    let seconds = linger.parse::<u32>().map_err(|_| ArgumentError::Invalid {
+        flag: "linger",
+        value: linger,
+        wanted: "a number of seconds",
+    })?;
+    Ok(Call::Serve(ServeRequest {
+        socket: path("socket", socket)?,
+        names: path("names", names)?,
+        linger: Duration::from_secs(seconds.into()),
+    }))
+}
+
+fn call(given: Given<{ VALUED.len() }>) -> Result<Call, ArgumentError> {
+    if let Some(asked) = asked(given.switches) {
+        return Ok(asked);
     }
+    let inherited = given.switches[0];
     let [protocol, host_ip, host_port, container_ip, container_port] = given.values;
     let protocol = match protocol.as_deref() {
         None | Some("tcp") => Protocol::Tcp,
@@ -275,15 +336,40 @@ mod tests {
             ("-host-port 1 -container-ip 10.0.0.1".to_owned(), "flag -container-port is missing"),
             ("-container-ip 10.0.0.1 -container-port 1".to_owned(), "flag -host-port is missing"),
         ] {
-            assert_eq!(parsed(&line).map_err(|error| error.to_string()), Err(said.to_owned()), "{line}");
+            assert_eq!(parsed(&line).expect_err(&line).to_string(), said, "{line}");
         }
     }
 
     #[test]
     fn version_and_help_need_nothing_else() {
-        for line in ["-v", "--version", "-version", "--v=true"] {
-            assert_eq!(parsed(line), Ok(Call::Version), "{line}");
+        for line in ["-v", "--version", "-version", "--v=true", "serve -v"] {
+            assert_eq!(parsed(line).expect(line), Call::Version, "{line}");
         }
-        assert_eq!(parsed("--help"), Ok(Call::Help));
+        assert_eq!(parsed("--help").expect("help"), Call::Help);
+        assert_eq!(parsed("serve -h").expect("help"), Call::Help);
+    }
+
+    #[test]
+    fn serving_needs_a_socket_and_a_directory() {
+        let serve = |linger| {
+            let (socket, names) = (PathBuf::from("/run/p.sock"), PathBuf::from("/run/names"));
+            Call::Serve(ServeRequest { socket, names, linger: Duration::from_secs(linger) })
+        };
+        let line = "serve -socket /run/p.sock --names=/run/names";
+        assert_eq!(parsed(line).expect(line), serve(30));
+        assert_eq!(parsed(&format!("{line} -linger 1")).expect(line), serve(1));
+        for (line, said) in [
+            ("serve -names /n", "flag -socket is missing"),
+            ("serve -socket /s", "flag -names is missing"),
+            (
+                "serve -socket /s -names /n -linger x",
+                "invalid value \"x\" for flag -linger: a number of seconds is wanted",
+            ),
+            ("serve -proto tcp", "flag provided but not defined: -proto"),
+            ("serve -use-listen-fd", "flag provided but not defined: -use-listen-fd"),
+            ("-socket /s", "flag provided but not defined: -socket"),
+        ] {
+            assert_eq!(parsed(line).expect_err(line).to_string(), said, "{line}");
+        }
     }
 }

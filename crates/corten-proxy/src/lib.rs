@@ -1,16 +1,19 @@
 //! Relays published ports from the host to containers, where the kernel's address translation does not reach: from
 //! loopback addresses, from containers to the host's own addresses, from IPv6 to IPv4.
 //!
-//! [`run`] is the program in docker-proxy's place, one port each: it reads [`arguments`], [`open`]s its socket, tells the
-//! engine on [`status`] and [`relay`]s until a signal ends it. [`tcp`] and [`udp`] are the relays themselves: each takes a
-//! socket, from wherever, and the container's address; each is a descriptor to wait for and a `turn` to take when it is
-//! ready, so that one thread can hold many.
+//! [`run`] is the program. In docker-proxy's place it has one port: it reads [`arguments`], [`open`]s its socket, tells the
+//! engine on [`status`] and [`relay`]s until a signal ends it. For our engine there is one that [`serve`]s: it holds the
+//! ports of all containers, and outlives every daemon. [`tcp`] and [`udp`] are the relays themselves: each takes a socket,
+//! from wherever, and the container's address; each is a descriptor to wait for and a `turn` to take when it is ready, so
+//! that one thread holds many. [`resolver`] answers names in another thread.
 
 pub mod arguments;
 pub mod connection;
 pub mod open;
 pub mod pipes;
 pub mod relay;
+pub mod resolver;
+pub mod serve;
 pub mod status;
 pub mod tcp;
 pub mod udp;
@@ -39,6 +42,7 @@ const MISUSED: u8 = 2;
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let request = match arguments::parse(arguments) {
         Ok(Call::Relay(request)) => request,
+        Ok(Call::Serve(request)) => return serve::serve(&request),
         Ok(Call::Version) => return print(concat!("corten-proxy version ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Call::Help) => return print(USAGE),
         Err(error) => {
@@ -47,10 +51,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(MISUSED);
         }
     };
-    serve(&request)
+    relay_one(&request)
 }
 
-fn serve(request: &Request) -> ExitCode {
+fn relay_one(request: &Request) -> ExitCode {
     // Both before anything else opens a descriptor.
     let parent = Parent::inherited();
     let socket = open::inherited(request);

@@ -6,10 +6,11 @@ use std::{
     os::fd::OwnedFd,
 };
 
+use corten_relay::Protocol;
 use corten_sys::{descriptors, inet};
 
 use crate::{
-    arguments::{HostSocket, Protocol, Request},
+    arguments::{HostSocket, Request},
     relay::Port,
     tcp::TcpPort,
     udp::{self, UdpPort},

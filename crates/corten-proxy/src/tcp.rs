@@ -9,15 +9,13 @@ use std::{
 };
 
 use corten_sys::{
-    epoll::{Epoll, Event, Interest},
+    epoll::{Epoll, Interest},
     inet::{self, AcceptError},
-    rlimit,
 };
 
 use crate::{
     connection::{Connection, Turn, Verdict, Which},
-    pipes::Pipes,
-    relay::Next,
+    relay::{Next, Shared},
     status::complain,
 };
 
@@ -25,10 +23,6 @@ use crate::{
 const EVENTS_PER_TURN: usize = 128;
 /// How many clients are accepted in one turn, before those that are connected have theirs.
 const ACCEPTED_PER_TURN: usize = 64;
-/// The descriptors a connection may hold: two sockets, and a pipe for each direction.
-const DESCRIPTORS_EACH: usize = 6;
-/// The descriptors of the program itself, of its empty pipes, and some to spare.
-const DESCRIPTORS_SPARE: usize = 64;
 /// How long nobody is accepted after the system ran out of descriptors or memory, should no connection end before.
 const EXHAUSTED: Duration = Duration::from_secs(1);
 /// The listener's token; connections count from 1, and have two.
@@ -37,7 +31,8 @@ const LISTENER: u64 = 0;
 /// A listening socket and what came of it.
 #[derive(Debug)]
 pub struct TcpPort {
-    listener: TcpListener,
+    /// `None` once the door is closed.
+    listener: Option<TcpListener>,
     target: SocketAddr,
     epoll: Epoll,
     connections: HashMap<u64, Connection>,
@@ -45,9 +40,6 @@ pub struct TcpPort {
     last: u64,
     /// Those that have a turn to take, each once.
     waiting: VecDeque<u64>,
-    pipes: Pipes,
-    events: Vec<Event>,
-    most_connections: usize,
     accepting: Accepting,
 }
 
@@ -62,7 +54,7 @@ enum Accepting {
 impl TcpPort {
     /// Relays what connects to `listener`, which must not wait, to `target`.
     ///
-    /// Its connections are bounded by this process's limit of descriptors; beyond, clients wait in the listener's queue.
+    /// Connections are bounded by [`Shared`]; beyond, clients wait in the listener's queue.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
@@ -70,15 +62,12 @@ impl TcpPort {
         let epoll = Epoll::new()?;
         epoll.add(&listener, LISTENER, Interest::Readable)?;
         Ok(TcpPort {
-            listener,
+            listener: Some(listener),
             target,
             epoll,
             connections: HashMap::new(),
             last: 0,
             waiting: VecDeque::new(),
-            pipes: Pipes::default(),
-            events: Vec::with_capacity(EVENTS_PER_TURN),
-            most_connections: most_connections(rlimit::open_files()?),
             accepting: Accepting::Yes,
         })
     }
@@ -94,8 +83,8 @@ impl TcpPort {
     /// # Errors
     /// When the listener is broken. Connections that break are closed, and said to standard error where the container
     /// could not be reached.
-    pub fn turn(&mut self) -> io::Result<Next> {
-        let mut events = std::mem::take(&mut self.events);
+    pub fn turn(&mut self, shared: &mut Shared) -> io::Result<Next> {
+        let mut events = std::mem::take(&mut shared.events);
         self.epoll.ready::<EVENTS_PER_TURN>(&mut events)?;
         let mut has_clients = self.accepting == Accepting::Exhausted;
         for event in &events {
@@ -108,13 +97,13 @@ impl TcpPort {
                 self.waiting.push_back(number);
             }
         }
-        self.events = events;
+        shared.events = events;
         for _ in 0..self.waiting.len() {
             let Some(number) = self.waiting.pop_front() else { break };
-            self.turn_of(number);
+            self.turn_of(number, shared);
         }
         if has_clients {
-            self.accept()?;
+            self.accept(shared)?;
         }
         Ok(match (self.waiting.is_empty(), self.accepting) {
             (false, _) => Next::Now,
@@ -123,9 +112,24 @@ impl TcpPort {
         })
     }
 
-    fn turn_of(&mut self, number: u64) {
+    /// Accepts nobody any more; who is connected stays so.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn close_door(&mut self) -> io::Result<()> {
+        if let Some(listener) = self.listener.take()
+            && self.accepting == Accepting::Yes
+        {
+            // Another process may have a copy, which keeps it in the set when it is closed here.
+            self.epoll.remove(&listener)?;
+        }
+        self.accepting = Accepting::Yes;
+        Ok(())
+    }
+
+    fn turn_of(&mut self, number: u64, shared: &mut Shared) {
         let Some(connection) = self.connections.get_mut(&number) else { return };
-        match connection.turn(&mut self.pipes) {
+        match connection.turn(&mut shared.pipes) {
             Verdict::Waits => return,
             Verdict::HasMore => return self.waiting.push_back(number),
             Verdict::Over => {}
@@ -136,16 +140,18 @@ impl TcpPort {
         }
         if let Some(connection) = self.connections.remove(&number) {
             connection.close();
+            shared.connections -= 1;
         }
     }
 
-    fn accept(&mut self) -> io::Result<()> {
+    fn accept(&mut self, shared: &mut Shared) -> io::Result<()> {
         for _ in 0..ACCEPTED_PER_TURN {
-            if self.connections.len() >= self.most_connections {
+            let Some(listener) = &self.listener else { return Ok(()) };
+            if shared.connections >= shared.most_connections {
                 return self.set_accepting(Accepting::Exhausted);
             }
-            match self.listener.accept() {
-                Ok((client, _)) => self.connect(client),
+            match listener.accept() {
+                Ok((client, _)) => self.connect(client, shared),
                 Err(error) => match inet::accept_error(&error) {
                     AcceptError::Nobody => break,
                     AcceptError::Exhausted => return self.set_accepting(Accepting::Exhausted),
@@ -158,7 +164,7 @@ impl TcpPort {
     }
 
     /// Begins a connection for `client`. What fails ends it, and it alone.
-    fn connect(&mut self, client: TcpStream) {
+    fn connect(&mut self, client: TcpStream, shared: &mut Shared) {
         let connection =
             inet::begin_connect(self.target).and_then(|container| Connection::new(client, container)).and_then(|new| {
                 let number = self.last + 1;
@@ -169,6 +175,7 @@ impl TcpPort {
         match connection {
             Ok(connection) => {
                 self.last += 1;
+                shared.connections += 1;
                 self.connections.insert(self.last, connection);
             }
             Err(error) => self.tell(&error),
@@ -181,9 +188,10 @@ impl TcpPort {
 
     /// Listens to the listener, or not: its event would come again and again while nobody is accepted.
     fn set_accepting(&mut self, accepting: Accepting) -> io::Result<()> {
+        let Some(listener) = &self.listener else { return Ok(()) };
         match (self.accepting, accepting) {
-            (Accepting::Yes, Accepting::Exhausted) => self.epoll.remove(&self.listener)?,
-            (Accepting::Exhausted, Accepting::Yes) => self.epoll.add(&self.listener, LISTENER, Interest::Readable)?,
+            (Accepting::Yes, Accepting::Exhausted) => self.epoll.remove(listener)?,
+            (Accepting::Exhausted, Accepting::Yes) => self.epoll.add(listener, LISTENER, Interest::Readable)?,
             _ => {}
         }
         self.accepting = accepting;
@@ -209,11 +217,6 @@ const fn connection_of(token: u64) -> (u64, Which) {
     (token >> 1, if token & 1 == 0 { Which::Client } else { Which::Container })
 }
 
-fn most_connections(descriptors: u64) -> usize {
-    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-    (descriptors.saturating_sub(DESCRIPTORS_SPARE) / DESCRIPTORS_EACH).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
@@ -232,7 +235,9 @@ mod tests {
 
     fn turn(port: &mut TcpPort) {
         poll::readable(&[port.as_fd()], PATIENCE).expect("polled");
-        port.turn().expect("taken");
+        let mut shared = Shared::within(1024);
+        shared.connections = port.connections();
+        port.turn(&mut shared).expect("taken");
     }
 
     /// A client, a container, and a port between them that has begun to connect them and does not know yet that it has.
@@ -270,11 +275,5 @@ mod tests {
             assert_eq!(connection_of(token(7, which)), (7, which));
             assert_ne!(token(1, which), LISTENER);
         }
-    }
-
-    #[test]
-    fn connections_are_bounded_by_descriptors() {
-        assert_eq!(most_connections(1024), 160);
-        assert_eq!(most_connections(3), 1);
     }
 }

@@ -9,26 +9,21 @@ use std::{
 };
 
 use corten_sys::{
-    epoll::{Epoll, Event, Interest},
+    epoll::{Epoll, Interest},
     inet::{self, Datagram},
-    rlimit,
 };
 
-use crate::{relay::Next, status::complain};
+use crate::{
+    relay::{Next, Shared},
+    status::complain,
+};
 
 /// How long a client's socket lives without a datagram in either direction: docker-proxy's time.
 pub const IDLE: Duration = Duration::from_secs(90);
-/// The most clients at once: more than a host has ports to answer them from. Beyond, and beyond the limit of
-/// descriptors, the one that was silent longest gives way.
-const MOST_CLIENTS: usize = 16384;
-/// The descriptors of the program itself, and some to spare.
-const DESCRIPTORS_SPARE: usize = 16;
 /// How many events are taken in one turn.
 const EVENTS_PER_TURN: usize = 128;
 /// How many datagrams are taken from one socket in one turn, before others have theirs.
 const DATAGRAMS_PER_TURN: usize = 64;
-/// The longest datagram, and more.
-const BUFFER_BYTES: usize = 1 << 16;
 /// The token of the host's socket; clients count from 1.
 const HOST: u64 = 0;
 
@@ -45,9 +40,6 @@ pub struct UdpPort {
     last: u64,
     /// When each client is to be looked at, the first one first: later than that when it has been heard since.
     expiry: VecDeque<(Instant, u64)>,
-    most_clients: usize,
-    buffer: Vec<u8>,
-    events: Vec<Event>,
 }
 
 /// Who sent, and to which address of ours: the answer comes from there.
@@ -78,9 +70,6 @@ impl UdpPort {
             numbers: HashMap::new(),
             last: 0,
             expiry: VecDeque::new(),
-            most_clients: most_clients(rlimit::open_files()?),
-            buffer: vec![0; BUFFER_BYTES],
-            events: Vec::with_capacity(EVENTS_PER_TURN),
         })
     }
 
@@ -94,22 +83,35 @@ impl UdpPort {
     ///
     /// # Errors
     /// None are known. Datagrams that cannot be delivered are lost, as everywhere on the way.
-    pub fn turn(&mut self, now: Instant) -> io::Result<Next> {
-        self.forget_idle(now);
-        let mut events = std::mem::take(&mut self.events);
+    pub fn turn(&mut self, shared: &mut Shared, now: Instant) -> io::Result<Next> {
+        self.forget_idle(shared, now);
+        let mut events = std::mem::take(&mut shared.events);
         self.epoll.ready::<EVENTS_PER_TURN>(&mut events)?;
+        let mut buffer = shared.take_buffer();
         for event in &events {
-            if event.token == HOST { self.take_questions(now) } else { self.take_answers(event.token, now) }
+            match event.token {
+                HOST => self.take_questions(shared, &mut buffer, now),
+                client => self.take_answers(client, &mut buffer, now),
+            }
         }
-        self.events = events;
+        shared.give_back(buffer);
+        shared.events = events;
         Ok(self.expiry.front().map_or(Next::Event, |(due, _)| Next::After(due.saturating_duration_since(now))))
     }
 
+    /// Takes no datagrams any more, but for answers to those that are known.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn close_door(&mut self) -> io::Result<()> {
+        self.epoll.remove(&self.socket)
+    }
+
     /// What clients sent goes to the container.
-    fn take_questions(&mut self, now: Instant) {
+    fn take_questions(&mut self, shared: &mut Shared, buffer: &mut [u8], now: Instant) {
         for _ in 0..DATAGRAMS_PER_TURN {
-            match inet::receive(&self.socket, &mut self.buffer) {
-                Ok(datagram) => self.forward(&datagram, now),
+            match inet::receive(&self.socket, buffer) {
+                Ok(datagram) => self.forward(&datagram, buffer, shared, now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // What came of an answer to some client: the next call has the next datagram.
                 Err(_) => {}
@@ -117,15 +119,15 @@ impl UdpPort {
         }
     }
 
-    fn forward(&mut self, datagram: &Datagram, now: Instant) {
-        let client = match self.client((datagram.sender, datagram.destination), now) {
+    fn forward(&mut self, datagram: &Datagram, buffer: &[u8], shared: &mut Shared, now: Instant) {
+        let client = match self.client((datagram.sender, datagram.destination), shared, now) {
             Ok(client) => client,
             Err(error) => {
                 complain(format_args!("can't proxy a datagram to udp/{}: {error}", self.target));
                 return;
             }
         };
-        let bytes = &self.buffer[..datagram.length];
+        let bytes = &buffer[..datagram.length];
         let Some(client) = self.clients.get_mut(&client) else { return };
         client.last_heard = now;
         if client.to_container.send(bytes).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
@@ -135,17 +137,18 @@ impl UdpPort {
     }
 
     /// The number of the client `key`, which is made known when it is not.
-    fn client(&mut self, key: Key, now: Instant) -> io::Result<u64> {
+    fn client(&mut self, key: Key, shared: &mut Shared, now: Instant) -> io::Result<u64> {
         if let Some(number) = self.numbers.get(&key) {
             return Ok(*number);
         }
-        if self.clients.len() >= self.most_clients {
-            self.forget_oldest();
+        if shared.clients >= shared.most_clients {
+            self.forget_oldest(shared);
         }
         let to_container = connect(self.target)?;
         let number = self.last + 1;
         self.epoll.add(&to_container, number, Interest::Readable)?;
         self.last = number;
+        shared.clients += 1;
         self.clients.insert(number, Client { key, to_container, last_heard: now });
         self.numbers.insert(key, number);
         self.expiry.push_back((now + self.idle, number));
@@ -153,10 +156,10 @@ impl UdpPort {
     }
 
     /// What the container sent to one client goes there.
-    fn take_answers(&mut self, number: u64, now: Instant) {
+    fn take_answers(&mut self, number: u64, buffer: &mut [u8], now: Instant) {
         let Some(client) = self.clients.get_mut(&number) else { return };
         for _ in 0..DATAGRAMS_PER_TURN {
-            let length = match client.to_container.recv(&mut self.buffer) {
+            let length = match client.to_container.recv(buffer) {
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // Nobody listens in the container, now; perhaps it is still starting.
@@ -164,15 +167,15 @@ impl UdpPort {
             };
             client.last_heard = now;
             let (receiver, source) = client.key;
-            if inet::send(&self.socket, &self.buffer[..length], receiver, source).is_err() {
+            if inet::send(&self.socket, &buffer[..length], receiver, source).is_err() {
                 // An error that was waiting is told once; where it is this datagram's own, it is lost.
-                let _ = inet::send(&self.socket, &self.buffer[..length], receiver, source);
+                let _ = inet::send(&self.socket, &buffer[..length], receiver, source);
             }
         }
     }
 
     /// Forgets whoever was not heard for too long. A client that was heard since stands in the queue anew.
-    fn forget_idle(&mut self, now: Instant) {
+    fn forget_idle(&mut self, shared: &mut Shared, now: Instant) {
         while let Some((due, number)) = self.expiry.front().copied().filter(|(due, _)| *due <= now) {
             self.expiry.pop_front();
             let Some(client) = self.clients.get(&number) else { continue };
@@ -180,27 +183,28 @@ impl UdpPort {
             if again > due && again > now {
                 self.expiry.push_back((again, number));
             } else {
-                self.forget(number);
+                self.forget(shared, number);
             }
         }
     }
 
     /// Makes room: the first in the queue that was not heard since it was put there.
-    fn forget_oldest(&mut self) {
+    fn forget_oldest(&mut self, shared: &mut Shared) {
         for _ in 0..=self.expiry.len() {
             let Some((due, number)) = self.expiry.pop_front() else { return };
             let Some(client) = self.clients.get(&number) else { continue };
             let again = client.last_heard + self.idle;
             if again <= due {
-                return self.forget(number);
+                return self.forget(shared, number);
             }
             self.expiry.push_back((again, number));
         }
     }
 
-    fn forget(&mut self, number: u64) {
+    fn forget(&mut self, shared: &mut Shared, number: u64) {
         if let Some(client) = self.clients.remove(&number) {
             self.numbers.remove(&client.key);
+            shared.clients -= 1;
         }
     }
 }
@@ -218,11 +222,6 @@ fn connect(target: SocketAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.connect(target)?;
     Ok(socket)
-}
-
-fn most_clients(descriptors: u64) -> usize {
-    let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
-    descriptors.saturating_sub(DESCRIPTORS_SPARE).clamp(1, MOST_CLIENTS)
 }
 
 #[cfg(test)]

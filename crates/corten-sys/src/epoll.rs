@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
+    time::Duration,
 };
 
 use nix::sys::epoll::{self, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -72,8 +73,20 @@ impl Epoll {
     /// # Errors
     /// None are known.
     pub fn ready<const MOST: usize>(&self, ready: &mut Vec<Event>) -> io::Result<()> {
+        self.wait::<MOST>(Some(Duration::ZERO), ready)
+    }
+
+    /// As [`Epoll::ready`], but waits until something is, or `timeout` has run out.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn wait<const MOST: usize>(&self, timeout: Option<Duration>, ready: &mut Vec<Event>) -> io::Result<()> {
+        // Rounded up, so that a wait for a deadline does not spin through its last millisecond.
+        let milliseconds =
+            timeout.map(|timeout| i32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX));
+        let timeout = milliseconds.and_then(|time| EpollTimeout::try_from(time).ok()).unwrap_or(EpollTimeout::NONE);
         let mut events = [EpollEvent::empty(); MOST];
-        let count = retry(|| Ok(self.0.wait(&mut events, EpollTimeout::ZERO)?))?;
+        let count = retry(|| Ok(self.0.wait(&mut events, timeout)?))?;
         ready.clear();
         ready.extend(events[..count].iter().map(|event| {
             let flags = event.events();
@@ -101,7 +114,6 @@ mod tests {
     use std::{
         io::{Read, Write},
         os::unix::net::UnixStream,
-        time::Duration,
     };
 
     use super::*;

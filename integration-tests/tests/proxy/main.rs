@@ -6,6 +6,7 @@ mod called;
 mod datagrams;
 mod handed_over;
 mod limits;
+mod served;
 mod streams;
 mod under_dockerd;
 
@@ -98,7 +99,10 @@ fn ask(address: SocketAddr, question: &[u8]) {
 
 /// A socket of datagrams that does not wait for ever.
 fn datagrams(address: &str) -> UdpSocket {
-    let socket = UdpSocket::bind(address).unwrap();
+    patient_datagrams(UdpSocket::bind(address).unwrap())
+}
+
+fn patient_datagrams(socket: UdpSocket) -> UdpSocket {
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket
 }
