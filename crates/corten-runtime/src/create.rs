@@ -205,21 +205,10 @@ pub(crate) fn make(
         sockets,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
     };
-    let parent = Parent {
-        hooks: &spec.hooks,
-        plan: &plan,
-        cgroup: &cgroup.cgroup,
-        directory: &directory,
-        record: RefCell::new(record),
-        staged: Cell::new(None),
-    };
+    let parent = Parent::new(&spec.hooks, &plan, &cgroup.cgroup, &directory, record);
     let init = spawn(&plan, &cgroup.cgroup, options, &parent)?;
     init.limit(&plan.process)?;
-    let (record, staged) = (parent.record.into_inner(), parent.staged.into_inner());
-    if let Some(staged) = &staged {
-        // From now on it can be entered.
-        staged.commit(&directory)?;
-    }
+    let (record, staged) = parent.commit()?;
     announce(arguments, &init)?;
     Ok(Made { directory, record, staged, init, plan, cgroup })
 }
@@ -299,6 +288,19 @@ struct Parent<'a> {
     directory: &'a StateDir,
     record: RefCell<Record>,
     staged: Cell<Option<Staged>>,
+}
+
+impl<'a> Parent<'a> {
+    fn new(hooks: &'a Hooks, plan: &'a Plan, cgroup: &'a Cgroup, directory: &'a StateDir, record: Record) -> Self {
+        Self { hooks, plan, cgroup, directory, record: RefCell::new(record), staged: Cell::new(None) }
+    }
+
+    /// Makes the record hold: from now on the container can be entered.
+    fn commit(self) -> Result<(Record, Option<Staged>), StateError> {
+        let staged = self.staged.into_inner();
+        staged.as_ref().map_or(Ok(()), |staged| staged.commit(self.directory))?;
+        Ok((self.record.into_inner(), staged))
+    }
 }
 
 impl ParentHooks for Parent<'_> {
