@@ -240,6 +240,20 @@ pub fn named(socket: &mut Socket, name: &str) -> Result<Option<Link>> {
     }
 }
 
+/// The interface with that index.
+///
+/// # Errors
+/// What the kernel refuses; that there is none is `None`.
+pub fn numbered(socket: &mut Socket, index: u32) -> Result<Option<Link>> {
+    let mut batch = Batch::new();
+    batch.add(format!("find interface number {index}"), GET, 0, &fixed(index, None), |_| {});
+    match socket.dump(&batch, read) {
+        Ok(found) => Ok(found.into_iter().next()),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads an interface; `None` when the message is about something else.
 #[must_use]
 pub fn read(message: &Message<'_>) -> Option<Link> {

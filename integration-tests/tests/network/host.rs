@@ -53,9 +53,14 @@ pub fn settings() -> Settings {
 }
 
 impl Host {
-    fn new() -> Self {
+    /// One in this thread's namespace, which did not forward before.
+    pub fn new() -> Self {
         fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
-        Self { kernel: Kernel::open(settings()).unwrap(), desired: Desired::default(), root: TempRoot::new() }
+        Self::with(Kernel::open(settings()).unwrap())
+    }
+
+    pub fn with(kernel: Kernel) -> Self {
+        Self { kernel, desired: Desired::default(), root: TempRoot::new() }
     }
 
     /// A network 10.88.`number`.0/24 with a bridge, changed by `change` and made.

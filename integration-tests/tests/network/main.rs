@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod firewalls;
+mod healing;
 mod host;
 mod netlink;
+mod places;
 mod rules;
 mod traffic;

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use corten_netlink::{
-    Batch,
+    Batch, Socket,
     address::{self, Address},
     link::{self, Link, Settings},
+    route::{self, Route},
 };
+use ipnet::IpNet;
 
 use super::{Kernel, Result, refused, sysctl};
 use crate::error::NetworkError;
@@ -58,6 +60,29 @@ pub fn addresses(network: &Network) -> Vec<(IpAddr, u8)> {
     let v4 = v4.and_then(|family| Some((IpAddr::V4(family.gateway?), family.subnet.prefix_len())));
     let v6 = v6.and_then(|family| Some((IpAddr::V6(family.gateway?), family.subnet.prefix_len())));
     v4.into_iter().chain(v6).collect()
+}
+
+/// The addresses and routes that are there.
+pub struct Present {
+    /// Of every interface.
+    pub addresses: Vec<Address>,
+    routes: Vec<Route>,
+}
+
+impl Present {
+    /// Those of now.
+    pub fn read(socket: &mut Socket) -> corten_netlink::Result<Self> {
+        Ok(Self { addresses: address::all(socket)?, routes: route::all(socket)? })
+    }
+
+    /// Whether the subnet of an address is reached by its interface.
+    pub fn is_routed(&self, address: &Address) -> bool {
+        let Ok(subnet) = IpNet::new(address.address, address.prefix) else { return true };
+        let subnet = subnet.trunc();
+        self.routes.iter().any(|route| {
+            route.link == address.link && route.destination == subnet.addr() && route.prefix == subnet.prefix_len()
+        })
+    }
 }
 
 /// The values the bridge is to have below `/proc/sys`.
@@ -119,10 +144,10 @@ fn configure(kernel: &Kernel, network: &Network, bridge: &Bridge, link: &Link, o
         }
     }
     let mut socket = kernel.route_socket();
-    let present = address::all(&mut socket).map_err(refused(object))?;
+    let present = Present::read(&mut socket).map_err(refused(object))?;
     let wanted = addresses(network);
     let mut batch = Batch::new();
-    for found in present.iter().filter(|found| found.link == link.index && !bridge.adopted) {
+    for found in present.addresses.iter().filter(|found| found.link == link.index && !bridge.adopted) {
         let local = matches!(found.address, IpAddr::V6(address) if address.is_unicast_link_local());
         if !local && !wanted.contains(&(found.address, found.prefix)) {
             batch.delete_address(*found);
@@ -130,7 +155,12 @@ fn configure(kernel: &Kernel, network: &Network, bridge: &Bridge, link: &Link, o
     }
     for &(address, prefix) in &wanted {
         let address = Address { link: link.index, address, prefix };
-        if !present.contains(&address) {
+        let there = present.addresses.contains(&address);
+        if there && link.up && !present.is_routed(&address) {
+            // The kernel makes the route with the address.
+            batch.delete_address(address);
+        }
+        if !there || link.up && !present.is_routed(&address) {
             batch.add_address(address);
         }
     }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use corten_netlink::{
     Batch,
-    address::{self, Address},
+    address::Address,
     link::{self, Link},
     nft::{self, Element, Table, dump},
 };
 
 use super::{
-    Kernel, Result, bridge, elements, elements::Elements, endpoint, refused, ruleset, sandbox, sysctl, tables::State,
+    Kernel, Result, bridge, elements, elements::Elements, endpoint, forward, refused, ruleset, sandbox, sysctl,
+    tables::State,
 };
 use crate::error::NetworkError;
 use crate::plan::{Desired, Difference, Driver, Endpoint, GatewayMode, Network, Sandbox};
@@ -22,6 +23,7 @@ const ATTEMPTS: u32 = 20;
 pub fn check(kernel: &Kernel, desired: &Desired) -> Result<Vec<Difference>> {
     let found = look(kernel, desired)?;
     let mut differences = found.differences;
+    differences.extend(forward::check(kernel, desired.networks.iter().any(|network| network.v6.is_some()))?);
     let mut socket = kernel.filter_socket();
     for table in kernel.wanted_tables(desired) {
         let state = kernel.tables.state(&mut socket, table)?;
@@ -79,10 +81,10 @@ impl Found<'_> {
 }
 
 fn look<'a>(kernel: &Kernel, desired: &'a Desired) -> Result<Found<'a>> {
-    let (links, addresses) = {
+    let (links, present) = {
         let mut socket = kernel.route_socket();
         let links = link::all(&mut socket).map_err(refused("interfaces"))?;
-        (links, address::all(&mut socket).map_err(refused("addresses"))?)
+        (links, bridge::Present::read(&mut socket).map_err(refused("addresses"))?)
     };
     let by_name: HashMap<&str, &Link> = links.iter().map(|link| (link.name.as_str(), link)).collect();
     let networks: HashMap<&str, &Network> =
@@ -91,7 +93,7 @@ fn look<'a>(kernel: &Kernel, desired: &'a Desired) -> Result<Found<'a>> {
     let mut mine = HashSet::new();
     for network in &desired.networks {
         mine.extend(network.bridge());
-        look_at_network(kernel, network, &by_name, &addresses, &mut found);
+        look_at_network(kernel, network, &by_name, &present, &mut found);
     }
     let hosts: Vec<String> = desired.endpoints.iter().map(|(_, endpoint)| endpoint.host_interface()).collect();
     for ((sandbox, endpoint), host) in desired.endpoints.iter().zip(&hosts) {
@@ -127,7 +129,7 @@ fn look_at_network<'a>(
     kernel: &Kernel,
     network: &'a Network,
     by_name: &HashMap<&str, &Link>,
-    addresses: &[Address],
+    present: &bridge::Present,
     found: &mut Found<'a>,
 ) {
     let object = format!("network {}", network.name);
@@ -160,8 +162,11 @@ fn look_at_network<'a>(
         wrong.push(format!("bridge {name} is in interface group {}", link.group));
     }
     for (address, prefix) in bridge::addresses(network) {
-        if !addresses.contains(&Address { link: link.index, address, prefix }) {
-            wrong.push(format!("bridge {name} lacks the address {address}/{prefix}"));
+        let address = Address { link: link.index, address, prefix };
+        if !present.addresses.contains(&address) {
+            wrong.push(format!("bridge {name} lacks the address {}/{prefix}", address.address));
+        } else if link.up && !present.is_routed(&address) {
+            wrong.push(format!("the route to the subnet of {}/{prefix} on bridge {name} is missing", address.address));
         }
     }
     for (path, value) in bridge::sysctls(kernel, network, bridge) {

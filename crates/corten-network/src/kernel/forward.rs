@@ -12,6 +12,7 @@ use corten_netlink::nft;
 
 use super::{Kernel, Result, bridge::GROUP, refused, sysctl};
 use crate::error::NetworkError;
+use crate::plan::Difference;
 
 const CHAIN: &str = "CORTEN-FORWARD";
 const ADMINISTRATOR: &str = "DOCKER-USER";
@@ -19,30 +20,53 @@ const OBJECT: &str = "forwarding";
 
 /// Switches forwarding on, and has iptables let the bridges' traffic pass.
 pub fn prepare(kernel: &Kernel) -> Result<()> {
-    let mut switched_on = false;
-    if kernel.settings.ip_forward && sysctl::get("net/ipv4/ip_forward").as_deref() == Some("0") {
-        sysctl::set(OBJECT, "net/ipv4/ip_forward", "1")?;
-        switched_on = true;
+    let switched_on = is_off(kernel, PATH_V4);
+    if switched_on {
+        sysctl::set(OBJECT, PATH_V4, "1")?;
     }
     // Whoever had forwarding off did not expect to be a router for strangers.
     let closes = switched_on && !kernel.settings.ip_forward_no_drop;
     if kernel.settings.rules_v4 {
         pass(kernel, nft::Family::Ipv4, closes)?;
     }
-    if kernel.settings.rules_v6 {
-        pass(kernel, nft::Family::Ipv6, false)?;
-    }
-    Ok(())
+    if kernel.settings.rules_v6 { pass(kernel, nft::Family::Ipv6, false) } else { Ok(()) }
 }
 
 /// Switches forwarding of IPv6 on.
 pub fn enable_v6(kernel: &Kernel) -> Result<()> {
-    const PATH: &str = "net/ipv6/conf/all/forwarding";
-    if !kernel.settings.ip_forward || sysctl::get(PATH).as_deref() != Some("0") {
+    if !is_off(kernel, PATH_V6) {
         return Ok(());
     }
-    sysctl::set(OBJECT, PATH, "1")?;
+    sysctl::set(OBJECT, PATH_V6, "1")?;
     if kernel.settings.rules_v6 { pass(kernel, nft::Family::Ipv6, !kernel.settings.ip_forward_no_drop) } else { Ok(()) }
+}
+
+/// What [`prepare`] would have to do.
+pub fn check(kernel: &Kernel, with_v6: bool) -> Result<Vec<Difference>> {
+    let mut differences = Vec::new();
+    let mut note = |what: String| differences.push(Difference { object: OBJECT.to_owned(), what });
+    if is_off(kernel, PATH_V4) {
+        note(format!("/proc/sys/{PATH_V4} is 0"));
+    }
+    if with_v6 && is_off(kernel, PATH_V6) {
+        note(format!("/proc/sys/{PATH_V6} is 0"));
+    }
+    let families = [(kernel.settings.rules_v4, nft::Family::Ipv4), (kernel.settings.rules_v6, nft::Family::Ipv6)];
+    for (_, family) in families.into_iter().filter(|(rules, _)| *rules) {
+        for programs in concerned(kernel, family, false)? {
+            if !script(&list(&programs)?, false).is_empty() {
+                note(format!("{} does not let the bridges' traffic pass", programs.list));
+            }
+        }
+    }
+    Ok(differences)
+}
+
+const PATH_V4: &str = "net/ipv4/ip_forward";
+const PATH_V6: &str = "net/ipv6/conf/all/forwarding";
+
+fn is_off(kernel: &Kernel, path: &str) -> bool {
+    kernel.settings.ip_forward && sysctl::get(path).as_deref() == Some("0")
 }
 
 /// The programs of one kind of iptables.
@@ -52,30 +76,32 @@ struct Programs {
 }
 
 fn pass(kernel: &Kernel, family: nft::Family, closes: bool) -> Result<()> {
+    concerned(kernel, family, closes)?.iter().try_for_each(|programs| insert(programs, closes))
+}
+
+/// The kinds of iptables that decide what is forwarded, or are to. Where the programs are not installed nobody uses them.
+fn concerned(kernel: &Kernel, family: nft::Family, closes: bool) -> Result<Vec<Programs>> {
     let six = family == nft::Family::Ipv6;
-    if legacy_filters(six) {
-        let programs = if six {
-            Programs { list: "ip6tables-legacy", restore: "ip6tables-legacy-restore" }
-        } else {
-            Programs { list: "iptables-legacy", restore: "iptables-legacy-restore" }
-        };
-        insert(&programs, closes)?;
-    }
-    let programs = if six {
-        Programs { list: "ip6tables", restore: "ip6tables-restore" }
+    let (legacy, current) = if six {
+        (("ip6tables-legacy", "ip6tables-legacy-restore"), ("ip6tables-nft", "ip6tables-nft-restore"))
     } else {
-        Programs { list: "iptables", restore: "iptables-restore" }
+        (("iptables-legacy", "iptables-legacy-restore"), ("iptables-nft", "iptables-nft-restore"))
     };
-    if closes && is_installed(programs.restore) || filters(kernel, family)? {
-        insert(&programs, closes)
-    } else {
-        Ok(())
+    let mut found = Vec::new();
+    if legacy_filters(six) {
+        found.push(legacy);
     }
+    if closes || filters(kernel, family)? {
+        found.push(current);
+    }
+    let programs = found.into_iter().map(|(list, restore)| Programs { list, restore });
+    Ok(programs.filter(|programs| is_installed(programs.restore)).collect())
 }
 
 /// Whether iptables' older half has a table of filters.
 fn legacy_filters(six: bool) -> bool {
-    let names = if six { "/proc/net/ip6_tables_names" } else { "/proc/net/ip_tables_names" };
+    // Of this thread: `/proc/net` is the first thread's.
+    let names = if six { "/proc/thread-self/net/ip6_tables_names" } else { "/proc/thread-self/net/ip_tables_names" };
     fs::read_to_string(names).is_ok_and(|names| names.lines().any(|name| name == "filter"))
 }
 
@@ -92,12 +118,15 @@ fn is_installed(program: &str) -> bool {
 }
 
 fn insert(programs: &Programs, closes: bool) -> Result<()> {
-    let present = run(Command::new(programs.list).args(["-w", "-S"]), "")?;
-    let wanted = script(&present, closes);
+    let wanted = script(&list(programs)?, closes);
     if wanted.is_empty() {
         return Ok(());
     }
     run(Command::new(programs.restore).args(["-w", "--noflush"]), &wanted).map(drop)
+}
+
+fn list(programs: &Programs) -> Result<String> {
+    run(Command::new(programs.list).args(["-w", "-S"]), "")
 }
 
 /// What iptables-restore is told; nothing when all is there. `present` is what `iptables -S` prints.

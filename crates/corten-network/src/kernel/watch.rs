@@ -61,8 +61,12 @@ impl Watch {
 
     fn read(&mut self) -> Result<bool> {
         let (mark, ours, own) = (&self.mark, &mut self.ours, self.own);
-        let mut touched = false;
-        let of_links = self.links.events(|message| touched |= concerns(message, mark, ours, own[0]));
+        let (mut touched, mut suspects) = (false, Vec::new());
+        let of_links = self.links.events(|message| match concerns(message, mark, ours, own[0]) {
+            Concern::None => {}
+            Concern::Now(index) => suspects.push(index),
+            Concern::Gone => touched = true,
+        });
         let of_rules = self.rules.events(|message| {
             let change = events::read(message);
             touched |= matches!(change, Some(events::Change::Rules { .. })) && message.port != own[1];
@@ -77,46 +81,79 @@ impl Watch {
         if lost {
             self.look_again()?;
         }
-        Ok(touched || lost)
+        Ok(touched || lost || self.is_damaged(&suspects)?)
+    }
+
+    /// Whether one of these interfaces is not as it should be. Events tell what was, and some come late.
+    fn is_damaged(&self, suspects: &[u32]) -> Result<bool> {
+        let look = || -> std::result::Result<bool, Error> {
+            let mut socket = Socket::route()?;
+            for &index in suspects {
+                let link = link::numbered(&mut socket, index)?;
+                let well = |link: &link::Link| link.up && is_marked(link, &self.mark) && !is_alone(link);
+                if !link.as_ref().is_some_and(well) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        if suspects.is_empty() { Ok(false) } else { look().map_err(refused("interfaces")) }
     }
 
     /// Finds out which interfaces are the engine's now.
     fn look_again(&mut self) -> Result<()> {
         let all = || -> std::result::Result<Vec<link::Link>, Error> { link::all(&mut Socket::route()?) };
         let links = all().map_err(refused("interfaces"))?;
-        let marked = |link: &link::Link| link.alias.as_ref().is_some_and(|alias| alias.starts_with(&self.mark));
-        self.ours = links.iter().filter(|link| marked(link)).map(|link| (link.index, link.up)).collect();
+        self.ours = links.iter().filter(|link| is_marked(link, &self.mark)).map(|link| (link.index, link.up)).collect();
         Ok(())
     }
 }
 
-/// Whether an event may mean that something of ours is not as it was left.
-fn concerns(message: &Message<'_>, mark: &str, ours: &mut HashMap<u32, bool>, own: u32) -> bool {
+/// Whether an interface carries the engine's mark.
+fn is_marked(link: &link::Link, mark: &str) -> bool {
+    link.alias.as_ref().is_some_and(|alias| alias.starts_with(mark))
+}
+
+/// Whether it is one of a pair, and no port of a bridge.
+fn is_alone(link: &link::Link) -> bool {
+    link.kind == "veth" && link.master == 0
+}
+
+/// What an event means for the engine's objects.
+enum Concern {
+    /// Nothing.
+    None,
+    /// The interface with that index may not be as it was left.
+    Now(u32),
+    /// Something is gone.
+    Gone,
+}
+
+fn concerns(message: &Message<'_>, mark: &str, ours: &mut HashMap<u32, bool>, own: u32) -> Concern {
     /// A bridge tells of its ports in the same way.
     const FAMILY_BRIDGE: u8 = 7;
     const ADDRESS_GONE: u16 = 21;
     let of_port = message.body.first() == Some(&FAMILY_BRIDGE);
-    let damaged = match events::read(message) {
+    let concern = match events::read(message) {
         Some(events::Change::Link) if !of_port => {
-            let Some(link) = link::read(message) else { return false };
-            let marked = link.alias.as_ref().is_some_and(|alias| alias.starts_with(mark));
-            if marked {
+            let Some(link) = link::read(message) else { return Concern::None };
+            if is_marked(&link, mark) {
                 ours.entry(link.index).or_insert(link.up);
             }
-            let Some(was_up) = ours.get_mut(&link.index) else { return false };
+            let Some(was_up) = ours.get_mut(&link.index) else { return Concern::None };
             let down = *was_up && !link.up;
             *was_up |= link.up;
-            down || !marked || (link.kind == "veth" && link.master == 0)
+            if down || !is_marked(&link, mark) || is_alone(&link) { Concern::Now(link.index) } else { Concern::None }
         }
-        Some(events::Change::LinkGone) => {
-            let Some(link) = link::read(message) else { return false };
-            if of_port { ours.contains_key(&link.index) } else { ours.remove(&link.index).is_some() }
-        }
-        Some(events::Change::Address) => {
-            let found = address::read(message);
-            message.kind == ADDRESS_GONE && found.is_some_and(|found| ours.contains_key(&found.link))
-        }
-        _ => false,
+        Some(events::Change::LinkGone) if !of_port => match link::read(message) {
+            Some(link) if ours.remove(&link.index).is_some() => Concern::Gone,
+            _ => Concern::None,
+        },
+        Some(events::Change::Address) if message.kind == ADDRESS_GONE => match address::read(message) {
+            Some(found) if ours.contains_key(&found.link) => Concern::Gone,
+            _ => Concern::None,
+        },
+        _ => Concern::None,
     };
-    damaged && message.port != own
+    if message.port == own { Concern::None } else { concern }
 }
