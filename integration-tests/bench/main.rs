@@ -9,6 +9,7 @@ mod compare;
 mod exec;
 mod images;
 mod memory;
+mod names;
 mod output;
 mod parallel;
 mod proxy;
@@ -25,7 +26,7 @@ use compare::Report;
 type Bench = fn(&mut Report);
 
 /// The benchmarks, in the order they run.
-const BENCHES: [(&str, Bench); 10] = [
+const BENCHES: [(&str, Bench); 11] = [
     ("runtime", runtime::measure),
     ("run", run::measure),
     ("exec", exec::measure),
@@ -35,6 +36,7 @@ const BENCHES: [(&str, Bench); 10] = [
     ("syncs", syncs::measure),
     ("recovery", recovery::measure),
     ("proxy", proxy::measure),
+    ("names", names::measure),
     ("images", images::measure),
 ];
 

@@ -5,13 +5,31 @@ use std::{
     fmt::Display,
     fs::File,
     io::{self, Write},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use corten_sys::descriptors;
 
-/// Says `what` on standard error. Whether anybody reads that is no reason to stop relaying.
+/// Most lines in a [`WINDOW`]: clients cause them, and must not fill a disk.
+const MOST_LINES: u32 = 100;
+/// The time in which that many are said.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Since when lines are counted, and how many there were.
+static SAID: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
+
+/// Says `what` on standard error, unless a hundred things were said in this minute. Whether anybody reads that is no
+/// reason to stop relaying.
 pub fn complain(what: impl Display) {
-    let _ = writeln!(io::stderr(), "corten-proxy: {what}");
+    let now = Instant::now();
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    let (since, count) = said.filter(|(since, _)| now - *since < WINDOW).unwrap_or((now, 0));
+    *said = Some((since, count.saturating_add(1)));
+    let _ = match count {
+        ..MOST_LINES => writeln!(io::stderr(), "corten-proxy: {what}"),
+        MOST_LINES => writeln!(io::stderr(), "corten-proxy: more of this kind is not said for a while"),
+        _ => Ok(()),
+    };
 }
 
 /// The number under which an engine hands over its pipe.

@@ -11,6 +11,7 @@ mod cgroups;
 mod config;
 mod layers;
 mod mutate;
+mod names;
 mod netlink;
 mod profiles;
 mod registries;

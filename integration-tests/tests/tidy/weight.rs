@@ -10,7 +10,7 @@ use crate::sources;
 const STATIC: [(&str, &str, u64); 4] = [
     ("corten-shim-bin", "corten-shim", 2_500_000),
     ("corten-runtime-bin", "corten-runtime", 1_500_000),
-    ("corten-proxy-bin", "corten-proxy", 600_000),
+    ("corten-proxy-bin", "corten-proxy", 800_000),
     ("corten-hello-bin", "corten-hello", 600_000),
 ];
 /// Crates that would multiply their size or their threads.

@@ -11,18 +11,16 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
-    process::{Child, Command, Stdio},
     thread,
 };
 
 use corten_relay::{
-    Hold, Port, PortSocket, Protocol, Relay, Resolver, Subject,
+    Hold, Port, PortSocket, Protocol, Relay, Subject,
     names::{ContainerNames, Directory, Forward, HostNames, NetworkNames, SeenNetwork, Server},
     reserve, start,
 };
-use corten_sys::pidfd::PidFd;
 use corten_types::Identifier;
-use integration_tests::{Ran, TempRoot, in_network_of, in_own_network, sh};
+use integration_tests::{NetContainer as Container, TempRoot};
 
 use crate::{ours, serve_datagrams, serve_echo};
 
@@ -82,109 +80,6 @@ impl Served {
     /// Has the names of `container` answered, at 127.0.0.11:53 in it.
     fn resolve_for(&mut self, container: &Container) {
         self.relay.hold(Hold { resolver: Some(container.resolver()), ..container.hold() }).unwrap();
-    }
-}
-
-/// A process with a network namespace of its own, in a container's place.
-struct Container {
-    id: Identifier,
-    init: Child,
-}
-
-impl Container {
-    fn new(name: &str) -> Container {
-        let init = in_own_network(|| Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap());
-        Container { id: id(name), init }
-    }
-
-    fn hold(&self) -> Hold {
-        Hold::new(self.id.clone(), PidFd::open(self.init.id()).unwrap())
-    }
-
-    /// Does `work` in its network namespace.
-    fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        in_network_of(self.init.id(), work)
-    }
-
-    /// What the engine makes in it: the sockets, and the rules that lead port 53 there.
-    fn resolver(&self) -> Resolver {
-        self.inside(|| {
-            let udp = UdpSocket::bind("127.0.0.11:0").unwrap();
-            let tcp = TcpListener::bind("127.0.0.11:0").unwrap();
-            let (udp_port, tcp_port) = (udp.local_addr().unwrap().port(), tcp.local_addr().unwrap().port());
-            sh(&format!(
-                "nft -f - <<'END'
-                table ip corten-dns {{
-                  chain output {{
-                    type nat hook output priority -100;
-                    ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:{udp_port}
-                    ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:{tcp_port}
-                  }}
-                  chain postrouting {{
-                    type nat hook postrouting priority 100;
-                    ip saddr 127.0.0.11 udp sport {udp_port} snat to 127.0.0.11:53
-                    ip saddr 127.0.0.11 tcp sport {tcp_port} snat to 127.0.0.11:53
-                  }}
-                }}\nEND"
-            ));
-            let namespace = std::fs::File::open("/proc/thread-self/ns/net").unwrap();
-            Resolver { udp: udp.into(), tcp: tcp.into(), namespace: namespace.into() }
-        })
-    }
-
-    /// What dig says to `question`, without its comments.
-    #[track_caller]
-    fn dig(&self, question: &str) -> String {
-        let mut command = Command::new("dig");
-        command.args(["@127.0.0.11", "+tries=1", "+time=20"]).args(question.split(' '));
-        self.inside(|| Ran::of(&mut command)).ok().out().to_owned()
-    }
-
-    /// The answers that dig finds, sorted.
-    #[track_caller]
-    fn ask(&self, question: &str) -> Vec<String> {
-        let said = self.dig(&format!("+short {question}"));
-        let mut answers: Vec<String> = said.lines().map(str::to_owned).collect();
-        answers.sort();
-        answers
-    }
-
-    /// For each of `questions` its status and its answers, sorted, found by one dig.
-    #[track_caller]
-    fn ask_all<'a>(&self, option: &str, questions: &[&'a str]) -> Vec<(&'a str, String, Vec<String>)> {
-        let said = self.dig(&format!("+noall +comments +answer {option} {}", questions.join(" ")));
-        let parts: Vec<&str> = said.split(";; Got answer:").skip(1).collect();
-        assert_eq!(parts.len(), questions.len(), "{said}");
-        let found = questions.iter().zip(parts).map(|(question, part)| {
-            let status = part.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
-            let records = part.lines().filter(|line| !line.starts_with(';') && !line.is_empty());
-            let mut answers: Vec<String> =
-                records.map(|line| line.split_whitespace().last().unwrap().to_owned()).collect();
-            answers.sort();
-            (*question, status.to_owned(), answers)
-        });
-        found.collect()
-    }
-
-    /// `NOERROR`, …
-    #[track_caller]
-    fn status(&self, question: &str) -> String {
-        let said = self.dig(question);
-        let status = said.split("status: ").nth(1).and_then(|rest| rest.split(',').next());
-        status.unwrap_or_else(|| panic!("no status: {said}")).to_owned()
-    }
-
-    fn kill(&mut self) {
-        self.init.kill().unwrap();
-        self.init.wait().unwrap();
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        // It may have been killed.
-        let _ = self.init.kill();
-        let _ = self.init.wait();
     }
 }
 

@@ -38,7 +38,7 @@ fn with_its_init_all_of_a_container_goes_and_nobody_elses() {
     in_own_network(|| {
         let mut served = Served::new();
         let (mut one, other) = (Container::new("one"), Container::new("other"));
-        sh(&format!("ip link add veth-one type veth peer name eth0 netns {}", one.init.id()));
+        sh(&format!("ip link add veth-one type veth peer name eth0 netns {}", one.pid()));
         served.name_network("net", &[("web", &["10.0.0.2"])]);
         for container in [&one, &other] {
             served.name_container(container, &["net"], corten_relay::names::Forward::Nowhere, Vec::new());
