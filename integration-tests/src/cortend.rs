@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Daemon, TempRoot, programs, send_signal};
+use crate::{Daemon, PrivateNetwork, TempRoot, programs, send_signal};
 
 /// What a test may choose of a [`Cortend`].
 #[derive(Debug, Clone, Default)]
@@ -18,6 +18,18 @@ pub struct CortendOptions {
     pub search_first: Vec<PathBuf>,
     /// The directory our programs are taken from, when not the tests' own: each finds the others beside itself.
     pub programs: Option<PathBuf>,
+    /// Where it has its network.
+    pub network: CortendNetwork,
+}
+
+/// Where a [`Cortend`] has its network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CortendNetwork {
+    /// No default bridge: it makes nothing in the machine's network, which tests share.
+    #[default]
+    None,
+    /// Everything as it likes, in a [`PrivateNetwork`], which lasts as long as the value.
+    Private,
 }
 
 /// A running cortend.
@@ -26,6 +38,7 @@ pub struct Cortend {
     daemon: Daemon,
     directory: PathBuf,
     options: CortendOptions,
+    network: Option<PrivateNetwork>,
 }
 
 impl Cortend {
@@ -42,13 +55,23 @@ impl Cortend {
     #[must_use]
     pub fn start_with(root: &TempRoot, options: CortendOptions) -> Cortend {
         let directory = root.make("cortend");
-        let daemon = spawn(root, &directory, &options);
-        Cortend { daemon, directory, options }
+        let network = (options.network == CortendNetwork::Private).then(PrivateNetwork::new);
+        let daemon = spawn(root, &directory, &options, network.as_ref());
+        Cortend { daemon, directory, options, network }
     }
 
     /// Starts it again on the same roots, after a [kill](Daemon::kill).
     pub fn restart(&mut self, root: &TempRoot) {
-        self.daemon = spawn(root, &self.directory, &self.options);
+        self.daemon = spawn(root, &self.directory, &self.options, self.network.as_ref());
+    }
+
+    /// Its own network namespace.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn network(&self) -> &PrivateNetwork {
+        self.network.as_ref().expect("the test has chosen a private network")
     }
 
     /// The socket of its API.
@@ -102,7 +125,7 @@ impl Cortend {
     }
 }
 
-fn spawn(root: &TempRoot, directory: &Path, options: &CortendOptions) -> Daemon {
+fn spawn(root: &TempRoot, directory: &Path, options: &CortendOptions, network: Option<&PrivateNetwork>) -> Daemon {
     let first: Vec<&Path> = options.search_first.iter().map(PathBuf::as_path).collect();
     let socket = directory.join("d.sock");
     let program = match &options.programs {
@@ -114,11 +137,18 @@ fn spawn(root: &TempRoot, directory: &Path, options: &CortendOptions) -> Daemon 
     command.arg("--data-root").arg(directory.join("data")).arg("--exec-root").arg(directory.join("exec"));
     command.arg("--pidfile").arg(directory.join("pid"));
     command.args(["--containerd-namespace", root.name(), "--cgroup-parent", &root.cgroup_parent(), "--debug"]);
+    if options.network == CortendNetwork::None {
+        command.args(["--bridge", "none"]);
+    }
     if let Some(containerd) = &options.containerd {
         command.arg("--containerd").arg(containerd);
     }
     command.args(&options.arguments).env("PATH", programs::search_path(&first));
-    let mut daemon = Daemon::spawn(root, &mut command, &directory.join("log"));
+    let log = directory.join("log");
+    let mut daemon = match network {
+        Some(network) => network.enter(|| Daemon::spawn(root, &mut command, &log)),
+        None => Daemon::spawn(root, &mut command, &log),
+    };
     daemon.wait_for_ping(&socket);
     daemon
 }

@@ -36,7 +36,7 @@ mod wait;
 mod wrappers;
 
 pub use containerd::{Containerd, ContainerdOptions, Ctr};
-pub use cortend::{Cortend, CortendOptions};
+pub use cortend::{Cortend, CortendNetwork, CortendOptions};
 pub use daemon::Daemon;
 pub use docker_cli::DockerCli;
 pub use docker_registry::{DockerRegistry, DockerRegistryOptions};
@@ -46,7 +46,7 @@ pub use image::{ImageFiles, digest, docker_archive, oci_layout};
 pub use leaks::{Counts, Leaks};
 pub use mounts::{Mount, mounts};
 pub use net_container::NetContainer;
-pub use network::{in_network_of, in_own_network, sh, try_sh};
+pub use network::{PrivateNetwork, in_network_of, in_own_network, sh, try_sh};
 pub use port_proxy::{PortProxy, ProxiedPort, run_port_proxy};
 pub use processes::{Process, child_processes, parent_of, process, processes};
 pub use ran::Ran;

@@ -17,12 +17,50 @@ use corten_sys::clone::{self, Namespaces};
 /// When there is no such process, and when `work` does.
 pub fn in_network_of<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> T {
     let namespace = File::open(format!("/proc/{pid}/ns/net")).expect("the process runs");
+    in_network(&namespace, work)
+}
+
+fn in_network<T: Send>(namespace: &File, work: impl FnOnce() -> T + Send) -> T {
     let entered = move || {
         clone::enter(namespace.as_fd(), Namespaces::NETWORK).expect("root may enter any network namespace");
         work()
     };
     // A thread of its own, which is not used again: this one stays where it is.
     thread::scope(|scope| scope.spawn(entered).join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
+}
+
+/// A network namespace of a test's own, whose loopback interface is up. It lasts as long as the value, or something in it.
+#[derive(Debug)]
+pub struct PrivateNetwork(File);
+
+impl PrivateNetwork {
+    /// Makes one.
+    ///
+    /// # Panics
+    /// When the kernel makes none.
+    #[must_use]
+    pub fn new() -> PrivateNetwork {
+        let made = || {
+            clone::unshare(Namespaces::NETWORK).expect("root may have a network namespace");
+            corten_sys::loopback::up().expect("the loopback interface can be brought up");
+            PrivateNetwork(File::open("/proc/thread-self/ns/net").expect("a thread has a network namespace"))
+        };
+        thread::scope(|scope| scope.spawn(made).join().unwrap_or_else(|panicked| panic::resume_unwind(panicked)))
+    }
+
+    /// Does `work` in a thread that has entered it; processes started there stay there.
+    ///
+    /// # Panics
+    /// When `work` does.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        in_network(&self.0, work)
+    }
+}
+
+impl Default for PrivateNetwork {
+    fn default() -> PrivateNetwork {
+        PrivateNetwork::new()
+    }
 }
 
 /// Does `work` in a thread with a network namespace of its own, whose loopback interface is up. Whatever `work` starts is

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    Containerd, ContainerdOptions, Cortend, CortendOptions, Ctr, DEADLINE, DockerCli, Dockerd, DockerdOptions,
-    EngineApi, Supervisor, SupervisorOptions, TempRoot, busybox, send_signal, wait_for, wait_for_some,
+    Containerd, ContainerdOptions, Cortend, CortendNetwork, CortendOptions, Ctr, DEADLINE, DockerCli, Dockerd,
+    DockerdOptions, EngineApi, Supervisor, SupervisorOptions, TempRoot, busybox, send_signal, wait_for, wait_for_some,
 };
 
 /// Whose programs a [`Stack`] is made of.
@@ -29,6 +29,8 @@ pub struct StackOptions {
     pub search_first: Vec<PathBuf>,
     /// More arguments of the engine.
     pub engine_arguments: Vec<String>,
+    /// Where our engine has its network.
+    pub network: CortendNetwork,
 }
 
 /// A running engine with all below it, in a root of its own.
@@ -95,7 +97,13 @@ impl Stack {
                 Engine::Original(Dockerd::start_with(&root, &address, chosen))
             }
             (_, containerd) => {
-                let chosen = CortendOptions { containerd, arguments, search_first, programs: options.programs };
+                let chosen = CortendOptions {
+                    containerd,
+                    arguments,
+                    search_first,
+                    programs: options.programs,
+                    network: options.network,
+                };
                 Engine::Ours(Cortend::start_with(&root, chosen))
             }
         };

@@ -56,8 +56,12 @@ pub struct Place {
 }
 
 /// Groups of commands, with their line for help.
-pub const GROUPS: [(&str, &str); 3] =
-    [("container", "Manage containers"), ("image", "Manage images"), ("system", "Manage the engine")];
+pub const GROUPS: [(&str, &str); 4] = [
+    ("container", "Manage containers"),
+    ("image", "Manage images"),
+    ("network", "Manage networks"),
+    ("system", "Manage the engine"),
+];
 
 const fn at(group: &'static str, name: &'static str, verb: &'static Verb) -> Place {
     Place { group, name, aliases: &[], verb }
@@ -89,6 +93,7 @@ pub const PLACES: &[Place] = &[
     at("", "logout", &commands::logout::VERB),
     at("", "logs", &commands::logs::VERB),
     at("", "pause", &commands::pause::VERB),
+    at("", "port", &commands::port::VERB),
     at("", "ps", &commands::ps::VERB),
     at("", "pull", &commands::pull::VERB),
     at("", "push", &commands::push::VERB),
@@ -120,6 +125,7 @@ pub const PLACES: &[Place] = &[
     at("container", "logs", &commands::logs::VERB),
     also(at("container", "ls", &commands::ps::VERB), &["ps", "list"]),
     at("container", "pause", &commands::pause::VERB),
+    at("container", "port", &commands::port::VERB),
     at("container", "rename", &commands::rename::VERB),
     at("container", "restart", &commands::restart::VERB),
     also(at("container", "rm", &commands::rm::VERB), &["remove"]),
@@ -142,6 +148,14 @@ pub const PLACES: &[Place] = &[
     also(at("image", "rm", &commands::rmi::VERB), &["rmi", "remove"]),
     at("image", "save", &commands::save::VERB),
     at("image", "tag", &commands::tag::VERB),
+    at("network", "check", &commands::network_check::VERB),
+    at("network", "connect", &commands::network_connect::VERB),
+    at("network", "create", &commands::network_create::VERB),
+    at("network", "disconnect", &commands::network_disconnect::VERB),
+    at("network", "inspect", &commands::inspect::NETWORK_VERB),
+    also(at("network", "ls", &commands::network_ls::VERB), &["list"]),
+    at("network", "prune", &commands::network_prune::VERB),
+    also(at("network", "rm", &commands::network_rm::VERB), &["remove"]),
     at("system", "df", &commands::system_df::VERB),
     at("system", "events", &commands::events::VERB),
     at("system", "info", &commands::info::VERB),

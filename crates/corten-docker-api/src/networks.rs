@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::containers::Endpoint;
 use crate::json::{body, is_empty, is_zero};
 
 body! {
@@ -99,5 +100,90 @@ body! {
         /// CIDR.
         #[serde(rename = "IPv6Address")]
         pub ipv6_address: String,
+    }
+}
+
+body! {
+    /// The body of a create.
+    pub struct NetworkCreate {
+        /// Its name.
+        pub name: String,
+        /// Whether a name in use is refused; it always is.
+        pub check_duplicate: bool,
+        /// `bridge` where nothing is said.
+        pub driver: String,
+        /// `local`, or `swarm`.
+        pub scope: String,
+        /// Whether containers get IPv4 addresses (1.47).
+        #[serde(rename = "EnableIPv4")]
+        pub enable_ipv4: Option<bool>,
+        /// Whether containers get IPv6 addresses.
+        #[serde(rename = "EnableIPv6")]
+        pub enable_ipv6: Option<bool>,
+        /// Its address pools.
+        #[serde(rename = "IPAM")]
+        pub ipam: Option<Ipam>,
+        /// Whether it has no way out.
+        pub internal: bool,
+        /// Whether containers outside swarm services may join.
+        pub attachable: bool,
+        /// Whether it is swarm's routing mesh.
+        pub ingress: bool,
+        /// Whether it is only a configuration for others.
+        pub config_only: bool,
+        /// The network its configuration is taken from.
+        pub config_from: Option<ConfigReference>,
+        /// The driver's options.
+        pub options: Option<BTreeMap<String, String>>,
+        /// The user's labels.
+        pub labels: Option<BTreeMap<String, String>>,
+    }
+}
+
+body! {
+    /// The answer to a create.
+    pub struct NetworkCreated {
+        /// 64 hexadecimal digits.
+        pub id: String,
+        /// What the caller should know.
+        pub warning: String,
+    }
+}
+
+body! {
+    /// The body of a connect.
+    pub struct NetworkConnect {
+        /// The container's id or name.
+        pub container: String,
+        /// Its place in the network.
+        pub endpoint_config: Option<Endpoint>,
+    }
+}
+
+body! {
+    /// The body of a disconnect.
+    pub struct NetworkDisconnect {
+        /// The container's id or name.
+        pub container: String,
+        /// Whether a container that is gone is disconnected, too.
+        pub force: bool,
+    }
+}
+
+body! {
+    /// The answer to a prune.
+    pub struct NetworksPruned {
+        /// The names of those that are gone.
+        pub networks_deleted: Option<Vec<String>>,
+    }
+}
+
+body! {
+    /// Something in the kernel that is not as it should be; no call of docker's.
+    pub struct NetworkDifference {
+        /// What it is about.
+        pub object: String,
+        /// A sentence.
+        pub what: String,
     }
 }

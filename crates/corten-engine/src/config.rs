@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
+use crate::networks;
 use crate::registry;
 use crate::runtimes::Configured;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub seccomp_profile: String,
     /// How registries are reached; read again at SIGHUP.
     pub registries: registry::Options,
+    /// What is asked of networks.
+    pub networks: networks::flags::Flags,
 }
 
 /// Logs are bounded unless somebody asks otherwise: unbounded ones fill disks (moby issue 40207).
@@ -72,6 +75,7 @@ impl Default for Config {
             labels: Vec::new(),
             seccomp_profile: "builtin".to_owned(),
             registries: registry::Options::default(),
+            networks: networks::flags::Flags::default(),
         }
     }
 }
@@ -219,6 +223,7 @@ fn command() -> Command {
         .arg(value("https-proxy", "Proxy for https"))
         .arg(value("no-proxy", "Hosts reached without a proxy"))
         .arg(value("label", "Label shown in info, KEY=VALUE").action(ArgAction::Append))
+        .args(networks::flags::arguments())
 }
 
 fn read_file(path: &Path, asked_for: bool) -> Result<serde_json::Map<String, Value>, ConfigError> {
@@ -235,7 +240,8 @@ fn read_file(path: &Path, asked_for: bool) -> Result<serde_json::Map<String, Val
 
 fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Path) -> Result<Config, ConfigError> {
     let quoted = |keys: Vec<&String>| keys.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let flag_of = |key: &str| KEYS.iter().find(|(known, _)| *known == key).map(|(_, flag)| *flag);
+    let keys = || KEYS.iter().chain(&networks::flags::KEYS);
+    let flag_of = |key: &str| keys().find(|(known, _)| *known == key).map(|(_, flag)| *flag);
     let unknown: Vec<&String> = file.keys().filter(|key| flag_of(key).is_none()).collect();
     if !unknown.is_empty() {
         return Err(ConfigError::Unknown { path: path.to_owned(), keys: quoted(unknown) });
@@ -299,6 +305,7 @@ fn merge(matches: &ArgMatches, file: &serde_json::Map<String, Value>, path: &Pat
     config.labels = values("labels")?;
     set(&mut config.seccomp_profile, one("seccomp-profile")?);
     config.registries = registries(matches, file, &values)?;
+    config.networks = networks::flags::read(file, &values)?;
     absolute("data-root", &config.data_root)?;
     absolute("exec-root", &config.exec_root)?;
     Ok(config)

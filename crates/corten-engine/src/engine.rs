@@ -14,6 +14,7 @@ use crate::containers::{Container, Index};
 use crate::errors::{EngineError, Result};
 use crate::events::Bus;
 use crate::images::pull::Pulls;
+use crate::networks::{self, Networks, relay};
 use crate::registry;
 use crate::runtimes::Runtimes;
 use crate::spec::DefaultFilter;
@@ -31,6 +32,8 @@ pub struct Engine {
     pub containerd: Containerd,
     /// All containers.
     pub containers: Index,
+    /// All networks, and the kernel's side of them.
+    pub networks: crate::networks::Networks,
     /// Processes added to them.
     pub execs: crate::execs::Execs,
     /// Who listens.
@@ -84,7 +87,10 @@ impl Engine {
             programs.runtime.clone(),
             config.data_root.join("runtimes"),
         )?;
-        Ok(Self {
+        let keeper =
+            relay::Keeper::new(&config.exec_root, config.networks.userland_proxy_path.clone().map(PathBuf::from));
+        let engine = Self {
+            networks: Networks::new(&identity.id, &config.networks, keeper),
             runtimes,
             id: identity.id,
             born: identity.born,
@@ -98,6 +104,8 @@ impl Engine {
             programs,
             default_filter: DefaultFilter::read(&config.seccomp_profile)?,
             config,
-        })
+        };
+        networks::restore::load(&engine)?;
+        Ok(engine)
     }
 }

@@ -21,6 +21,7 @@ use crate::errors::{EngineError, Result};
 use crate::events::Kind;
 use crate::execs;
 use crate::http;
+use crate::networks;
 use crate::spec::apparmor;
 use crate::store;
 
@@ -59,6 +60,7 @@ pub async fn serve(config: Config) -> Result<()> {
         Some(_) => None,
         None => Some(tokio::spawn(supervisor(&engine)?.keep_alive(stopped))),
     };
+    networks::restore::settle(&engine).await;
     let link = tokio::spawn(link::keep(Arc::clone(&engine)));
     let data_root = engine.config.data_root.clone();
     tokio::task::spawn_blocking(move || store::sweep(&data_root));
@@ -122,7 +124,10 @@ fn supervisor(engine: &Engine) -> Result<Supervisor> {
 }
 
 /// One of our programs: beside this one, then in PATH.
-fn find_program(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// 404 when it is in neither place.
+pub fn find_program(name: &str) -> Result<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).map(|directory| directory.join(name));

@@ -17,6 +17,7 @@ mod images;
 mod lifecycle;
 mod limits;
 mod logs;
+mod networks;
 mod pull_kills;
 mod refusals;
 mod registries;

@@ -34,11 +34,21 @@ pub const IMAGE_VERB: Verb = verb!(
     IMAGE_FLAGS
 );
 
+/// The command for networks.
+pub const NETWORK_VERB: Verb = verb!(
+    inspect_networks,
+    "[OPTIONS] NETWORK [NETWORK...]",
+    "Show all that is known of networks",
+    Arity::AtLeast(1),
+    NETWORK_FLAGS
+);
+
 const FORMAT: Flag = Flag::text("format", crate::commands::INSPECT_FORMAT_HELP).short('f');
 const SIZE: Flag = Flag::bool("size", "Show sizes of containers").short('s');
 const FLAGS: &[Flag] = &[FORMAT, SIZE, Flag::text("type", "Only objects of this kind")];
 const CONTAINER_FLAGS: &[Flag] = &[FORMAT, SIZE];
 const IMAGE_FLAGS: &[Flag] = &[FORMAT];
+const NETWORK_FLAGS: &[Flag] = &[FORMAT, Flag::bool("verbose", "Show what concerns services too").short('v')];
 
 /// A kind of object, in the order in which they are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +107,11 @@ pub async fn inspect_containers(cli: &Cli, matches: &Matches) -> Outcome {
 /// Inspects images.
 pub async fn inspect_images(cli: &Cli, matches: &Matches) -> Outcome {
     show(cli, matches, "image").await
+}
+
+/// Inspects networks.
+pub async fn inspect_networks(cli: &Cli, matches: &Matches) -> Outcome {
+    show(cli, matches, "network").await
 }
 
 async fn show(cli: &Cli, matches: &Matches, only: &str) -> Outcome {

@@ -1,11 +1,12 @@
 //! What of a create is refused, and with which words. Nothing is ignored: what is not built yet is
 //! named in a 501.
 
-use corten_docker_api::containers::{ContainerConfig, HostConfig, Mount, NetworkingConfig};
-use corten_types::{ErrorKind, Signal};
+use corten_docker_api::containers::{ContainerConfig, HostConfig, Mount};
+use corten_types::Signal;
 
 use super::{cpuset, logging};
 use crate::errors::{EngineError, Result};
+use crate::networks;
 use crate::spec::{self, SecurityOptions, UNCONFINED, UserMount, apparmor};
 
 /// Least memory docker gives, bytes.
@@ -42,7 +43,12 @@ pub fn config(config: &ContainerConfig) -> Result<()> {
         .and_then(|check| check.test.as_ref())
         .is_some_and(|test| !test.is_empty() && test[0] != "NONE");
     later("Healthcheck", probes)?;
-    later("MacAddress", !config.mac_address.is_empty())?;
+    if !config.mac_address.is_empty() {
+        networks::attachment::mac(&config.mac_address)?;
+    }
+    for port in config.exposed_ports.iter().flatten().map(|(port, _)| port) {
+        exposed(port)?;
+    }
     later("Volumes", config.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty()))
 }
 
@@ -51,16 +57,17 @@ pub fn config(config: &ContainerConfig) -> Result<()> {
 /// # Errors
 /// 400 for what is wrong, 501 for what is not built yet.
 pub fn host(host: &HostConfig) -> Result<()> {
-    fn some<T>(list: &Option<Vec<T>>) -> bool {
-        list.as_ref().is_some_and(|list| !list.is_empty())
+    if networks::ports::wanted_of(host)?.len() > MAX_PORTS {
+        return Err(EngineError::invalid(format!("more than {MAX_PORTS} published ports")));
     }
-    let published = host.port_bindings.iter().flatten().any(|(_, bindings)| some(bindings));
-    later("HostConfig.PortBindings", published)?;
-    later("HostConfig.PublishAllPorts", host.publish_all_ports)?;
     later("HostConfig.VolumeDriver", !host.volume_driver.is_empty())?;
     later("HostConfig.VolumesFrom", some(&host.volumes_from))?;
     later("HostConfig.Cgroup", !host.cgroup.is_empty())?;
-    later("HostConfig.Links", some(&host.links))?;
+    for link in host.links.iter().flatten() {
+        if networks::endpoint::split_link(link).is_none() {
+            return Err(EngineError::invalid(format!("bad format for links: {link}")));
+        }
+    }
     later("HostConfig.StorageOpt", host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()))?;
     later("HostConfig.DeviceRequests", some(&host.device_requests))?;
     later("HostConfig.KernelMemory", host.kernel_memory != 0)?;
@@ -86,14 +93,55 @@ fn later(field: &str, is_set: bool) -> Result<()> {
     if is_set { Err(EngineError::unimplemented(format!("{field}: not supported yet"))) } else { Ok(()) }
 }
 
+/// Most ports of a container that are published: all there are, for both protocols.
+const MAX_PORTS: usize = 2 * 65535;
+
+/// A port that is only shown may be of any protocol.
+fn exposed(port: &str) -> Result<()> {
+    let (range, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    let number = range.parse::<u16>().is_ok_and(|number| number != 0);
+    match number && matches!(protocol.to_ascii_lowercase().as_str(), "tcp" | "udp" | "sctp") {
+        true => Ok(()),
+        false => Err(EngineError::invalid(format!("invalid port specification: \"{port}\""))),
+    }
+}
+
+fn some<T>(list: &Option<Vec<T>>) -> bool {
+    list.as_ref().is_some_and(|list| !list.is_empty())
+}
+
 /// Namespaces: which words mean something, and which are built.
 fn modes(host: &HostConfig) -> Result<()> {
     let invalid = |what: &str, mode: &str| Err(EngineError::invalid(format!("invalid {what} mode: {mode}")));
     match host.network_mode.as_str() {
-        "" | "default" | "bridge" | "none" | "host" => {}
-        mode if mode.strip_prefix("container:").is_some_and(|name| !name.is_empty()) => {}
         "container:" => return Err(EngineError::invalid("invalid container format container:<name|id>")),
-        other => return Err(EngineError::not_found(format!("network {other} not found"))),
+        mode if mode.starts_with("container:") => {
+            // docker's words, each for what belongs to the other container.
+            let refuse = |text: &str| Err(EngineError::invalid(format!("conflicting options: {text}")));
+            let has_ports = host.port_bindings.as_ref().is_some_and(|ports| !ports.is_empty());
+            if some(&host.links) {
+                return refuse(
+                    "container type network can't be used with links. This would result in undefined behavior",
+                );
+            }
+            if some(&host.dns) {
+                return refuse("dns and the network mode");
+            }
+            if some(&host.extra_hosts) {
+                return refuse("custom host-to-IP mapping and the network mode");
+            }
+            if has_ports || host.publish_all_ports {
+                return refuse("port publishing and the container type network mode");
+            }
+        }
+        "host" if some(&host.links) => {
+            return Err(EngineError::invalid(
+                "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+            ));
+        }
+        // A network that is not there is looked for again by the start, which then refuses: a 404 here would make the CLI
+        // pull the image.
+        _ => {}
     }
     match host.ipc_mode.as_str() {
         "" | "private" | "none" | "host" => {}
@@ -368,37 +416,6 @@ fn long_form(mount: &Mount) -> Result<UserMount> {
     }
 }
 
-/// The networks asked for beside the network mode: docker's clients repeat the mode here.
-///
-/// # Errors
-/// 501 for addresses, aliases and further networks.
-pub fn networking(networking: &NetworkingConfig, mode: &str) -> Result<()> {
-    for (name, endpoint) in networking.endpoints_config.iter().flatten() {
-        let is_mode = name == mode
-            || (matches!(mode, "" | "default" | "bridge") && matches!(name.as_str(), "default" | "bridge"));
-        if !is_mode {
-            return Err(EngineError::new(
-                ErrorKind::Unimplemented,
-                format!("NetworkingConfig.EndpointsConfig {name:?}: not supported yet"),
-            ));
-        }
-        let endpoint = endpoint.clone().unwrap_or_default();
-        later(
-            "NetworkingConfig.EndpointsConfig IPAMConfig",
-            endpoint.ipam_config.is_some_and(|ipam| ipam != Default::default()),
-        )?;
-        later("NetworkingConfig.EndpointsConfig Links", endpoint.links.is_some_and(|links| !links.is_empty()))?;
-        later("NetworkingConfig.EndpointsConfig Aliases", endpoint.aliases.is_some_and(|aliases| !aliases.is_empty()))?;
-        later("NetworkingConfig.EndpointsConfig MacAddress", !endpoint.mac_address.is_empty())?;
-        later(
-            "NetworkingConfig.EndpointsConfig DriverOpts",
-            endpoint.driver_opts.is_some_and(|opts| !opts.is_empty()),
-        )?;
-        later("NetworkingConfig.EndpointsConfig GwPriority", endpoint.gw_priority != 0)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,7 +439,6 @@ mod tests {
             let host_config = create.host_config.unwrap_or_default();
             assert!(config(&create.config).is_ok());
             assert!(host(&host_config).is_ok());
-            assert!(networking(&create.networking_config.unwrap_or_default(), &host_config.network_mode).is_ok());
         }
     }
 
@@ -451,7 +467,6 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_named() {
-        assert_eq!(refusal(|host| host.links = Some(vec!["a:b".into()])), "HostConfig.Links: not supported yet");
         assert_eq!(refusal(|host| host.init = Some(true)), "HostConfig.Init: not supported yet");
     }
 }

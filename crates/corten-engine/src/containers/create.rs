@@ -1,8 +1,11 @@
 //! `docker create`: the record and the root filesystem; nothing runs yet.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use corten_docker_api::containers::{ContainerConfig, ContainerCreate, ContainerCreated};
+use corten_docker_api::containers::{
+    ContainerConfig, ContainerCreate, ContainerCreated, Endpoint, HostConfig, NetworkingConfig,
+};
 use corten_types::ContainerId;
 
 use super::record::{FORMAT, Record, State};
@@ -12,6 +15,7 @@ use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
 use crate::images::{self, Image};
+use crate::networks;
 use crate::runtimes::Runtime;
 use crate::system::info::is_cgroup_v2;
 use crate::{snapshots, store};
@@ -47,14 +51,14 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
     check::config(&config)?;
     check::host(&host_config)?;
     let runtime = engine.runtimes.find(&host_config.runtime)?;
-    check::networking(&networking, &host_config.network_mode)?;
     name_by_id(engine, &mut host_config.network_mode);
+    let endpoints = endpoints(engine, networking, &mut config, &mut host_config)?;
     name_by_id(engine, &mut host_config.pid_mode);
 
     let image = images::resolve::resolve(engine, &config.image).await?;
     check_platform(&platform, &image, &config.image)?;
     let mut warnings = discard::discard(&mut host_config);
-    warnings.extend(self::warnings(&config, &host_config, &image));
+    warnings.extend(self::warnings(engine, &config, &host_config, &image));
     normalise::merge(&mut config, &image.config);
     normalise::host_config(&mut host_config, is_cgroup_v2(), engine.runtimes.default_name())?;
 
@@ -73,7 +77,8 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
         },
         config,
         host_config,
-        endpoints: networking.endpoints_config.unwrap_or_default(),
+        endpoints,
+        left_mode: false,
     };
     if record.command().is_empty() {
         return Err(EngineError::invalid("no command specified"));
@@ -127,13 +132,78 @@ fn name_by_id(engine: &Engine, mode: &mut String) {
     }
 }
 
-/// Another container's network brings its host name; the host's UTS namespace the host's.
-fn set_hostname(
+/// The networks that a container is to be in, by name: what the client sends beside the mode, and the mode's own where
+/// that is not among them.
+fn endpoints(
     engine: &Engine,
+    networking: NetworkingConfig,
     config: &mut ContainerConfig,
-    host: &corten_docker_api::containers::HostConfig,
-    id: &str,
-) -> Result<()> {
+    host: &mut HostConfig,
+) -> Result<BTreeMap<String, Option<Endpoint>>> {
+    let mode = host.network_mode.clone();
+    let mut endpoints: BTreeMap<String, Option<Endpoint>> = BTreeMap::new();
+    for (wanted, asked) in networking.endpoints_config.unwrap_or_default() {
+        let mut asked = asked.unwrap_or_default();
+        let wanted = if wanted == "default" { "bridge".to_owned() } else { wanted };
+        let network = engine.networks.index.find(&wanted).ok();
+        let name = network.as_ref().map_or(wanted, |network| network.name.clone());
+        networks::endpoint::check(&name, network.as_deref(), &asked)?;
+        // What only answers say means nothing in a request.
+        asked = Endpoint {
+            ipam_config: asked.ipam_config,
+            links: asked.links,
+            aliases: asked.aliases,
+            mac_address: asked.mac_address,
+            driver_opts: asked.driver_opts,
+            gw_priority: asked.gw_priority,
+            network_id: network.map(|network| network.id.clone()).unwrap_or_default(),
+            ..Endpoint::default()
+        };
+        endpoints.insert(name, Some(asked));
+    }
+    if mode.starts_with("container:") {
+        return match config.mac_address.is_empty() {
+            true => Ok(BTreeMap::new()),
+            false => Err(EngineError::invalid("conflicting options: mac-address and the network mode")),
+        };
+    }
+    let own = match mode.as_str() {
+        "" | "default" => "bridge".to_owned(),
+        mode => match engine.networks.index.find(mode) {
+            Ok(network) if mode != network.name && mode != network.id => {
+                host.network_mode.clone_from(&network.id);
+                network.name.clone()
+            }
+            Ok(network) => network.name.clone(),
+            Err(_) => mode.to_owned(),
+        },
+    };
+    if endpoints.is_empty() || !networks::is_predefined(&own) {
+        endpoints.entry(own.clone()).or_insert_with(|| Some(Endpoint::default()));
+    }
+    let alone = endpoints.keys().find(|name| matches!(name.as_str(), "host" | "none"));
+    if let Some(other) = alone.filter(|_| endpoints.len() > 1) {
+        let word = if other == "none" { "private (none)" } else { "host" };
+        return Err(EngineError::invalid(format!(
+            "container cannot be connected to multiple networks with one of the networks in {word} mode"
+        )));
+    }
+    // Below 1.44 the container has one hardware address: that of its mode's network.
+    let mac = std::mem::take(&mut config.mac_address);
+    if let Some(Some(endpoint)) = endpoints.get_mut(&own).filter(|_| !mac.is_empty()) {
+        if !endpoint.mac_address.is_empty() && endpoint.mac_address != mac {
+            return Err(EngineError::invalid(
+                "the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
+            ));
+        }
+        endpoint.mac_address.clone_from(&mac);
+    }
+    config.mac_address = mac;
+    Ok(endpoints)
+}
+
+/// Another container's network brings its host name; the host's UTS namespace the host's.
+fn set_hostname(engine: &Engine, config: &mut ContainerConfig, host: &HostConfig, id: &str) -> Result<()> {
     let shares_network = host.network_mode.starts_with("container:");
     if (shares_network || host.uts_mode == "host") && !config.hostname.is_empty() {
         let what = if shares_network { "network" } else { "UTS" };
@@ -174,12 +244,13 @@ fn check_platform(wanted: &str, image: &Image, name: &str) -> Result<()> {
 }
 
 /// What is asked for, or brought by the image, and cannot be had yet.
-fn warnings(config: &ContainerConfig, host: &corten_docker_api::containers::HostConfig, image: &Image) -> Vec<String> {
+fn warnings(engine: &Engine, config: &ContainerConfig, host: &HostConfig, image: &Image) -> Vec<String> {
     let mut warnings = Vec::new();
-    if !config.network_disabled && matches!(host.network_mode.as_str(), "" | "default" | "bridge") {
-        warnings.push(
-            "Bridge networks are not supported yet: the container has no network but its loopback device.".to_owned(),
-        );
+    let is_default = !config.network_disabled && matches!(host.network_mode.as_str(), "" | "default" | "bridge");
+    if let Some(reason) = engine.networks.no_bridge().filter(|_| is_default) {
+        warnings.push(format!(
+            "There is no default bridge: the container has no network but its loopback device. {reason}"
+        ));
     }
     let volumes: Vec<&str> = image.config.volumes.iter().flatten().map(|(path, _)| path.as_str()).collect();
     if !volumes.is_empty() {

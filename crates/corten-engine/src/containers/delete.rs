@@ -10,6 +10,7 @@ use super::{Container, Turn};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
+use crate::networks::sandbox;
 use crate::{snapshots, store, tasks};
 
 /// Whether a container that runs is killed first.
@@ -107,6 +108,7 @@ async fn take_away(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> {
     let id = turn.id.as_str();
     let snapshotter = turn.view().record.snapshotter.clone();
     tasks::delete::force_if_there(engine, id).await?;
+    sandbox::release(engine, turn).await;
     tasks::delete::delete_record(engine, id).await?;
     snapshots::remove(engine, &snapshotter, id).await?;
     let (data_root, owned) = (engine.config.data_root.clone(), id.to_owned());

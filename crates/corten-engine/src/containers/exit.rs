@@ -11,6 +11,7 @@ use super::{Container, Turn, delete, start};
 use crate::engine::Engine;
 use crate::events::Kind;
 use crate::execs::Exit;
+use crate::networks::sandbox;
 use crate::tasks;
 
 /// The pause before a task's deletion is tried again; it doubles.
@@ -42,6 +43,7 @@ pub async fn on_exit(engine: &Arc<Engine>, id: &str, exit: Exit) {
             delete_later(engine, &container);
         }
     }
+    sandbox::release(engine, &turn).await;
     record(engine, &container, turn, exit);
 }
 

@@ -195,6 +195,7 @@ mod tests {
             config: Default::default(),
             host_config: Default::default(),
             endpoints: Default::default(),
+            left_mode: false,
         };
         Arc::new(Container::new(record, State::default(), "/nonexistent".into()))
     }

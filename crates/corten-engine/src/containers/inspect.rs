@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use corten_docker_api::containers::{ContainerInspect, ContainerState, Endpoint, MountPoint, NetworkSettings};
+use corten_docker_api::containers::{ContainerInspect, ContainerState, Endpoint, MountPoint, NetworkSettings, PortMap};
 use corten_docker_api::images::GraphDriver;
 
 use super::record::{Record, State};
@@ -104,23 +104,50 @@ pub(super) fn mount_points(record: &Record) -> Vec<MountPoint> {
     all.iter().filter(|mount| !short_tmpfs(&mount.target)).map(crate::spec::UserMount::mount_point).collect()
 }
 
-/// The container's place in a predefined network; its ids are there while it runs.
-pub(super) fn endpoint(engine: &Engine, view: &View, network: &str) -> Endpoint {
+/// The container's places in networks: what was asked for, and what it has while it runs.
+pub(super) fn endpoints(engine: &Engine, view: &View) -> BTreeMap<String, Endpoint> {
     let runs = view.state.is_alive();
-    Endpoint {
-        network_id: if runs { networks::id_of(&engine.id, network) } else { String::new() },
-        endpoint_id: if runs { view.record.endpoint_id(network) } else { String::new() },
-        ..Endpoint::default()
-    }
+    let shown = |(name, asked): (String, Endpoint)| {
+        let asked = Endpoint { dns_names: None, network_id: String::new(), ..asked };
+        let endpoint = match view.state.networking.attachments.get(&name) {
+            Some(place) if runs => place.shown(asked),
+            _ => match engine.networks.index.find(&name) {
+                Ok(network) if runs && !network.has_kernel_objects() => Endpoint {
+                    network_id: network.id.clone(),
+                    endpoint_id: view.record.endpoint_id(&network.id),
+                    ..asked
+                },
+                Ok(network) if network.resolves_names() => Endpoint { network_id: network.id.clone(), ..asked },
+                _ => asked,
+            },
+        };
+        (name, endpoint)
+    };
+    view.record.networks().into_iter().map(shown).collect()
 }
 
 fn network_settings(engine: &Engine, view: &View) -> NetworkSettings {
-    let name = view.record.network_name();
-    let networks: BTreeMap<_, _> = name.iter().map(|name| ((*name).to_owned(), endpoint(engine, view, name))).collect();
-    let sandbox = (view.state.is_alive() && name.is_some()).then(|| networks::id_of(&view.record.id, "sandbox"));
+    let networks = endpoints(engine, view);
+    let runs = view.state.is_alive();
+    let sandbox = (runs && view.record.network_name().is_some()).then(|| networks::id_of(&view.record.id, "sandbox"));
+    // What older clients read is the default network's.
+    let old = networks.get("bridge").filter(|_| runs).cloned().unwrap_or_default();
+    let key = match view.state.networking.sandbox {
+        true => networks::sandbox::path(engine, &view.record.id).display().to_string(),
+        false => format!("/proc/{}/ns/net", view.state.pid),
+    };
     NetworkSettings {
-        sandbox_key: sandbox.as_ref().map(|_| format!("/proc/{}/ns/net", view.state.pid)).unwrap_or_default(),
+        sandbox_key: sandbox.as_ref().map(|_| key).unwrap_or_default(),
         sandbox_id: sandbox.unwrap_or_default(),
+        ports: if runs { networks::ports::shown(&view.record, &view.state.networking.ports) } else { PortMap::new() },
+        endpoint_id: if old.ip_address.is_empty() { String::new() } else { old.endpoint_id },
+        gateway: old.gateway,
+        global_ipv6_address: old.global_ipv6_address,
+        global_ipv6_prefix_len: old.global_ipv6_prefix_len,
+        ip_address: old.ip_address,
+        ip_prefix_len: old.ip_prefix_len,
+        ipv6_gateway: old.ipv6_gateway,
+        mac_address: old.mac_address,
         networks: Some(networks),
         ..NetworkSettings::default()
     }

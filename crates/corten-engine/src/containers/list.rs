@@ -1,18 +1,18 @@
 //! `docker ps`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use corten_docker_api::Filters;
 use corten_docker_api::containers::{ContainerSummary, ListHostConfig, ListNetworkSettings, Port};
 
-use super::inspect::{endpoint, mount_points};
+use super::inspect::{endpoints, mount_points};
 use super::list_filter::ListFilter;
 use super::record::{Record, State};
 use super::{View, size};
 use crate::clock::human_duration;
 use crate::engine::Engine;
 use crate::errors::Result;
+use crate::networks;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,6 @@ pub async fn list(engine: &Arc<Engine>, query: ListQuery) -> Result<Vec<Containe
 
 fn summary(engine: &Engine, view: &View) -> ContainerSummary {
     let (record, state) = (&view.record, &view.state);
-    let networks = record.network_name().map(|name| (name.to_owned(), endpoint(engine, view, name)));
     ContainerSummary {
         id: record.id.clone(),
         names: Some(vec![format!("/{}", record.name)]),
@@ -71,7 +70,7 @@ fn summary(engine: &Engine, view: &View) -> ContainerSummary {
             network_mode: record.host_config.network_mode.clone(),
             annotations: record.host_config.annotations.clone(),
         },
-        network_settings: Some(ListNetworkSettings { networks: networks.into_iter().collect::<BTreeMap<_, _>>() }),
+        network_settings: Some(ListNetworkSettings { networks: endpoints(engine, view) }),
         mounts: mount_points(record),
     }
 }
@@ -83,16 +82,26 @@ fn command(record: &Record) -> String {
     words.iter().take(1).cloned().chain(words.iter().skip(1).map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
-/// Exposed ports, while it runs.
+/// Exposed and published ports, while it runs.
 fn ports(record: &Record, state: &State) -> Vec<Port> {
     if !state.running {
         return Vec::new();
     }
-    let port = |text: &String| {
-        let (number, kind) = text.split_once('/').unwrap_or((text, "tcp"));
-        Some(Port { private_port: number.parse().ok()?, kind: kind.to_owned(), ..Port::default() })
-    };
-    record.config.exposed_ports.iter().flatten().filter_map(|(text, _)| port(text)).collect()
+    let mut all = Vec::new();
+    for (text, bindings) in networks::ports::shown(record, &state.networking.ports) {
+        let (number, kind) = text.split_once('/').unwrap_or((&text, "tcp"));
+        let Ok(private_port) = number.parse() else { continue };
+        let port = Port { private_port, kind: kind.to_owned(), ..Port::default() };
+        match bindings {
+            None => all.push(port),
+            Some(bindings) => all.extend(bindings.into_iter().map(|binding| Port {
+                ip: binding.host_ip,
+                public_port: binding.host_port.parse().unwrap_or_default(),
+                ..port.clone()
+            })),
+        }
+    }
+    all
 }
 
 /// What the STATUS column says.

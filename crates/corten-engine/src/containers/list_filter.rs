@@ -5,6 +5,7 @@ use std::time::Duration;
 use corten_docker_api::Filters;
 
 use super::View;
+use super::record::{Record, State};
 use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -93,6 +94,9 @@ impl ListFilter {
             let wanted = if wanted.contains('/') { wanted.to_owned() } else { format!("{wanted}/tcp") };
             record.config.exposed_ports.iter().flatten().any(|(port, _)| *port == wanted)
         };
+        let published = |wanted: &str| {
+            state.networking.ports.iter().any(|port| is_in_range(port.container.port(), &port.protocol, wanted))
+        };
         let mounted = |wanted: &str| {
             super::inspect::mount_points(record)
                 .iter()
@@ -104,15 +108,30 @@ impl ListFilter {
             && filters.any("name", |name| name_matches(&slashed, name))
             && filters.any("health", |health| health == "none")
             && filters.any("is-task", |value| matches!(value, "0" | "false"))
-            && filters.any("network", |network| record.network_name() == Some(network))
+            && filters.any("network", |network| is_in(record, state, network))
             && filters.any("expose", exposed)
-            && filters.any("publish", |_| false)
+            && filters.any("publish", published)
             && filters.any("volume", mounted)
             && filters.match_labels(&record.labels())
             && self.before.is_none_or(|before| record.created < before)
             && self.since.is_none_or(|since| record.created > since)
             && self.ancestors.as_ref().is_none_or(|images| images.contains(&record.image_id))
     }
+}
+
+/// Whether a container is in the network that somebody calls `wanted`.
+fn is_in(record: &Record, state: &State, wanted: &str) -> bool {
+    let by_id = |id: &str| !wanted.is_empty() && id.starts_with(wanted);
+    record.networks().iter().any(|(name, endpoint)| name == wanted || by_id(&endpoint.network_id))
+        || state.networking.attachments.values().any(|place| by_id(&place.network))
+}
+
+/// Whether a port is one of `80`, `80-90`, `80/udp`.
+fn is_in_range(port: u16, protocol: &str, wanted: &str) -> bool {
+    let (range, wanted_protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let bounds = (first.parse::<u16>(), last.parse::<u16>());
+    matches!(bounds, (Ok(first), Ok(last)) if (first..=last).contains(&port)) && wanted_protocol == protocol
 }
 
 /// `80`, `80-90`, `80/udp`: what ports are asked for by.

@@ -9,6 +9,7 @@ use corten_docker_api::containers::{ContainerConfig, Endpoint, HostConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
+use crate::networks::attachment::Networking;
 
 /// The format of both files that this program writes.
 pub const FORMAT: u32 = 1;
@@ -37,6 +38,9 @@ pub struct Record {
     /// The networks it was asked to join.
     #[serde(default)]
     pub endpoints: BTreeMap<String, Option<Endpoint>>,
+    /// Whether it was taken out of its mode's network.
+    #[serde(default)]
+    pub left_mode: bool,
 }
 
 impl Record {
@@ -47,7 +51,7 @@ impl Record {
         entrypoint.chain(cmd).cloned().collect()
     }
 
-    /// The predefined network it is in; `None` for another container's.
+    /// The network its mode names; `None` for another container's.
     pub fn network_name(&self) -> Option<&str> {
         match self.host_config.network_mode.as_str() {
             mode if mode.starts_with("container:") => None,
@@ -56,9 +60,33 @@ impl Record {
         }
     }
 
-    /// A stable name for its place in a network.
+    /// The stable id of its place in the network of that id.
     pub fn endpoint_id(&self, network: &str) -> String {
         crate::networks::id_of(&self.id, network)
+    }
+
+    /// Whether it has a network namespace that others need not share.
+    pub fn has_own_networks(&self) -> bool {
+        let mode = self.host_config.network_mode.as_str();
+        !self.config.network_disabled && mode != "host" && mode != "none" && !mode.starts_with("container:")
+    }
+
+    /// The networks it is to be in, by name, with what was asked of each.
+    pub fn networks(&self) -> BTreeMap<String, Endpoint> {
+        let Some(mode) = self.network_name().filter(|_| !self.config.network_disabled) else { return BTreeMap::new() };
+        let name = |name: &String| if name == "default" { "bridge".to_owned() } else { name.clone() };
+        let asked = self.endpoints.iter();
+        let networks: BTreeMap<String, Endpoint> =
+            asked.map(|(key, endpoint)| (name(key), endpoint.clone().unwrap_or_default())).collect();
+        if networks.is_empty() && !self.left_mode {
+            return BTreeMap::from([(mode.to_owned(), Endpoint::default())]);
+        }
+        networks
+    }
+
+    /// Whether it is to be in the network of that name.
+    pub fn is_in(&self, network: &str) -> bool {
+        self.networks().contains_key(network)
     }
 
     /// The user's labels.
@@ -117,6 +145,8 @@ pub struct State {
     pub restart_count: u32,
     /// Whether somebody stopped it, so that its restart policy rests.
     pub stopped_by_user: bool,
+    /// What of its networks is in the kernel.
+    pub networking: Networking,
 }
 
 impl State {

@@ -17,6 +17,7 @@ use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
 use crate::execs::{self, Exit};
+use crate::networks::{restore, sandbox};
 use crate::snapshots::{self, ENGINE_LABEL};
 use crate::{store, tasks};
 
@@ -70,6 +71,7 @@ pub async fn settle_all(engine: &Arc<Engine>, tasks: Vec<Process>, occasion: Occ
         warn!("some containers are still being settled");
     }
     if occasion == Occasion::EngineStarted {
+        restore::settle_containers(engine).await;
         // Loads and imports that a kill interrupted: nothing keeps what they had made.
         if let Err(error) = corten_images::lease::settle(engine.catalog.store(), &engine.id).await {
             warn!(%error, "end the leases of an earlier life");
@@ -180,10 +182,17 @@ async fn settle(
     };
     match end.filter(|_| state.is_alive()) {
         Some(exit) => {
+            sandbox::release(engine, &turn).await;
             remember_for_waiters(engine, &turn, i64::from(exit.status), occasion);
             exit::record(engine, container, turn, exit);
         }
-        None => go_on(engine, container, turn, occasion),
+        None => {
+            if !turn.view().state.is_alive() {
+                // A start that was killed before anything ran, or an end that was written down and nothing more.
+                sandbox::release(engine, &turn).await;
+            }
+            go_on(engine, container, turn, occasion);
+        }
     }
     true
 }

@@ -1,6 +1,5 @@
 //! `docker start`: a task for the container, its clients attached, its program running.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +14,9 @@ use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
+use crate::networks::{self, sandbox};
 use crate::spec::{self, Host, HostDevice, Input, Joined, Machine, UserMount, apparmor, capabilities, user};
-use crate::{attach, execs, files, images, networks, snapshots, tasks};
+use crate::{attach, execs, files, images, snapshots, tasks};
 
 /// Most bytes read of `/etc/passwd` and `/etc/group`.
 const ACCOUNT_FILE_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
@@ -84,6 +84,7 @@ pub(super) async fn launch(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> 
             if let Err(left) = tasks::delete::force(engine, &turn.id).await {
                 tracing::warn!(id = turn.id, error = left.message(), "remove what a failed start left");
             }
+            sandbox::release(engine, turn).await;
             attach::abandon(turn);
             let (exit_code, error) = tasks::launch_error::classify(error);
             let text = error.message();
@@ -127,12 +128,15 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
     // Whoever copies files has the overlay mounted, of this run or the one before: there must never be a second one.
     let _tree = unused_tree(turn).await?;
     let rootfs = root_filesystem(engine, turn, view).await?;
+    let joined = joined(engine, view)?;
+    let networks = sandbox::prepare(engine, turn).await?;
+    let view = &turn.view();
     let input = Input {
         record,
         user: resolve_user(view, &rootfs)?,
-        mounts: mounts(turn, view)?,
+        mounts: mounts(engine, turn, view)?,
         devices: devices(view)?,
-        joined: joined(engine, view)?,
+        joined: Joined { network_path: networks.path.clone(), ..joined },
         host: host(engine)?,
     };
     let spec = spec::build(&input)?;
@@ -147,6 +151,7 @@ async fn create_and_start(engine: &Arc<Engine>, turn: &Turn<'_>, view: &View) ->
         .map_err(|error| EngineError::internal("tell the shim where output goes").caused_by(error))?;
     let task = tasks::create::NewTask { record, spec: &spec, rootfs, stdio: stdio_file::uri(&stdio_path) };
     let pid = tasks::create::create(engine, task).await?;
+    sandbox::hand_over(engine, turn, networks, pid).await?;
     attach::hand_over(engine, turn).await?;
     tasks::start::start(engine, &turn.id).await?;
     Ok(pid)
@@ -184,8 +189,8 @@ fn resolve_user(view: &View, rootfs: &[corten_proto::containerd::types::Mount]) 
 }
 
 /// The user's mounts and the engine's files; where both want a place, the user has it.
-fn mounts(turn: &Turn<'_>, view: &View) -> Result<Vec<UserMount>> {
-    with_files(view, |view| files::prepare(turn, view))
+fn mounts(engine: &Engine, turn: &Turn<'_>, view: &View) -> Result<Vec<UserMount>> {
+    with_files(view, |view| files::prepare(engine, turn, view))
 }
 
 /// What the next start would mount, as far as it is there: the engine's files are written by the first start.
@@ -268,7 +273,11 @@ fn joined(engine: &Engine, view: &View) -> Result<Joined> {
         }
     };
     let host = &view.record.host_config;
-    Ok(Joined { network_pid: pid_of(&host.network_mode, "network")?, pid_pid: pid_of(&host.pid_mode, "pid")? })
+    Ok(Joined {
+        network_pid: pid_of(&host.network_mode, "network")?,
+        network_path: None,
+        pid_pid: pid_of(&host.pid_mode, "pid")?,
+    })
 }
 
 fn host(engine: &Engine) -> Result<Host> {
@@ -288,12 +297,10 @@ fn host(engine: &Engine) -> Result<Host> {
     })
 }
 
-/// The network event that docker sends with a start and an end.
+/// The network events that docker sends with a start and an end: one for each network.
 pub(super) fn publish_network(engine: &Engine, view: &View, action: &str) {
-    let Some(name) = view.record.network_name() else { return };
-    let attributes = BTreeMap::from(
-        [("container", view.record.id.as_str()), ("name", name), ("type", networks::driver_of(name))]
-            .map(|(key, value)| (key.to_owned(), value.to_owned())),
-    );
-    engine.events.publish(Kind::Network, action, &networks::id_of(&engine.id, name), attributes);
+    for name in view.record.networks().keys() {
+        let Ok(network) = engine.networks.index.find(name) else { continue };
+        networks::publish(engine, &network, action, Some(&view.record.id));
+    }
 }

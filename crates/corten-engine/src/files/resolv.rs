@@ -5,6 +5,9 @@ use std::net::IpAddr;
 /// Asked when the host's own servers cannot be reached from a container.
 const PUBLIC_SERVERS: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 
+/// Where the engine answers names.
+const ENGINE_SERVER: &str = "127.0.0.11";
+
 /// Servers, domains and options; an empty list leaves what the file has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
@@ -42,6 +45,23 @@ pub fn text(host_file: &str, overrides: &Overrides) -> String {
         }
     }
     print(&conf)
+}
+
+/// The file of a container whose questions the engine answers: it asks 127.0.0.11, and names of one label as they are.
+pub fn text_of_names(host_file: &str, overrides: &Overrides) -> String {
+    let mut conf = merge(parse(host_file), overrides);
+    conf.servers = vec![ENGINE_SERVER.to_owned()];
+    if !conf.options.iter().any(|option| option.starts_with("ndots:")) {
+        conf.options.push("ndots:0".to_owned());
+    }
+    print(&conf)
+}
+
+/// The servers behind the engine's, and what the user set `ndots` to.
+pub fn upstream(host_file: &str, overrides: &Overrides) -> (Vec<String>, u32) {
+    let conf = merge(parse(host_file), overrides);
+    let ndots = conf.options.iter().rev().find_map(|option| option.strip_prefix("ndots:")?.parse().ok());
+    (conf.servers, ndots.unwrap_or_default())
 }
 
 fn merge(mut conf: ResolvConf, overrides: &Overrides) -> ResolvConf {
@@ -123,6 +143,17 @@ mod tests {
             &overrides,
             "nameserver 127.0.0.1\noptions ndots:2\n",
         );
+    }
+
+    #[test]
+    fn containers_with_names_ask_the_engine() {
+        let file = "nameserver 127.0.0.53\nnameserver 10.0.0.1\nsearch a\noptions edns0\n";
+        let none = Overrides::default();
+        assert_eq!(text_of_names(file, &none), "nameserver 127.0.0.11\nsearch a\noptions edns0 ndots:0\n");
+        assert_eq!(upstream(file, &none), (vec!["127.0.0.53".to_owned(), "10.0.0.1".to_owned()], 0));
+        let own = Overrides { options: vec!["ndots:2".into()], servers: vec!["1.1.1.1".into()], search: vec![] };
+        assert_eq!(text_of_names(file, &own), "nameserver 127.0.0.11\nsearch a\noptions ndots:2\n");
+        assert_eq!(upstream(file, &own), (vec!["1.1.1.1".to_owned()], 2));
     }
 
     #[test]

@@ -1,92 +1,175 @@
-//! The three networks every engine has: `bridge`, `host` and `none`.
+//! Networks: what they are ([`record`], [`options`], [`store`]), the calls about them, and how containers are connected.
+//!
+//! A network is written down before the kernel is touched, and so is a container's place in it
+//! ([`attachment`], in the container's state). Everything in the kernel, every address in use and every name follows from
+//! these two, so that a start after a crash does what a start does. The kernel is spoken to in threads that may block.
+
+pub mod attachment;
+pub mod connect;
+pub mod create;
+pub mod default_bridge;
+pub mod delete;
+pub mod disconnect;
+pub mod endpoint;
+pub mod flags;
+pub mod heal;
+mod index;
+pub mod inspect;
+pub mod list;
+pub mod names;
+pub mod options;
+pub mod ports;
+pub mod prune;
+pub mod record;
+pub mod relay;
+pub mod restore;
+pub mod sandbox;
+pub mod store;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use corten_docker_api::Filters;
-use corten_docker_api::networks::{Ipam, Network, NetworkEndpoint};
+use corten_network::ipam::{IpamError, Pools};
+use corten_network::plan::Settings;
+use corten_network::{Kernel, NetworkError};
+use corten_types::error::chain;
 use sha2::{Digest, Sha256};
 
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
+use crate::events::Kind;
+use flags::Flags;
+use record::Record;
 
-const PREDEFINED: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
+/// The networks every engine has, with their drivers.
+pub const PREDEFINED: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
 
-const FILTER_KEYS: &[&str] = &["dangling", "driver", "id", "label", "name", "scope", "type"];
+/// Everything an engine keeps about networks.
+pub struct Networks {
+    /// The networks.
+    pub index: index::Index,
+    /// Where subnets come from.
+    pub pools: Pools,
+    /// The program that holds ports and answers names.
+    pub relay: relay::Keeper,
+    /// Host ports that are given to who names none.
+    pub ephemeral: ports::Ephemeral,
+    settings: Settings,
+    kernel: Mutex<Option<Arc<Kernel>>>,
+    /// Whether somebody watches the kernel's side.
+    is_watched: std::sync::atomic::AtomicBool,
+    /// Why there is no default bridge, when there should be one.
+    no_bridge: Mutex<Option<String>>,
+}
 
-/// A predefined network's id: the same as long as the data root is the same.
+impl Networks {
+    /// Those of the engine `id`, without any network yet.
+    pub fn new(id: &str, flags: &Flags, relay: relay::Keeper) -> Self {
+        let hash = Sha256::digest(id.as_bytes());
+        let host = [hash[0], hash[1], hash[2], hash[3], hash[4]];
+        Self {
+            index: index::Index::default(),
+            pools: Pools::new(&flags.pools, host),
+            relay,
+            ephemeral: ports::Ephemeral::default(),
+            settings: Settings {
+                owner: id.to_owned(),
+                ip_forward: flags.ip_forward,
+                ip_forward_no_drop: flags.ip_forward_no_drop,
+                rules_v4: flags.iptables,
+                rules_v6: flags.ip6tables,
+            },
+            kernel: Mutex::default(),
+            is_watched: std::sync::atomic::AtomicBool::new(false),
+            no_bridge: Mutex::default(),
+        }
+    }
+
+    /// The kernel's side, opened by the first who needs it: an engine without bridge networks leaves the host as it is.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// What keeps it from being opened; the next one tries again.
+    pub fn kernel(&self) -> std::result::Result<Arc<Kernel>, NetworkError> {
+        let mut kernel = self.kernel.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernel) = &*kernel {
+            return Ok(Arc::clone(kernel));
+        }
+        let opened = Arc::new(Kernel::open(self.settings.clone())?);
+        *kernel = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Why there is no default bridge, when there should be one.
+    pub fn no_bridge(&self) -> Option<String> {
+        self.no_bridge.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether nobody watches the kernel's side yet; from now on somebody does.
+    fn begin_watching(&self) -> bool {
+        !self.is_watched.swap(true, std::sync::atomic::Ordering::AcqRel)
+    }
+
+    fn set_no_bridge(&self, reason: Option<String>) {
+        *self.no_bridge.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+/// Speaks to the kernel in a thread that may block.
+///
+/// # Errors
+/// What the kernel refuses, with its sentence.
+pub async fn with_kernel<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    work: impl FnOnce(&Kernel) -> std::result::Result<T, NetworkError> + Send + 'static,
+) -> Result<T> {
+    let own = Arc::clone(engine);
+    blocking(move || {
+        let kernel = own.networks.kernel()?;
+        if own.networks.begin_watching() {
+            heal::start(&own);
+        }
+        Ok(work(&kernel)?)
+    })
+    .await
+}
+
+/// Does `work` in a thread that may block.
+///
+/// # Errors
+/// What it answers.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| EngineError::internal("work on networks").caused_by(error))?
+}
+
+/// A predefined network's id, and other ids that must not change: the same as long as the data root is the same.
 pub fn id_of(engine_id: &str, name: &str) -> String {
     let hash = Sha256::digest(format!("{engine_id}/{name}").as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The driver of a predefined network.
-pub fn driver_of(name: &str) -> &'static str {
-    PREDEFINED.iter().find(|(known, _)| *known == name).map_or("", |(_, driver)| driver)
+/// Whether every engine has a network of that name.
+pub fn is_predefined(name: &str) -> bool {
+    name == "default" || PREDEFINED.iter().any(|(known, _)| *known == name)
 }
 
-/// The networks that `filters` ask for.
-///
-/// # Errors
-/// 400 for an unknown filter.
-pub fn list(engine: &Engine, filters: &Filters) -> Result<Vec<Network>> {
-    filters.allow(FILTER_KEYS)?;
-    let networks = PREDEFINED.map(|(name, driver)| network(engine, name, driver));
-    let wanted = |network: &Network| {
-        filters.any("name", |name| network.name.contains(name))
-            && filters.any("id", |id| network.id.starts_with(id))
-            && filters.any("driver", |driver| network.driver == driver)
-            && filters.any("scope", |scope| network.scope == scope)
-            && filters.any("type", |kind| kind == "builtin")
-            && filters.any("dangling", |dangling| matches!(dangling, "0" | "false"))
-            && filters.match_labels(&BTreeMap::new())
-    };
-    // A list has no containers in it; inspect does.
-    Ok(networks
-        .into_iter()
-        .filter(wanted)
-        .map(|network| Network { containers: Some(BTreeMap::new()), ..network })
-        .collect())
+/// Tells of what happened to a network.
+pub fn publish(engine: &Engine, network: &Record, action: &str, container: Option<&str>) {
+    let mut attributes =
+        BTreeMap::from([("name".to_owned(), network.name.clone()), ("type".to_owned(), network.driver.clone())]);
+    attributes.extend(container.map(|id| ("container".to_owned(), id.to_owned())));
+    engine.events.publish(Kind::Network, action, &network.id, attributes);
 }
 
-/// One network by name, id, or the beginning of an id.
-///
-/// # Errors
-/// 404.
-pub fn inspect(engine: &Engine, wanted: &str) -> Result<Network> {
-    let networks = PREDEFINED.map(|(name, driver)| network(engine, name, driver));
-    let found = networks.into_iter().find(|network| network.name == wanted || network.id.starts_with(wanted));
-    found.ok_or_else(|| EngineError::not_found(format!("network {wanted} not found")))
-}
-
-fn network(engine: &Engine, name: &str, driver: &str) -> Network {
-    Network {
-        name: name.to_owned(),
-        id: id_of(&engine.id, name),
-        created: engine.born.to_string(),
-        scope: "local".to_owned(),
-        driver: driver.to_owned(),
-        enable_ipv4: true,
-        ipam: Ipam { driver: "default".to_owned(), options: None, config: Some(Vec::new()) },
-        containers: Some(members(engine, name)),
-        options: Some(BTreeMap::new()),
-        labels: Some(BTreeMap::new()),
-        ..Network::default()
+impl From<NetworkError> for EngineError {
+    fn from(error: NetworkError) -> Self {
+        Self::new(error.kind(), chain(&error))
     }
 }
 
-/// The running containers in a network.
-fn members(engine: &Engine, name: &str) -> BTreeMap<String, NetworkEndpoint> {
-    let running =
-        engine.containers.all().into_iter().map(|container| container.view()).filter(|view| view.state.running);
-    let joined = running.filter(|view| view.record.network_name() == Some(name));
-    joined
-        .map(|view| {
-            let endpoint = NetworkEndpoint {
-                name: view.record.name.clone(),
-                endpoint_id: view.record.endpoint_id(name),
-                ..NetworkEndpoint::default()
-            };
-            (view.record.id.to_string(), endpoint)
-        })
-        .collect()
+impl From<IpamError> for EngineError {
+    fn from(error: IpamError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
 }

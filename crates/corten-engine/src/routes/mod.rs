@@ -119,8 +119,12 @@ pub const ROUTES: &[Route] = routes! {
 
     GET "/networks" => networks::list,
     GET "/networks/{id}" => networks::inspect,
+    DELETE "/networks/{id}" => networks::delete,
     POST "/networks/create" => networks::create,
     POST "/networks/prune" => networks::prune,
+    POST "/networks/{id}/connect" => networks::connect,
+    POST "/networks/{id}/disconnect" => networks::disconnect,
+    POST "/corten/networks/check" => networks::check,
     GET "/volumes" => volumes::list,
     GET "/volumes/{name}" => volumes::inspect,
     POST "/volumes/create" => volumes::create,

@@ -1,31 +1,70 @@
-//! `/networks`: the three that every engine has.
+//! `/networks`.
 
 use std::sync::Arc;
 
 use corten_docker_api::Filters;
+use corten_docker_api::networks::{NetworkConnect, NetworkCreate, NetworkDifference, NetworkDisconnect};
+use hyper::StatusCode;
 
 use crate::engine::Engine;
-use crate::errors::{EngineError, Result};
+use crate::errors::Result;
 use crate::http::{Answer, Request};
-use crate::networks;
+use crate::networks::disconnect::Gone;
+use crate::networks::restore::{self, Mend};
+use crate::networks::{
+    connect as connect_, create as create_, delete as delete_, disconnect as disconnect_, inspect as inspect_,
+    list as list_, prune as prune_,
+};
 
 /// `GET /networks`.
 pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let filters = Filters::decode(request.query.get("filters"))?;
-    Answer::json(&networks::list(&engine, &filters)?)
+    Answer::json(&list_::list(&engine, &filters)?)
 }
 
 /// `GET /networks/{id}`.
 pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    Answer::json(&networks::inspect(&engine, request.param("id"))?)
+    Answer::json(&inspect_::inspect(&engine, request.param("id"), request.query.get("scope"))?)
 }
 
 /// `POST /networks/create`.
-pub async fn create(_: Arc<Engine>, _: Request) -> Result<Answer> {
-    Err(EngineError::unimplemented("networks of one's own: not supported yet"))
+pub async fn create(engine: Arc<Engine>, mut request: Request) -> Result<Answer> {
+    let body: NetworkCreate = request.json().await?;
+    Answer::json_with(StatusCode::CREATED, &create_::create(&engine, body).await?)
+}
+
+/// `DELETE /networks/{id}`.
+pub async fn delete(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    delete_::delete(&engine, request.param("id")).await?;
+    Ok(Answer::no_content())
+}
+
+/// `POST /networks/{id}/connect`.
+pub async fn connect(engine: Arc<Engine>, mut request: Request) -> Result<Answer> {
+    let body: NetworkConnect = request.json().await?;
+    let asked = body.endpoint_config.unwrap_or_default();
+    connect_::connect(&engine, request.param("id"), &body.container, asked).await?;
+    Ok(Answer::empty(StatusCode::OK))
+}
+
+/// `POST /networks/{id}/disconnect`.
+pub async fn disconnect(engine: Arc<Engine>, mut request: Request) -> Result<Answer> {
+    let body: NetworkDisconnect = request.json().await?;
+    let gone = if body.force { Gone::Disconnect } else { Gone::Refuse };
+    disconnect_::disconnect(&engine, request.param("id"), &body.container, gone).await?;
+    Ok(Answer::empty(StatusCode::OK))
 }
 
 /// `POST /networks/prune`.
-pub async fn prune(_: Arc<Engine>, _: Request) -> Result<Answer> {
-    Answer::json(&serde_json::json!({ "NetworksDeleted": null }))
+pub async fn prune(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let filters = Filters::decode(request.query.get("filters"))?;
+    Answer::json(&prune_::prune(&engine, &filters).await?)
+}
+
+/// `POST /corten/networks/check`: what is not as it should be; with `fix`, what was mended.
+pub async fn check(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let mend = if request.query.flag("fix") { Mend::Yes } else { Mend::No };
+    let found = restore::check(&engine, mend).await?;
+    let shown = found.into_iter().map(|one| NetworkDifference { object: one.object, what: one.what });
+    Answer::json(&shown.collect::<Vec<_>>())
 }

@@ -52,6 +52,8 @@ pub struct Host {
 pub struct Joined {
     /// For `--network container:…`.
     pub network_pid: Option<u32>,
+    /// The network namespace that the engine has made.
+    pub network_path: Option<PathBuf>,
     /// For `--pid container:…`.
     pub pid_pid: Option<u32>,
 }
@@ -288,7 +290,7 @@ fn namespaces(input: &Input<'_>) -> Vec<LinuxNamespace> {
     if let Some(pid) = input.joined.network_pid {
         all.push(namespace(Network, of(pid, "net")));
     } else if !is_host(&host.network_mode) {
-        all.push(namespace(Network, None));
+        all.push(namespace(Network, input.joined.network_path.clone()));
     }
     if let Some(pid) = input.joined.pid_pid {
         all.push(namespace(Pid, of(pid, "pid")));

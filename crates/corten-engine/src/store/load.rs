@@ -136,6 +136,7 @@ mod tests {
             config: Default::default(),
             host_config: Default::default(),
             endpoints: Default::default(),
+            left_mode: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use corten_docker_api::info::{
-    ContainerdInfo, ContainerdNamespaces, IndexConfig, Info, PluginsInfo, RegistryConfig, Runtime, Swarm,
+    AddressPool, ContainerdInfo, ContainerdNamespaces, IndexConfig, Info, PluginsInfo, RegistryConfig, Runtime, Swarm,
 };
 
 use super::version::{ENGINE_VERSION, kernel_release};
@@ -12,6 +12,14 @@ use crate::engine::Engine;
 use crate::errors::Result;
 use crate::registry;
 use crate::spec::DefaultFilter;
+
+/// The pools of new networks, where somebody named some.
+fn pools(engine: &Engine) -> Option<Vec<AddressPool>> {
+    let pools = &engine.config.networks.pools;
+    let pool =
+        |pool: &corten_network::ipam::Pool| AddressPool { base: pool.base.to_string(), size: i64::from(pool.length) };
+    (!pools.is_empty()).then(|| pools.iter().map(pool).collect())
+}
 
 /// How registries are reached, as dockerd lists it: networks apart from hosts, loopback always insecure.
 fn registry_config(options: &registry::Options) -> RegistryConfig {
@@ -60,10 +68,11 @@ pub async fn info(engine: &Engine) -> Result<Info> {
         driver_status: Some(vec![["driver-type".into(), "io.containerd.snapshotter.v1".into()]]),
         plugins: PluginsInfo {
             volume: list(&["local"]),
-            network: list(&["bridge", "host", "null"]),
+            network: list(&["bridge", "host", "macvlan", "null"]),
             authorization: None,
             log: list(&["json-file", "none"]),
         },
+        default_address_pools: pools(engine),
         memory_limit: true,
         swap_limit: true,
         cpu_cfs_period: true,

@@ -43,7 +43,15 @@ pub fn classify(error: EngineError) -> (u32, EngineError) {
 
 /// Refusals of our own, before anything was launched: their status stands.
 const fn is_answer(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::InvalidArgument | ErrorKind::Conflict | ErrorKind::NotFound | ErrorKind::Unavailable)
+    matches!(
+        kind,
+        ErrorKind::InvalidArgument
+            | ErrorKind::Conflict
+            | ErrorKind::NotFound
+            | ErrorKind::Unavailable
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Unimplemented
+    )
 }
 
 #[cfg(test)]

@@ -1,0 +1,168 @@
+//! `docker network connect`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use corten_docker_api::containers::Endpoint;
+use corten_types::ErrorKind;
+
+use super::attachment::{self, Attachment};
+use super::record::Record;
+use super::{blocking, endpoint, names, publish, sandbox};
+use crate::containers::Turn;
+use crate::containers::record::Record as Container;
+use crate::engine::Engine;
+use crate::errors::{EngineError, Result};
+
+/// Connects a container to a network; one that does not run is when it is started.
+///
+/// # Errors
+/// 404; 400 for what cannot be, 403 when it is in the network already, 409 for one that is being removed.
+pub async fn connect(engine: &Arc<Engine>, wanted: &str, container: &str, asked: Endpoint) -> Result<()> {
+    let container = engine.containers.find(container)?;
+    let network = engine.networks.index.find(wanted)?;
+    let turn = container.turn().await;
+    let view = turn.view();
+    refuse_removed(&turn)?;
+    possible(&view.record, &network)?;
+    if view.record.is_in(&network.name) || view.state.networking.attachments.contains_key(&network.name) {
+        let text = format!("endpoint with name {} already exists in network {}", view.record.name, network.name);
+        return Err(EngineError::new(ErrorKind::PermissionDenied, text));
+    }
+    endpoint::check(&network.name, Some(&network), &asked)?;
+    let mut record = (*view.record).clone();
+    record.endpoints = record.networks().into_iter().map(|(name, asked)| (name, Some(asked))).collect();
+    record.endpoints.insert(network.name.clone(), Some(Endpoint { network_id: network.id.clone(), ..asked.clone() }));
+    let while_writing = |error| EngineError::internal("write the container down").caused_by(error);
+    if !view.state.is_alive() {
+        return turn.replace_record(record).map_err(while_writing);
+    }
+    if !network.has_kernel_objects() {
+        return Err(EngineError::invalid(format!("container cannot be connected to network {}", network.name)));
+    }
+    if !view.state.networking.sandbox {
+        return Err(EngineError::invalid(
+            "container has no network namespace of the engine's: stop it, connect it, and start it again",
+        ));
+    }
+    let before = view.record.clone();
+    turn.replace_record(record).map_err(while_writing)?;
+    if let Err(error) = join(engine, &turn, &network, &asked).await {
+        if let Err(left) = turn.replace_record((*before).clone()) {
+            tracing::warn!(id = turn.id, error = %left, "undo a connect");
+        }
+        return Err(error);
+    }
+    publish(engine, &network, "connect", Some(&turn.id));
+    Ok(())
+}
+
+/// A container that goes is not connected any more.
+pub(super) fn refuse_removed(turn: &Turn<'_>) -> Result<()> {
+    let state = &turn.view().state;
+    match state.removing || state.dead {
+        true => Err(EngineError::conflict(format!(
+            "Container {} is marked for removal and cannot be connected or disconnected to the network",
+            turn.id
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// docker's rules of what goes together.
+fn possible(container: &Container, network: &Record) -> Result<()> {
+    let mode = container.host_config.network_mode.as_str();
+    if mode.starts_with("container:") || (mode == "host" && network.name != "host") {
+        return Err(EngineError::invalid(
+            "container sharing network namespace with another container or host cannot be connected to any other network",
+        ));
+    }
+    if network.driver == "host" {
+        return Err(EngineError::invalid(
+            "cannot connect container to host network - container must be created in host network mode",
+        ));
+    }
+    if network.driver == "null" || mode == "none" {
+        return Err(EngineError::invalid(
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+        ));
+    }
+    Ok(())
+}
+
+async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, asked: &Endpoint) -> Result<()> {
+    let view = turn.view();
+    let others: Vec<String> = view.state.networking.attachments.values().map(|place| place.interface.clone()).collect();
+    let had_resolver = view.state.networking.attachments.values().any(|place| !place.names.is_empty());
+    let chosen = endpoint::choose(engine, &view, network, asked, &others)?;
+    turn.change(|state| drop(state.networking.attachments.insert(network.name.clone(), chosen.clone())));
+    let (own, plan, view) = (Arc::clone(engine), network.plan()?, turn.view());
+    let (id, place, resolves) = (turn.id.clone(), chosen.clone(), network.resolves_names());
+    let made = blocking(move || {
+        let kernel = own.networks.kernel()?;
+        let sandbox = sandbox::of(&own, &id);
+        if let Some(plan) = plan {
+            kernel.join(&sandbox, &plan, &place.plan(&id)?)?;
+        }
+        route(&own, &view)?;
+        if resolves {
+            names::write_container(&own, &view)?;
+        }
+        names::refresh(&own, &BTreeSet::from([place.network.clone()]))?;
+        if resolves && !had_resolver {
+            let sockets = kernel.resolver(&sandbox)?;
+            super::relay::hold(&own, &id, view.state.pid, &[], Some(&sockets))?;
+        } else if resolves {
+            let subject = corten_relay::Subject::Container(super::relay::identifier(&id)?);
+            own.networks.relay.speak(|relay| relay.refresh(vec![subject.clone()]))?;
+        }
+        Ok(())
+    });
+    if let Err(error) = made.await {
+        leave(engine, turn, network, &chosen).await;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Makes the default routes what the places of a container make of them. Blocks.
+pub(super) fn route(engine: &Engine, view: &crate::containers::View) -> Result<()> {
+    let networks: Vec<(Arc<Record>, &Attachment)> = view
+        .state
+        .networking
+        .attachments
+        .values()
+        .filter_map(|place| Some((engine.networks.index.get(&place.network)?, place)))
+        .collect();
+    let routes = attachment::default_routes(networks.iter().map(|(network, place)| (&**network, *place)));
+    Ok(engine.networks.kernel()?.route(&sandbox::of(engine, &view.record.id), &routes)?)
+}
+
+/// Takes a running container out of a network; what cannot be taken back is told.
+pub(super) async fn leave(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, place: &Attachment) {
+    let (own, id, plan, gone) = (Arc::clone(engine), turn.id.clone(), network.plan(), place.clone());
+    let left = blocking(move || {
+        if let Some(plan) = plan? {
+            own.networks.kernel()?.leave(&sandbox::of(&own, &id), &plan, &gone.plan(&id)?)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = left.await {
+        tracing::warn!(id = turn.id, error = error.message(), "take a container out of a network");
+    }
+    sandbox::give_back(engine, &turn.id, place);
+    turn.change(|state| drop(state.networking.attachments.remove(&network.name)));
+    let (own, view, id) = (Arc::clone(engine), turn.view(), place.network.clone());
+    let told = blocking(move || {
+        route(&own, &view)?;
+        if view.state.networking.attachments.values().any(|place| !place.names.is_empty()) {
+            names::write_container(&own, &view)?;
+            let subject = corten_relay::Subject::Container(super::relay::identifier(&view.record.id)?);
+            own.networks.relay.speak(|relay| relay.refresh(vec![subject.clone()]))?;
+        }
+        names::refresh(&own, &BTreeSet::from([id]))
+    });
+    if let Err(error) = told.await {
+        tracing::warn!(id = turn.id, error = error.message(), "what a container sees of its networks is old");
+    }
+}
