@@ -149,7 +149,7 @@ impl ResolveError {
 pub struct Catalog<S> {
     store: S,
     platform: Platform,
-    /// By digest of a record's target. Blobs never change, so nothing here is ever out of date.
+    /// By digest of a record's target. Blobs never change, so only what is gone is out of date.
     known: Mutex<HashMap<Digest, Arc<Details>>>,
 }
 
@@ -182,6 +182,13 @@ impl<S: Store> Catalog<S> {
             known.insert(target.digest.clone(), details.clone());
         }
         Ok(details)
+    }
+
+    /// Forgets what is known of `targets`, of which a part was removed.
+    pub fn forget<'a>(&self, targets: impl IntoIterator<Item = &'a Digest>) {
+        if let Ok(mut known) = self.known.lock() {
+            targets.into_iter().for_each(|target| drop(known.remove(target)));
+        }
     }
 
     /// Every image once, with all its names; images whose description cannot be used are left out and logged.

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+mod windows;
 mod xz;
 mod zstd_frames;
 
@@ -231,6 +232,32 @@ mod tests {
     /// `printf text | bzip2`, and `| xz`.
     const BZIP2: &str = "425a6839314159265359cb28d32d0000008180020004402000219819832c2ee48a70a1219651a65a";
     const XZ: &str = "fd377a585a000004e6d6b4460200210116000000742fe5a3010003746578740055cde833ff4a0c1700011c046f2c9cc11fb6f37d010000000004595a";
+
+    /// `printf text | xz -9`: a dictionary of 64 MiB.
+    const XZ_LARGE: &str = "fd377a585a000004e6d6b446020021011c00000010cf58cc010003746578740055cde833ff4a0c1700011c046f2c9cc11fb6f37d010000000004595a";
+
+    #[test]
+    fn large_dictionaries_of_xz_are_opened_one_at_a_time_and_none_comes_in_by_stealth() {
+        let (small, large) = (unhex(XZ), unhex(XZ_LARGE));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut out = Vec::new();
+                    Decoder::new(&[&large[..], &small].concat()[..]).unwrap().read_to_end(&mut out).unwrap();
+                    assert_eq!(out, b"texttext");
+                });
+            }
+        });
+        // While one is open, small ones are read beside it.
+        let mut open = Decoder::new(&large[..]).unwrap();
+        open.read_exact(&mut [0]).unwrap();
+        let mut out = Vec::new();
+        Decoder::new(&small[..]).unwrap().read_to_end(&mut out).unwrap();
+        assert_eq!(out, b"text");
+        let hidden = [&small[..], &large].concat();
+        let error = Decoder::new(&hidden[..]).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("larger dictionary than its beginning"), "{error}");
+    }
 
     fn unhex(text: &str) -> Vec<u8> {
         (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()

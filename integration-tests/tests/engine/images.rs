@@ -6,7 +6,7 @@ use std::{
 };
 
 use integration_tests::registry::{Fault, TestRegistry, gzip};
-use integration_tests::{DockerCli, ImageFiles, Kind, Stack, TempRoot, busybox, programs};
+use integration_tests::{DEADLINE, DockerCli, ImageFiles, Kind, Stack, TempRoot, busybox, programs, wait_for};
 use serde_json::{Value, json};
 
 use crate::{busybox as body, create, delete, engine, expect, get, post, refusal, start};
@@ -269,4 +269,53 @@ fn what_is_no_archive_or_no_image_is_refused() {
     assert_eq!(refusal(get(&stack, "/images/nope/json"), 404), "No such image: nope:latest");
     assert_eq!(refusal(get(&stack, "/images/UPPER/json"), 400), "invalid reference format");
     assert_eq!(get(&stack, "/images/json").json().as_array().map(Vec::len), Some(1), "nothing stays of a bad archive");
+}
+
+#[test]
+fn one_of_several_platforms_is_removed_and_the_other_stays() {
+    let server = TestRegistry::start();
+    let image = busybox::image();
+    let config: Value = serde_json::from_slice(&image.config).unwrap();
+    let own = config["architecture"].as_str().unwrap().to_owned();
+    // The same layer, and one that only the other platform has.
+    let other_layer = busybox::layer_with(&[("other", b"of the other")]);
+    let mut other = config;
+    other["architecture"] = json!("s390x");
+    other["rootfs"]["diff_ids"] =
+        json!([integration_tests::digest(&image.layer), integration_tests::digest(&other_layer)]);
+    let here = server.put_layers("a", &image.config, &[gzip(&image.layer)]);
+    let there = server.put_layers("a", other.to_string().as_bytes(), &[gzip(&image.layer), gzip(&other_layer)]);
+    let entries = [(&here, own.as_str()), (&there, "s390x")].map(|(layered, architecture)| {
+        let mut entry = layered.manifest.descriptor();
+        entry["platform"] = json!({"os": "linux", "architecture": architecture});
+        entry
+    });
+    let _ = server.put_index("a", "1", &entries);
+    let stack = Stack::start(Kind::Ours);
+    let name = format!("{}/a:1", server.host());
+    for architecture in ["s390x", &own] {
+        let path = format!("/images/create?fromImage={}/a&tag=1&platform=linux/{architecture}", server.host());
+        let answer = expect(post(&stack, &path, &Value::Null), 200).text();
+        assert!(answer.contains("Status: "), "{answer}");
+    }
+    let blobs = || {
+        let listed = stack.ctr().run(&["content", "ls", "-q"]).ok().stdout;
+        listed.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(blobs().contains(&there.layers[1]));
+    let platform = "platforms=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22s390x%22%7D";
+    let refused = refusal(delete(&stack, &format!("/images/{name}?{platform}")), 400);
+    assert!(refused.starts_with("Content will be removed from all images"), "{refused}");
+    let removed = expect(delete(&stack, &format!("/images/{name}?{platform}&force=1")), 200).json();
+    assert_eq!(removed, json!([{"Deleted": there.manifest.digest()}]));
+    // What both have stays, what only the other had is gone.
+    wait_for("what only the removed platform had to go", DEADLINE, || !blobs().contains(&there.layers[1]));
+    assert!(blobs().contains(&there.layers[0]) && blobs().contains(&here.id) && !blobs().contains(&there.id));
+    let text = "was found but does not provide the specified platform (linux/s390x)";
+    assert!(refusal(delete(&stack, &format!("/images/{name}?{platform}&force=1")), 404).contains(text));
+    assert_eq!(expect(get(&stack, &format!("/images/{name}/json")), 200).json()["Id"], here.id.as_str());
+    // The last one is the image.
+    let platform = platform.replace("s390x", &own);
+    let _ = expect(delete(&stack, &format!("/images/{name}?{platform}")), 200);
+    assert_eq!(expect(get(&stack, "/images/json"), 200).json(), json!([]));
 }

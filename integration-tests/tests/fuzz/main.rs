@@ -15,6 +15,7 @@ mod names;
 mod netlink;
 mod profiles;
 mod registries;
+mod trees;
 
 use std::{
     env,

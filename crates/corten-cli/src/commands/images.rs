@@ -141,15 +141,15 @@ fn rows(image: &ImageSummary, is_short: bool, shows_digests: bool, needs_digest:
     rows
 }
 
-/// The row of `system df`: under the first tag alone.
-pub fn usage_row(image: &ImageSummary) -> Row {
+/// The row of `system df`: under the first tag alone, with a short id where there are columns.
+pub fn usage_row(image: &ImageSummary, is_short: bool) -> Row {
     let first = image.repo_tags.iter().flatten().find(|tag| *tag != "<none>:<none>");
     let reference = first.and_then(|text| text.parse::<Reference>().ok());
     let (repository, tag) = match &reference {
         Some(reference) => (reference.familiar_name(), reference.tag().unwrap_or(NONE).to_owned()),
         None => (NONE.to_owned(), NONE.to_owned()),
     };
-    row(image, true, &repository, &tag, "")
+    row(image, is_short, &repository, &tag, "")
 }
 
 fn row(image: &ImageSummary, is_short: bool, repository: &str, tag: &str, digest: &str) -> Row {

@@ -104,8 +104,8 @@ fn template_uses_size(format: &str) -> Result<bool, Failure> {
 }
 
 /// The row of `system df`: what the container has written, without its image.
-pub fn usage_row(container: &ContainerSummary) -> Row {
-    row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, true)
+pub fn usage_row(container: &ContainerSummary, is_short: bool) -> Row {
+    row(&ContainerSummary { size_root_fs: 0, ..container.clone() }, is_short)
 }
 
 fn row(container: &ContainerSummary, is_short: bool) -> Row {

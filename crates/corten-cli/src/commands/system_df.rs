@@ -6,10 +6,11 @@ use crate::commands::{images, ps};
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
 use crate::table;
-use crate::template::Row;
+use crate::template::{FunctionSet, MissingKey, Row, Template, Value};
 use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::disk_usage::DiskUsage;
 use corten_terminal::units::human_size;
+use std::rc::Rc;
 
 /// The command.
 pub const VERB: Verb = verb!(system_df, "[OPTIONS]", "Show what takes space on disk", Arity::None, FLAGS);
@@ -25,6 +26,30 @@ const HEADER: [(&str, &str); 5] =
 const TABLE: &str = "table {{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 const RAW: &str =
     "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n";
+const RAW_VERBOSE: &str = "\
+{{range .Images}}type: Image
+repository: {{.Repository}}
+tag: {{.Tag}}
+digest: {{.Digest}}
+image_id: {{.ID}}
+created_at: {{.CreatedAt}}
+virtual_size: {{.Size}}
+
+{{end -}}
+{{range .Containers}}type: Container
+container_id: {{.ID}}
+image: {{.Image}}
+command: {{.Command}}
+created_at: {{.CreatedAt}}
+state: {{- pad .State 1 0}}
+status: {{- pad .Status 1 0}}
+names: {{.Names}}
+labels: {{- pad .Labels 1 0}}
+ports: {{- pad .Ports 1 0}}
+size: {{.Size}}
+
+{{end -}}
+";
 const IMAGES: &str = "table {{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}";
 const CONTAINERS: &str =
     "table {{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}";
@@ -51,10 +76,8 @@ pub async fn system_df(cli: &Cli, matches: &Matches) -> Outcome {
         given => given,
     };
     if matches.flag("verbose") {
-        if format != table::TABLE {
-            return Err(Failure::new("a format with --verbose: not supported yet"));
-        }
-        cli.print(&everything(&usage)?);
+        let shown = if format == table::TABLE { everything(&usage)? } else { formatted(format, &usage)? };
+        cli.print(&shown);
         return Ok(());
     }
     let format = match format {
@@ -149,8 +172,8 @@ fn in_words(bytes: i64) -> String {
 }
 
 fn everything(usage: &DiskUsage) -> Result<String, Failure> {
-    let images = usage.images.iter().flatten().map(images::usage_row).collect();
-    let containers = usage.containers.iter().flatten().map(ps::usage_row).collect();
+    let images = usage.images.iter().flatten().map(|image| images::usage_row(image, true)).collect();
+    let containers = usage.containers.iter().flatten().map(|container| ps::usage_row(container, true)).collect();
     Ok([
         "Images space usage:\n\n".to_owned(),
         table::render(IMAGES, &images::HEADER, images)?,
@@ -162,6 +185,34 @@ fn everything(usage: &DiskUsage) -> Result<String, Failure> {
         table::render(BUILD_CACHE.0, &BUILD_CACHE.1, Vec::new())?,
     ]
     .concat())
+}
+
+/// Lists of rows, which the template ranges over; docker adds nothing behind it.
+fn formatted(format: &str, usage: &DiskUsage) -> Result<String, Failure> {
+    let is_short = format.starts_with(table::TABLE);
+    let rows = |rows: Vec<Row>| Value::List(Rc::new(rows.into_iter().map(|row| Value::Row(Rc::new(row))).collect()));
+    let images = usage.images.iter().flatten().map(|image| images::usage_row(image, is_short)).collect();
+    let containers = usage.containers.iter().flatten().map(|container| ps::usage_row(container, is_short)).collect();
+    let all = Value::object(vec![
+        ("Images", rows(images)),
+        ("Containers", rows(containers)),
+        // Of both there are none yet.
+        ("Volumes", rows(Vec::new())),
+        ("BuildCache", rows(Vec::new())),
+    ]);
+    let template = match format {
+        table::JSON => "{{json .}}",
+        "raw" => RAW_VERBOSE,
+        own => own.strip_prefix(table::TABLE).unwrap_or(own),
+    };
+    let template = template.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
+    let template =
+        Template::parse("", &template).map_err(|error| Failure::new(format!("template parsing error: {error}")))?;
+    let mut shown = String::new();
+    template
+        .execute(&mut shown, &all, FunctionSet::Values, MissingKey::TypeError("*formatter.diskUsageContext"))
+        .map_err(|error| Failure::new(error.to_string()))?;
+    Ok(shown)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `DELETE /images/{name}`.
 
-use corten_containerd_api::{Image as ImageRecord, ImageStore, Labels};
+use corten_containerd_api::{ApiError, Collect, ContentStore, Image as ImageRecord, ImageStore, Labels};
 use corten_docker_api::images::ImageDeleted;
 use corten_images::catalog::{dangling_name, is_dangling};
 use corten_images::{Listed, Platform};
@@ -34,22 +34,51 @@ pub async fn delete(engine: &Engine, wanted: &str, force: Force) -> Result<Vec<I
     }
 }
 
-/// Sees to it that removing `wanted` for `platform` removes all of it: it has nothing for others.
+/// Removes what `wanted` has for `platform`: of one for several, the manifest and what only it needs; else all of it.
 ///
 /// # Errors
-/// 404 in docker's words when it has nothing for that platform; 501 when it has more than that.
-pub async fn expect_only(engine: &Engine, wanted: &str, platform: &Platform) -> Result<()> {
+/// 404 in docker's words when it has nothing for that platform; 400 when it has more than that and is not forced, as
+/// other images may have the same manifest; 409 while a container of it runs.
+pub async fn delete_platform(
+    engine: &Engine,
+    wanted: &str,
+    platform: &Platform,
+    force: Force,
+) -> Result<Vec<ImageDeleted>> {
     engine.containerd.linked().await?;
     let image = engine.catalog.resolve(wanted).await?;
-    let _ = platform::details(engine, &image, wanted, platform).await?;
+    let details = platform::details(engine, &image, wanted, platform).await?;
+    let mut are_several = false;
     for record in &image.records {
         let all = manifests::manifests(engine, record).await?;
-        if all.iter().filter(|one| one.available && one.kind == "image").count() > 1 {
-            let text = format!("removing one of several platforms of {wanted}: not supported yet");
-            return Err(EngineError::unimplemented(text));
-        }
+        are_several |= all.iter().filter(|one| one.available && one.kind == "image").count() > 1;
     }
-    Ok(())
+    if !are_several {
+        return delete(engine, wanted, force).await;
+    }
+    if force == Force::No {
+        return Err(EngineError::invalid(
+            "Content will be removed from all images referencing this variant. Use --force to force delete.",
+        ));
+    }
+    let digest = &details.manifest.digest;
+    if let Some(user) = Users::of(engine, details.id().as_str()).running {
+        let (id, user) = (short(digest.hex()), short(&user));
+        let text = format!(
+            "conflict: unable to delete {id} (cannot be forced) - image is being used by running container {user}"
+        );
+        return Err(EngineError::conflict(text));
+    }
+    let failed = |error: ApiError| {
+        EngineError::new(error.kind(), format!("remove manifest {digest} of image {wanted}")).caused_by(error)
+    };
+    let store = engine.catalog.store();
+    store.delete_content(digest).await.map_err(failed)?;
+    engine.catalog.forget(image.records.iter().map(|record| &record.target.digest));
+    // The end of a lease collects what only the manifest referred to.
+    let lease = corten_images::lease::hold(store, "rmi", &engine.id).await.map_err(failed)?;
+    lease.release(Collect::Now).await;
+    Ok(vec![ImageDeleted { deleted: digest.to_string(), ..ImageDeleted::default() }])
 }
 
 /// The record that `wanted` names; `None` when it is an id.

@@ -72,14 +72,15 @@ pub async fn tag(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `DELETE /images/{name}`.
 pub async fn delete(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    let force = if request.query.flag("force") { delete::Force::Yes } else { delete::Force::No };
     let mut platforms = request.query.all("platforms").filter(|text| !text.is_empty());
     if let Some(json) = platforms.next().filter(|_| request.version >= DELETE_PLATFORMS_SINCE) {
         if platforms.next().is_some() {
             return Err(EngineError::invalid("multiple platforms are not supported"));
         }
-        delete::expect_only(&engine, request.param("name"), &platform(json)?).await?;
+        let platform = platform(json)?;
+        return Answer::json(&delete::delete_platform(&engine, request.param("name"), &platform, force).await?);
     }
-    let force = if request.query.flag("force") { delete::Force::Yes } else { delete::Force::No };
     Answer::json(&delete::delete(&engine, request.param("name"), force).await?)
 }
 

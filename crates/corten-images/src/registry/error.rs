@@ -211,7 +211,8 @@ impl RegistryError {
         })
     }
 
-    /// What docker prints of the registry's answer: `denied: requested access to the resource is denied`.
+    /// What docker prints of the registry's answer, word for word, also where it says the same twice:
+    /// `denied: requested access to the resource is denied`.
     pub fn docker_text(&self) -> Option<String> {
         match self {
             Self::Status { code: Some(code), message, .. } => Some(phrase(code, message)),
@@ -228,6 +229,8 @@ fn phrase(code: &str, message: &str) -> String {
 fn refusal(status: u16, code: Option<&str>, message: &str) -> String {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
     let detail = match code {
+        // Most registries say the code once more in words.
+        Some(code) if phrase(code, "") == message.to_ascii_lowercase() => message.to_owned(),
         Some(code) => phrase(code, message),
         None => message.to_owned(),
     };
@@ -284,7 +287,7 @@ mod tests {
         let (code, message) = read_errors(br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest\nunknown"}]}"#);
         let error =
             RegistryError::Status { host: "r.example".into(), what: "manifest 1".into(), status: 404, code, message };
-        let text = "manifest 1 from r.example: 404 Not Found: manifest unknown: manifest unknown";
+        let text = "manifest 1 from r.example: 404 Not Found: manifest unknown";
         assert_eq!(error.to_string(), text);
         assert_eq!(error.docker_text().as_deref(), Some("manifest unknown: manifest unknown"));
         assert_eq!(read_errors(b"<html>"), (None, String::new()));

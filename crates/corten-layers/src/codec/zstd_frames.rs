@@ -1,15 +1,14 @@
 //! zstd, frame by frame: each frame's header says how much memory its window takes (RFC 8878, 3.1.1.1).
 
 use std::io::{self, BufRead, Read};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 use zstd::zstd_safe::DParameter;
 
+use super::windows::{ORDINARY, Turn};
+
 /// Largest window a frame may ask for, as zstd(1) itself refuses by default.
 const WINDOW_MAX: u64 = 128 << 20;
-/// Windows over this are opened one at a time in the whole process; every level but `--ultra` stays below.
-const WINDOW_ORDINARY: u64 = 8 << 20;
 /// Magic number, descriptor, window, dictionary and content size of a frame, each at its longest.
 const HEADER_MAX: usize = 4 + 1 + 1 + 4 + 8;
 /// The same as a power of two, for the decoder's own check.
@@ -43,7 +42,7 @@ impl<R: BufRead> Zstd<R> {
             let text = format!("a zstd window of {window} bytes is over the bound of {WINDOW_MAX}");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        if window > WINDOW_ORDINARY && self.turn.is_none() {
+        if window > ORDINARY && self.turn.is_none() {
             self.turn = Some(Turn::take());
         }
         self.in_frame = true;
@@ -100,28 +99,4 @@ fn window_of(head: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes[..length].copy_from_slice(field);
     u64::from_le_bytes(bytes) + if length == 2 { 256 } else { 0 }
-}
-
-/// The one large window of this process.
-static IS_TAKEN: Mutex<bool> = Mutex::new(false);
-static WAS_FREED: Condvar = Condvar::new();
-
-/// The right to open a large window.
-struct Turn;
-
-impl Turn {
-    /// Waits until nobody else has it. Whoever has it goes on without waiting for anybody who waits here.
-    fn take() -> Self {
-        let is_taken = IS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut is_taken = WAS_FREED.wait_while(is_taken, |is_taken| *is_taken).unwrap_or_else(PoisonError::into_inner);
-        *is_taken = true;
-        Self
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        *IS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        WAS_FREED.notify_one();
-    }
 }
