@@ -10,6 +10,7 @@ mod exec;
 mod images;
 mod memory;
 mod names;
+mod networks;
 mod output;
 mod parallel;
 mod proxy;
@@ -26,7 +27,7 @@ use compare::Report;
 type Bench = fn(&mut Report);
 
 /// The benchmarks, in the order they run.
-const BENCHES: [(&str, Bench); 11] = [
+const BENCHES: [(&str, Bench); 12] = [
     ("runtime", runtime::measure),
     ("run", run::measure),
     ("exec", exec::measure),
@@ -36,6 +37,7 @@ const BENCHES: [(&str, Bench); 11] = [
     ("syncs", syncs::measure),
     ("recovery", recovery::measure),
     ("proxy", proxy::measure),
+    ("networks", networks::measure),
     ("names", names::measure),
     ("images", images::measure),
 ];

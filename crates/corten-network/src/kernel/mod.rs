@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod check;
+mod connections;
 pub mod elements;
 pub mod endpoint;
 pub mod forward;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 
 use crate::error::NetworkError;
 use crate::plan::{DefaultRoutes, Desired, Difference, Driver, Endpoint, HostRange, Network, Port, Sandbox, Settings};
+use connections::Connections;
 use elements::Elements;
 use tables::Tables;
 pub use watch::Watch;
@@ -38,6 +40,7 @@ pub struct Kernel {
     filter: Mutex<Socket>,
     /// The networks that were made, by id: a port names its network only.
     networks: Mutex<HashMap<String, Network>>,
+    connections: Connections,
 }
 
 /// The sockets of a sandbox's resolver: both are bound in it, to 127.0.0.11 and a port of the kernel's choice.
@@ -69,6 +72,7 @@ impl Kernel {
             route: Mutex::new(route),
             filter: Mutex::new(filter),
             networks: Mutex::default(),
+            connections: Connections::default(),
         };
         if kernel.settings.rules_v4 || kernel.settings.rules_v6 {
             kernel.tables.make_packets(&mut kernel.filter_socket())?;
@@ -158,22 +162,16 @@ impl Kernel {
         self.forget(network, endpoint)
     }
 
-    /// Forgets an endpoint whose sandbox goes: elements of the rules and tracked connections. The interface goes with the
-    /// sandbox.
+    /// Forgets an endpoint whose sandbox goes: elements of the rules, and soon tracked connections. The interface goes
+    /// with the sandbox.
     ///
     /// # Errors
     /// What the kernel refuses.
     pub fn forget(&self, network: &Network, endpoint: &Endpoint) -> Result<()> {
         self.close(network, endpoint, Tables::remove)?;
-        let object = endpoint::name(endpoint, network);
         let v4 = endpoint.v4.map(|net| IpAddr::V4(net.addr()));
         let v6 = endpoint.v6.map(|net| IpAddr::V6(net.addr()));
-        for address in v4.into_iter().chain(v6) {
-            let ours = |connection: &conntrack::Connection| {
-                [connection.original.source, connection.reply.source].contains(&address)
-            };
-            conntrack::forget(&mut self.filter_socket(), address, ours).map_err(refused(&object))?;
-        }
+        self.connections.forget(v4.into_iter().chain(v6));
         Ok(())
     }
 
