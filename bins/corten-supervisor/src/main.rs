@@ -19,6 +19,7 @@ const BLOCKING: usize = 64;
 const EVENT_BYTES: u64 = 4 << 20;
 
 fn main() -> ExitCode {
+    corten_sys::allocator::give_back_early();
     let matches = command().get_matches_from(corten_supervisor::config::normalise(std::env::args()));
     match run(&matches) {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use corten_telemetry::{Format, Level};
 const WORKERS: usize = 2;
 
 fn main() -> ExitCode {
+    corten_sys::allocator::give_back_early();
     let config = match Config::read(std::env::args_os()) {
         Ok(config) => config,
         Err(ConfigError::Arguments(error)) => error.exit(),

@@ -5,6 +5,7 @@
 //! noun. Paths inside a container's tree go through [`openat2::InRootfs`], which nothing can turn into
 //! a host path.
 
+pub mod allocator;
 pub mod apparmor;
 pub mod at;
 pub mod atomic_file;
