@@ -91,6 +91,7 @@ fn possible(container: &Container, network: &Record) -> Result<()> {
 }
 
 async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, asked: &Endpoint) -> Result<()> {
+    let work = engine.networks.work.read().await;
     let view = turn.view();
     let others: Vec<String> = view.state.networking.attachments.values().map(|place| place.interface.clone()).collect();
     let had_resolver = view.state.networking.attachments.values().any(|place| !place.names.is_empty());
@@ -118,7 +119,9 @@ async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, aske
         }
         Ok(())
     });
-    if let Err(error) = made.await {
+    let made = made.await;
+    drop(work);
+    if let Err(error) = made {
         leave(engine, turn, network, &chosen).await;
         return Err(error);
     }
@@ -140,6 +143,9 @@ pub(super) fn route(engine: &Engine, view: &crate::containers::View) -> Result<(
 
 /// Takes a running container out of a network; what cannot be taken back is told.
 pub(super) async fn leave(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, place: &Attachment) {
+    let _work = engine.networks.work.read().await;
+    // From here on nobody mends what is taken back.
+    turn.change(|state| drop(state.networking.attachments.remove(&network.name)));
     let (own, id, plan, gone) = (Arc::clone(engine), turn.id.clone(), network.plan(), place.clone());
     let left = blocking(move || {
         if let Some(plan) = plan? {
@@ -151,7 +157,6 @@ pub(super) async fn leave(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<R
         tracing::warn!(id = turn.id, error = error.message(), "take a container out of a network");
     }
     sandbox::give_back(engine, &turn.id, place);
-    turn.change(|state| drop(state.networking.attachments.remove(&network.name)));
     let (own, view, id) = (Arc::clone(engine), turn.view(), place.network.clone());
     let told = blocking(move || {
         route(&own, &view)?;

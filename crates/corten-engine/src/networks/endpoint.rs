@@ -200,9 +200,9 @@ pub fn choose(
     let options = options(asked, &interface, &mut mistakes);
     let reserved = reserved(engine, network, &container.id);
     let (v4, v6) = engine.networks.index.take(&network.id, &container.id, |taken| {
-        let taken = in_use(engine, taken, &reserved);
-        let v4 = address(network, false, asked, &taken)?;
-        let v6 = address(network, true, asked, &taken)?;
+        let running = in_use(engine, taken);
+        let v4 = address(network, false, asked, &running, &reserved)?;
+        let v6 = address(network, true, asked, &running, &reserved)?;
         Ok(((v4, v6), [v4, v6].into_iter().flatten().map(|net| net.addr()).collect()))
     })?;
     let internal = network.is_internal();
@@ -279,26 +279,26 @@ fn reserved(engine: &Engine, network: &Record, own: &str) -> Taken {
     reserved
 }
 
-fn in_use(engine: &Engine, taken: &BTreeMap<IpAddr, String>, reserved: &Taken) -> Taken {
+fn in_use(engine: &Engine, taken: &BTreeMap<IpAddr, String>) -> Taken {
     let holder = |id: &String| match engine.containers.get(id) {
         Some(container) => format!("container {}", container.view().record.name),
         None => format!("container {id}"),
     };
-    let running = taken.iter().map(|(address, id)| (*address, holder(id)));
-    reserved.clone().into_iter().chain(running).collect()
+    taken.iter().map(|(address, id)| (*address, holder(id))).collect()
 }
 
-fn address(network: &Record, v6: bool, asked: &Endpoint, taken: &Taken) -> Result<Option<IpNet>> {
+fn address(network: &Record, v6: bool, asked: &Endpoint, running: &Taken, reserved: &Taken) -> Result<Option<IpNet>> {
     let subnets = network.subnets_of(v6);
     let Some(first) = subnets.first() else { return Ok(None) };
     let addresses = asked.ipam_config.clone().unwrap_or_default();
     let text = if v6 { addresses.ipv6_address } else { addresses.ipv4_address };
     let (subnet, chosen) = match text.parse::<IpAddr>() {
         // Whoever names an address may have one that another container names, too, as long as that does not run.
-        Ok(wanted) => (ipam::static_address(&subnets, wanted, taken)?, wanted),
+        Ok(wanted) => (ipam::static_address(&subnets, wanted, running)?, wanted),
         Err(_) => {
             let name = format!("{} ({})", network.name, network.id);
-            (first.clone(), ipam::free_address(first, taken, &name)?)
+            let taken = reserved.clone().into_iter().chain(running.clone()).collect();
+            (first.clone(), ipam::free_address(first, &taken, &name)?)
         }
     };
     let length = subnet.subnet.prefix_len();

@@ -80,8 +80,9 @@ fn pause(duration: Duration) {
 
 /// Mends what is not as it should be; answers whether there was anything.
 fn repair(engine: &Engine) -> bool {
-    // Whoever makes or removes a network is not disturbed.
+    // Whoever makes or removes a network or a place in one is not disturbed.
     let _changes = engine.networks.index.changes.blocking_lock();
+    let _alone = engine.networks.work.blocking_write();
     let mended = desired(engine).and_then(|desired| Ok(engine.networks.kernel()?.repair(&desired)?));
     match mended {
         Ok(found) => {

@@ -54,6 +54,8 @@ pub struct Networks {
     pub relay: relay::Keeper,
     /// Host ports that are given to who names none.
     pub ephemeral: ports::Ephemeral,
+    /// Shared by whoever changes a container's place and its state together; alone for who compares the two.
+    pub work: tokio::sync::RwLock<()>,
     settings: Settings,
     kernel: Mutex<Option<Arc<Kernel>>>,
     /// Whether somebody watches the kernel's side.
@@ -72,6 +74,7 @@ impl Networks {
             pools: Pools::new(&flags.pools, host),
             relay,
             ephemeral: ports::Ephemeral::default(),
+            work: tokio::sync::RwLock::default(),
             settings: Settings {
                 owner: id.to_owned(),
                 ip_forward: flags.ip_forward,

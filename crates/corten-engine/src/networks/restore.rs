@@ -75,12 +75,14 @@ pub async fn settle(engine: &Arc<Engine>) {
 pub async fn settle_containers(engine: &Arc<Engine>) {
     let own = Arc::clone(engine);
     let settled = blocking(move || {
+        let alone = own.networks.work.blocking_write();
         let desired = desired(&own)?;
         if !desired.networks.is_empty() {
             for difference in own.networks.kernel()?.repair(&desired)? {
                 info!(object = difference.object, what = difference.what, "mended");
             }
         }
+        drop(alone);
         relay::settle(&own);
         Ok(())
     });
@@ -96,6 +98,7 @@ pub async fn settle_containers(engine: &Arc<Engine>) {
 pub async fn check(engine: &Arc<Engine>, mend: Mend) -> Result<Vec<Difference>> {
     let own = Arc::clone(engine);
     blocking(move || {
+        let _alone = own.networks.work.blocking_write();
         let desired = desired(&own)?;
         if desired.networks.is_empty() {
             return Ok(Vec::new());
@@ -135,7 +138,8 @@ pub fn desired(engine: &Engine) -> Result<Desired> {
     for container in engine.containers.all() {
         let view = container.view();
         let (id, networking) = (&view.record.id, &view.state.networking);
-        if !networking.sandbox || !view.state.is_alive() {
+        // Also of one that is about to run.
+        if !networking.sandbox {
             continue;
         }
         let own = sandbox::of(engine, id);

@@ -79,7 +79,8 @@ pub fn lacks_bridge(engine: &Engine) -> bool {
 /// What cannot be had, in docker's words; nothing is left then.
 pub async fn prepare(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<Prepared> {
     release(engine, turn).await;
-    let places = places(engine, &turn.view())?;
+    let while_setting_up = |error: EngineError| error.while_doing("failed to set up container networking");
+    let places = places(engine, &turn.view()).map_err(while_setting_up)?;
     if places.is_empty() {
         return Ok(Prepared::default());
     }
@@ -87,10 +88,11 @@ pub async fn prepare(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<Prepared> 
     if made.is_err() {
         release(engine, turn).await;
     }
-    made.map_err(|error| error.while_doing("failed to set up container networking"))
+    made.map_err(while_setting_up)
 }
 
 async fn choose_and_make(engine: &Arc<Engine>, turn: &Turn<'_>, places: Places) -> Result<Prepared> {
+    let _work = engine.networks.work.read().await;
     let view = turn.view();
     let mut attachments: BTreeMap<String, Attachment> = BTreeMap::new();
     for (network, asked) in &places {
@@ -217,6 +219,7 @@ pub async fn release(engine: &Arc<Engine>, turn: &Turn<'_>) {
     if networking == Networking::default() {
         return;
     }
+    let _work = engine.networks.work.read().await;
     // From here on nobody mends what is taken back.
     turn.change(|state| state.networking.sandbox = false);
     let (own, id, taken) = (Arc::clone(engine), turn.id.clone(), networking.clone());
