@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// What all transfers of a daemon share.
 #[derive(Debug, Clone, Default)]
@@ -13,9 +13,14 @@ pub struct Limits {
     pub uploads: Turns,
 }
 
-/// Turns at one kind of transfer. The number of them may change from one to the next: each keeps to its own.
+/// Turns at one kind of transfer, in the order they were asked for. The number of them may change from one to the next:
+/// each keeps to its own.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<watch::Sender<usize>>);
+pub struct Turns {
+    underway: Arc<watch::Sender<usize>>,
+    /// Whoever is first in the line.
+    line: Arc<Mutex<()>>,
+}
 
 /// A transfer's turn, until it is dropped.
 #[derive(Debug)]
@@ -24,19 +29,11 @@ pub struct Turn(Arc<watch::Sender<usize>>);
 impl Turns {
     /// Waits until fewer than `max` others are on their way.
     pub async fn take(&self, max: usize) -> Turn {
-        let mut underway = self.0.subscribe();
-        loop {
-            let is_free = |count: &mut usize| {
-                let is_free = *count < max;
-                *count += usize::from(is_free);
-                is_free
-            };
-            if self.0.send_if_modified(is_free) {
-                return Turn(self.0.clone());
-            }
-            // The sender is here.
-            let _ = underway.wait_for(|count| *count < max).await;
-        }
+        let _first = self.line.lock().await;
+        // The sender is here, and nobody else adds to the number.
+        let _ = self.underway.subscribe().wait_for(|count| *count < max).await;
+        self.underway.send_modify(|count| *count += 1);
+        Turn(self.underway.clone())
     }
 }
 
@@ -66,8 +63,21 @@ mod tests {
         }
         assert_eq!(tasks.join_all().await.len(), 40);
         assert_eq!(most.load(Ordering::Relaxed), 3);
-        // One that waits for a larger number does not wait for those that may be fewer.
         let _held = turns.take(1).await;
         let _other = turns.take(2).await;
+    }
+
+    #[tokio::test]
+    async fn turns_come_in_the_order_they_were_asked_for() {
+        let turns = Turns::default();
+        let came = std::sync::Mutex::new(Vec::new());
+        let one = async |number| {
+            let _turn = turns.take(1).await;
+            came.lock().unwrap().push(number);
+            tokio::task::yield_now().await;
+        };
+        let all = async || tokio::join!(one(0), one(1), one(2), one(3), one(4));
+        all().await;
+        assert_eq!(came.into_inner().unwrap(), [0, 1, 2, 3, 4]);
     }
 }
