@@ -37,8 +37,8 @@ const CLIENT_IDLE: Duration = Duration::from_secs(10);
 const EXHAUSTED: Duration = Duration::from_secs(1);
 /// The longest message, and more.
 pub(super) const BUFFER_BYTES: usize = 1 << 16;
-/// The share of the process's descriptors for queries on their way.
-const DESCRIPTORS_DIVISOR: u64 = 4;
+/// One query on its way for so many of the process's descriptors: it may have three, and half of all are for ports.
+const DESCRIPTORS_DIVISOR: u64 = 8;
 
 /// Everything of this thread.
 #[derive(Debug)]

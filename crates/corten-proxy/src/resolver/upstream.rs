@@ -10,6 +10,9 @@ use corten_sys::inet;
 
 use super::message::{self, Transport};
 
+/// How many datagrams are taken from one server in one turn, before others have theirs.
+const DATAGRAMS_PER_TURN: usize = 16;
+
 /// The socket to a server, and what has come of it.
 #[derive(Debug)]
 pub enum Asked {
@@ -68,18 +71,7 @@ impl Asked {
     /// What the server says to `query`, whose question ends at `question_end`; an answer is in `buffer`.
     pub fn hear(&mut self, query: &[u8], question_end: usize, buffer: &mut [u8]) -> Said {
         let length = match self {
-            Asked::Udp(socket) => loop {
-                match socket.recv(buffer) {
-                    Ok(length) => match message::judge(query, question_end, &buffer[..length]) {
-                        // Somebody guesses: the right one may come still.
-                        message::Upstream::Foreign => {}
-                        message::Upstream::Failed => return Said::Failure,
-                        message::Upstream::Answer => return Said::Answer(length),
-                    },
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Said::Nothing,
-                    Err(_) => return Said::Failure,
-                }
-            },
+            Asked::Udp(socket) => return hear_datagrams(socket, query, question_end, buffer),
             Asked::Tcp(stream) => match stream.exchange(buffer) {
                 Ok(None) => return Said::Nothing,
                 Ok(Some(length)) => length,
@@ -91,6 +83,22 @@ impl Asked {
             _ => Said::Failure,
         }
     }
+}
+
+fn hear_datagrams(socket: &UdpSocket, query: &[u8], question_end: usize, buffer: &mut [u8]) -> Said {
+    for _ in 0..DATAGRAMS_PER_TURN {
+        match socket.recv(buffer) {
+            Ok(length) => match message::judge(query, question_end, &buffer[..length]) {
+                // Somebody guesses: the right one may come still.
+                message::Upstream::Foreign => {}
+                message::Upstream::Failed => return Said::Failure,
+                message::Upstream::Answer => return Said::Answer(length),
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Said::Nothing,
+            Err(_) => return Said::Failure,
+        }
+    }
+    Said::Nothing
 }
 
 impl Stream {

@@ -110,6 +110,8 @@ fn failed(why: &str) -> ExitCode {
 
 /// The process that stays. `parent` is told that it listens, or why not.
 fn run(request: &ServeRequest, mut parent: File) {
+    // What an engine was given and did not mark, such as its own sockets, must not stay open here. Before Linux 5.9 it does.
+    let _ = daemon::close_all_but(&parent);
     let begun = begin(request);
     // Nobody waits any more when that fails.
     let _ = match &begun {
