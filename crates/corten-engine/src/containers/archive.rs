@@ -248,6 +248,10 @@ fn not_extracted(error: ExtractError) -> EngineError {
     match error {
         // Docker answers 500 to these, too.
         ExtractError::OverDirectory { .. } | ExtractError::OverFile { .. } => EngineError::internal(chain(&error)),
+        // A hard link to what is not there.
+        ExtractError::Write { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            EngineError::not_found("extract the archive").caused_by(error)
+        }
         ExtractError::Archive(ArchiveError::Read(_)) | ExtractError::Write { .. } => {
             EngineError::internal("extract the archive").caused_by(error)
         }
@@ -262,6 +266,15 @@ fn stopped(error: io::Error) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hard_link_to_what_is_not_there_is_not_found_as_docker_says() {
+        let refused = |kind: io::ErrorKind| {
+            let error = ExtractError::Write { operation: "link", path: "/b".to_owned(), source: kind.into() };
+            not_extracted(error).kind().http_status()
+        };
+        assert_eq!((refused(io::ErrorKind::NotFound), refused(io::ErrorKind::PermissionDenied)), (404, 500));
+    }
 
     #[test]
     fn a_slash_or_a_dot_at_the_end_stays() {
