@@ -2,6 +2,7 @@
 //! port 53 to itself.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::thread;
 
 use corten_netlink::{
     Batch, Socket,
@@ -38,7 +39,11 @@ pub fn make(sandbox: &Sandbox) -> Result<ResolverSockets> {
         let tcp = TcpListener::bind((ADDRESS, 0)).map_err(failed)?;
         let batch = rules(port(udp.local_addr()).map_err(failed)?, port(tcp.local_addr()).map_err(failed)?);
         let mut socket = Socket::netfilter().map_err(refused(&object))?;
-        match nft::commit(&mut socket, batch, None) {
+        let done = nft::commit(&mut socket, batch, None);
+        // The kernel waits for a grace period, up to 12 ms, when a socket of the packet filter is closed: not for this
+        // container. Without a thread the socket is closed here.
+        let _ = thread::Builder::new().name("close".to_owned()).spawn(move || drop(socket));
+        match done {
             Ok(()) => Ok(ResolverSockets { udp, tcp }),
             Err(error) if error.is_lacking() => {
                 Err(NetworkError::Lacking { what: "names in networks".to_owned(), option: "CONFIG_NF_TABLES" })
