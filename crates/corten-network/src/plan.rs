@@ -268,6 +268,9 @@ pub struct Difference {
     pub object: String,
     /// A sentence: `bridge br-0123456789ab is missing`.
     pub what: String,
+    /// Whether it is an interface too many and nothing that lacks: what a container that has just ended had is that for a
+    /// moment.
+    pub is_left_over: bool,
 }
 
 /// An address range the host uses, by a route or an address of its own: no network may have it.

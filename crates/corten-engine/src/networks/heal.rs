@@ -78,7 +78,7 @@ fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-/// Mends what is not as it should be; answers whether there was anything.
+/// Mends what is not as it should be; answers whether anything had been taken down.
 fn repair(engine: &Engine) -> bool {
     // Whoever makes or removes a network or a place in one is not disturbed.
     let _changes = engine.networks.index.changes.blocking_lock();
@@ -89,7 +89,7 @@ fn repair(engine: &Engine) -> bool {
             for difference in &found {
                 info!(object = difference.object, what = difference.what, "mended");
             }
-            !found.is_empty()
+            found.iter().any(|difference| !difference.is_left_over)
         }
         Err(error) => {
             warn!(error = error.message(), "mend networks");

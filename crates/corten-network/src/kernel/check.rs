@@ -76,7 +76,7 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn note(&mut self, object: impl Into<String>, what: String) {
-        self.differences.push(Difference { object: object.into(), what });
+        self.differences.push(Difference { object: object.into(), what, is_left_over: false });
     }
 }
 
@@ -118,7 +118,9 @@ fn look<'a>(kernel: &Kernel, desired: &'a Desired) -> Result<Found<'a>> {
     for link in &links {
         let marked = link.alias.as_ref().is_some_and(|alias| alias.starts_with(&mark));
         if marked && !mine.contains(link.name.as_str()) {
-            found.note(format!("interface {}", link.name), "it belongs to nothing and is left over".to_owned());
+            let what = "it belongs to nothing and is left over".to_owned();
+            let object = format!("interface {}", link.name);
+            found.differences.push(Difference { object, what, is_left_over: true });
             found.left_over.push(link.clone());
         }
     }
@@ -223,7 +225,7 @@ fn compare(
 ) -> Result<(Vec<Difference>, Batch)> {
     let wanted = if *table == kernel.tables.packets { of_packets(kernel, desired) } else { of_frames(desired) };
     let object = format!("table {}", table.name);
-    let difference = |what: String| Difference { object: object.clone(), what };
+    let difference = |what: String| Difference { object: object.clone(), what, is_left_over: false };
     if state != State::Good {
         let mut batch = kernel.tables.rebuild(table, state);
         for (set, elements) in &wanted {

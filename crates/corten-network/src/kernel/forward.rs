@@ -44,7 +44,7 @@ pub fn enable_v6(kernel: &Kernel) -> Result<()> {
 /// What [`prepare`] would have to do.
 pub fn check(kernel: &Kernel, with_v6: bool) -> Result<Vec<Difference>> {
     let mut differences = Vec::new();
-    let mut note = |what: String| differences.push(Difference { object: OBJECT.to_owned(), what });
+    let mut note = |what: String| differences.push(Difference { object: OBJECT.to_owned(), what, is_left_over: false });
     if is_off(kernel, PATH_V4) {
         note(format!("/proc/sys/{PATH_V4} is 0"));
     }
