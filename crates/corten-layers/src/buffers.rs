@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 /// Size of one buffer: large enough that handing over costs nothing, small enough for the cache.
 pub const BUFFER: usize = 256 << 10;
 /// Most bytes of all buffers of the process together, but for the two of each stream.
-pub const STOCK: usize = 4 << 20;
+pub const STOCK: usize = 6 << 20;
 /// Where in a page a buffer begins: where the page cache's pages and other buffers do. Copies to a little further in the
 /// page than they are from run at a tenth of the speed on many processors (`rep movsb`).
 const PAGE: usize = 4096;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -108,7 +109,16 @@ impl Tool {
             }
             Client::Podman(podman) => podman.run(&["rmi", "--all", "--force"]),
         }
+        wait_for("files of removed layers to be gone", DEADLINE, || !self.daemons.iter().any(|pid| removes(*pid)));
     }
+}
+
+/// Whether a daemon of ours removes files behind its answer: it has a thread for that, as long as there are some.
+fn removes(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads
+        .map(|thread| thread.path().join("comm"))
+        .any(|comm| fs::read_to_string(comm).is_ok_and(|name| name.trim() == "removal"))
 }
 
 /// Waits until nothing is left of removed images, compressed layers above all.
