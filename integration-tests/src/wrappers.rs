@@ -46,6 +46,8 @@ impl Wrappers {
     /// When it cannot be copied.
     pub fn place(&self, name: &str, real: &Path) {
         let path = self.directory.join(name);
+        // A copy onto a link that is there would empty the program itself.
+        let _ = fs::remove_file(&path);
         fs::hard_link(real, &path)
             .or_else(|_| fs::copy(real, &path).map(drop))
             .unwrap_or_else(|error| panic!("copy {} to {}: {error}", real.display(), path.display()));
