@@ -1,4 +1,4 @@
-//! The Docker model: containers, images, logs, restart policy, events; and its REST routes.
+//! The Docker model: containers, images, networks, logs, restart policy, events; and its REST routes.
 //!
 //! In reading order: what the daemon was asked ([`config`]), how it comes up ([`serve`]), the one
 //! value everything hangs on ([`engine`]); then the way in ([`http`], [`routes`]), what is done
