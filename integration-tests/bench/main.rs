@@ -14,6 +14,7 @@ mod networks;
 mod output;
 mod parallel;
 mod proxy;
+mod published;
 mod recovery;
 mod run;
 mod runtime;
@@ -27,7 +28,7 @@ use compare::Report;
 type Bench = fn(&mut Report);
 
 /// The benchmarks, in the order they run.
-const BENCHES: [(&str, Bench); 12] = [
+const BENCHES: [(&str, Bench); 13] = [
     ("runtime", runtime::measure),
     ("run", run::measure),
     ("exec", exec::measure),
@@ -38,6 +39,7 @@ const BENCHES: [(&str, Bench); 12] = [
     ("recovery", recovery::measure),
     ("proxy", proxy::measure),
     ("networks", networks::measure),
+    ("published", published::measure),
     ("names", names::measure),
     ("images", images::measure),
 ];

@@ -17,7 +17,7 @@ use integration_tests::{
     in_network_of, in_own_network, programs,
 };
 
-use crate::{compare::Report, memory::pss_mib};
+use crate::{compare::Report, memory::pss_mib, proxy::cpu};
 
 const ROUNDS: usize = 5;
 /// How long dnsperf asks in a round.
@@ -37,30 +37,43 @@ pub fn measure(report: &mut Report) {
     let questions = root.join("questions");
     std::fs::write(&questions, "web A\n").expect("the root is writable");
     let questions = questions.display().to_string();
-    let theirs = Theirs::start();
+    let mut theirs = Theirs::start();
     let container = theirs.client();
     in_own_network(|| {
         let ours = Ours::start(&root);
-        let mut measured = |what: &str, promise: f64, ask: &(dyn Fn() -> f64 + Sync)| {
-            let mut times = (Vec::new(), Vec::new());
+        let resolvers = [ours.relay.hello().pid, theirs.dockerd.daemon().pid()];
+        let mut measured = |what: &str, promise: f64, ask: &(dyn Fn() -> Asked + Sync)| {
+            let mut figures = [const { Vec::new() }; 4];
             for round in 0..=ROUNDS {
-                let (mine, other) = (ours.client.inside(ask), in_network_of(container, ask));
+                let before = resolvers.map(cpu);
+                let asked = [ours.client.inside(ask), in_network_of(container, ask)];
+                let after = resolvers.map(cpu);
                 if round > 0 {
-                    times.0.push(mine);
-                    times.1.push(other);
+                    for (index, Asked { questions, took }) in asked.into_iter().enumerate() {
+                        let each = |time: Duration| time.as_secs_f64() * 1e6 / questions;
+                        figures[index].push(each(took));
+                        figures[index + 2].push(each(after[index] - before[index]));
+                    }
                 }
             }
-            let (mine, other) = (median(times.0), median(times.1));
+            let [mine, other, my_cpu, other_cpu] = figures.map(median);
             report.bound(what, mine, Some(other), other * promise, "µs");
+            report.bound("CPU of the resolver for it", my_cpu, Some(other_cpu), other_cpu * promise, "µs");
         };
         measured("a name, one after the other", 1.0, &one_by_one);
-        measured("a name, 64 outstanding", 0.5, &|| 1e6 / rate(&questions));
+        measured("a name, 64 outstanding", 0.5, &|| many(&questions));
         report.bound("proxy of an engine, PSS", pss_mib(ours.relay.hello().pid), None, 2.0, "MiB");
     });
 }
 
-/// Microseconds for each of many questions, one after the other.
-fn one_by_one() -> f64 {
+/// What was asked in a round.
+struct Asked {
+    questions: f64,
+    took: Duration,
+}
+
+/// Many questions, one after the other.
+fn one_by_one() -> Asked {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a port");
     socket.connect("127.0.0.11:53").expect("loopback is there");
     socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
@@ -73,11 +86,11 @@ fn one_by_one() -> f64 {
         let length = socket.recv(&mut answer).expect("answered");
         assert_eq!((&answer[..2], answer[7], length > 12), (&question[..2], 1, true));
     }
-    begun.elapsed().as_secs_f64() * 1e6 / f64::from(QUESTIONS)
+    Asked { questions: f64::from(QUESTIONS), took: begun.elapsed() }
 }
 
-/// Questions answered in a second.
-fn rate(questions: &str) -> f64 {
+/// As many as can be in some seconds.
+fn many(questions: &str) -> Asked {
     let mut dnsperf = Command::new("dnsperf");
     dnsperf.args(["-s", "127.0.0.11", "-d", questions, "-l", SECONDS, "-c", "1", "-T", "1", "-q", OUTSTANDING]);
     let ran = Ran::of(&mut dnsperf).ok();
@@ -86,7 +99,9 @@ fn rate(questions: &str) -> f64 {
         line.and_then(|rest| rest.split_whitespace().next()).expect("dnsperf says it").to_owned()
     };
     assert_eq!(figure("Queries lost:"), "0", "{}", ran.out());
-    figure("Queries per second:").parse().expect("a number")
+    let number = |name: &str| figure(name).parse::<f64>().expect("a number");
+    let questions = number("Queries completed:");
+    Asked { questions, took: Duration::from_secs_f64(questions / number("Queries per second:")) }
 }
 
 fn median(mut times: Vec<f64>) -> f64 {

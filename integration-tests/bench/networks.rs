@@ -39,6 +39,7 @@ pub fn measure(report: &mut Report) {
     report.bound("500 ports taken back in the kernel", figures[2], None, 20.0, "ms");
 }
 
+#[expect(clippy::disallowed_methods, reason = "nothing announces that the kernel has cleaned up")]
 fn one(kernel: &Kernel, network: &Network, root: &TempRoot, round: u8) -> Duration {
     let sandbox = Sandbox { path: root.path().join("netns").join(random_id(12)) };
     let endpoint = endpoint(network, round + 2);

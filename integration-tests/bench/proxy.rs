@@ -23,12 +23,12 @@ const CONNECTIONS: usize = 500;
 
 /// Measures it: how long it takes, and what it costs the proxy.
 pub fn measure(report: &mut Report) {
-    let server = serve();
+    let server = serve("127.0.0.1:0");
     let start = |program: &Path| {
         PortProxy::start(program, ProxiedPort::of("tcp", server)).unwrap_or_else(|said| panic!("the proxy says {said}"))
     };
     let (ours, theirs) = (start(&programs::path("corten-proxy")), start(&programs::original("docker-proxy")));
-    let bulk = rounds([&ours, &theirs], transfer);
+    let bulk = rounds([&ours, &theirs], |host| transfer(host, BYTES));
     report.ratio("512 MiB through the proxy of a port", bulk[0].0, bulk[1].0, 1.0);
     report.ratio("CPU of the proxy for it", bulk[0].1, bulk[1].1, 0.8);
     let short = rounds([&ours, &theirs], |host| (0..CONNECTIONS).for_each(|_| ask(host)));
@@ -54,8 +54,8 @@ fn rounds(proxies: [&PortProxy; 2], mut work: impl FnMut(SocketAddr)) -> [(Durat
 }
 
 /// Takes whatever comes, and says when it has seen its end.
-fn serve() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+pub fn serve(at: &str) -> SocketAddr {
+    let listener = TcpListener::bind(at).expect("nobody else is there");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
         let mut buffer = vec![0; PIECE];
@@ -68,11 +68,12 @@ fn serve() -> SocketAddr {
     address
 }
 
-fn transfer(host: SocketAddr) {
+/// Sends `bytes` and waits until the server has them all.
+pub fn transfer(host: SocketAddr, bytes: usize) {
     let piece = vec![7; PIECE];
-    let mut stream = TcpStream::connect(host).expect("the proxy listens");
-    for _ in 0..BYTES / PIECE {
-        stream.write_all(&piece).expect("the proxy takes it");
+    let mut stream = TcpStream::connect(host).expect("somebody listens");
+    for _ in 0..bytes / PIECE {
+        stream.write_all(&piece).expect("it is taken");
     }
     end(stream);
 }
@@ -92,7 +93,7 @@ fn end(mut stream: TcpStream) {
 }
 
 /// What all threads of a process have used (proc(5), "schedstat").
-fn cpu(pid: u32) -> Duration {
+pub fn cpu(pid: u32) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the proxy runs");
     let of_task = |task: fs::DirEntry| {
         let text = fs::read_to_string(task.path().join("schedstat")).ok()?;

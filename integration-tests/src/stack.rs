@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::{
     Containerd, ContainerdOptions, Cortend, CortendNetwork, CortendOptions, Ctr, DEADLINE, DockerCli, Dockerd,
-    DockerdOptions, EngineApi, Supervisor, SupervisorOptions, TempRoot, busybox, send_signal, wait_for, wait_for_some,
+    DockerdNetwork, DockerdOptions, EngineApi, Supervisor, SupervisorOptions, TempRoot, busybox, send_signal, wait_for,
+    wait_for_some,
 };
 
 /// Whose programs a [`Stack`] is made of.
@@ -29,7 +30,7 @@ pub struct StackOptions {
     pub search_first: Vec<PathBuf>,
     /// More arguments of the engine.
     pub engine_arguments: Vec<String>,
-    /// Where our engine has its network.
+    /// Where the engine has its network.
     pub network: CortendNetwork,
 }
 
@@ -93,7 +94,11 @@ impl Stack {
         let arguments = options.engine_arguments;
         let engine = match (kind, address) {
             (Kind::Original | Kind::OriginalOnSupervisor, Some(address)) => {
-                let chosen = DockerdOptions { arguments, search_first, ..DockerdOptions::default() };
+                let network = match options.network {
+                    CortendNetwork::None => DockerdNetwork::None,
+                    CortendNetwork::Private => DockerdNetwork::Private,
+                };
+                let chosen = DockerdOptions { arguments, search_first, network };
                 Engine::Original(Dockerd::start_with(&root, &address, chosen))
             }
             (_, containerd) => {

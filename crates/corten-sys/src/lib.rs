@@ -15,6 +15,7 @@ pub mod clone;
 pub mod copy_tree;
 pub mod credentials;
 pub mod daemon;
+pub mod datagrams;
 pub mod descriptors;
 pub mod entry;
 pub mod epoll;

@@ -54,6 +54,15 @@ pub fn respond(
     Outcome::Forward { question_end: query.question_end }
 }
 
+/// Answers a message that is longer than any question, of which only the beginning was taken.
+pub fn refuse(beginning: &[u8], out: &mut Vec<u8>) -> Outcome {
+    if beginning.len() < message::HEADER_BYTES || beginning[2] & 0x80 != 0 {
+        return Outcome::Ignored;
+    }
+    message::answer_bad(beginning, Code::FormErr, out);
+    Outcome::Answered
+}
+
 /// Answers what is ours.
 fn answer_own(
     view: &View,

@@ -10,6 +10,7 @@ use std::{
 
 use corten_relay::{Subject, names::Directory};
 use corten_sys::{
+    datagrams::{self, Datagram, Inbox, Outbox},
     epoll::{Epoll, Event, Interest},
     rlimit,
 };
@@ -21,14 +22,14 @@ use super::{
     forward::{Asker, Forward, MOST_OF_ALL},
     handle::{Command, Orders},
     message::Transport,
-    respond::{Outcome, respond},
+    respond::{Outcome, refuse, respond},
     zones::{View, Zone, Zones},
 };
 
 /// How many events are taken in one turn.
 const EVENTS_PER_TURN: usize = 128;
-/// How many datagrams are taken from one container in one turn, before others have theirs.
-const DATAGRAMS_PER_TURN: usize = 64;
+/// How often as many datagrams as one call takes are taken from one container in one turn, before others have theirs.
+const BATCHES_PER_TURN: usize = 2;
 /// How many clients with streams a container may have; more wait in the listener's queue.
 const MOST_CLIENTS: usize = 64;
 /// How long a client with a stream may say nothing.
@@ -61,6 +62,8 @@ pub(super) struct Answering {
     /// The clients with streams that have a turn to take which no event asks for.
     pub wanting: Vec<u64>,
     turn: usize,
+    inbox: Inbox,
+    outbox: Outbox,
     pub buffer: Vec<u8>,
     pub out: Vec<u8>,
     has_left: bool,
@@ -107,6 +110,8 @@ impl Answering {
             most_forwards: share.min(MOST_OF_ALL),
             wanting: Vec::new(),
             turn: 0,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
             buffer: Vec::new(),
             out: Vec::new(),
             has_left: false,
@@ -299,28 +304,44 @@ impl Answering {
     }
 
     fn take_datagrams(&mut self, number: u64, now: Instant) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(BUFFER_BYTES, 0);
-        for _ in 0..DATAGRAMS_PER_TURN {
-            let Some(container) = self.containers.get(&number) else { break };
-            let (length, sender) = match container.sockets.udp.recv_from(&mut buffer) {
-                Ok(received) => received,
+        let Some(sockets) = self.containers.get(&number).map(|container| container.sockets.clone()) else { return };
+        let (mut inbox, mut outbox) = (std::mem::take(&mut self.inbox), std::mem::take(&mut self.outbox));
+        for _ in 0..BATCHES_PER_TURN {
+            let count = match inbox.receive(&sockets.udp) {
+                Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // What came of an answer to somebody who has gone.
                 Err(_) => continue,
             };
-            let query = &buffer[..length];
-            self.turn = self.turn.wrapping_add(1);
-            match respond(&container.view, &self.zones, query, Transport::Udp, self.turn, &mut self.out) {
-                // What cannot be sent is lost, as everywhere on the way.
-                Outcome::Answered => drop(container.sockets.udp.send_to(&self.out, sender)),
-                Outcome::Forward { question_end } => {
-                    self.forward(number, Asker::Datagram(sender), query, question_end, now);
+            for datagram in inbox.iter() {
+                self.take_datagram(number, datagram, &mut outbox, now);
+                if outbox.is_full() {
+                    outbox.send(&sockets.udp);
                 }
-                Outcome::Ignored => {}
+            }
+            outbox.send(&sockets.udp);
+            if count < datagrams::MOST {
+                break;
             }
         }
-        self.buffer = buffer;
+        (self.inbox, self.outbox) = (inbox, outbox);
+    }
+
+    fn take_datagram(&mut self, number: u64, datagram: Datagram<'_>, outbox: &mut Outbox, now: Instant) {
+        let Some(container) = self.containers.get(&number) else { return };
+        let Datagram { bytes: query, is_whole, sender } = datagram;
+        self.turn = self.turn.wrapping_add(1);
+        let outcome = match is_whole {
+            true => respond(&container.view, &self.zones, query, Transport::Udp, self.turn, &mut self.out),
+            false => refuse(query, &mut self.out),
+        };
+        match outcome {
+            Outcome::Answered => outbox.push(&self.out, sender),
+            Outcome::Forward { question_end } => {
+                self.forward(number, Asker::Datagram(sender), query, question_end, now);
+            }
+            Outcome::Ignored => {}
+        }
     }
 
     fn accept(&mut self, number: u64, now: Instant) {
