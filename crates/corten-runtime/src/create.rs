@@ -20,6 +20,7 @@ use crate::host_root;
 use crate::init::spawn::{Options, ParentHooks};
 use crate::init::{Asker, Init, InitError, send_listener, spawn};
 use crate::kept_filter;
+use crate::log::Log;
 use crate::notify;
 use crate::plan::{Plan, StandardStreams};
 use crate::process_stat::ProcessStat;
@@ -173,9 +174,6 @@ pub(crate) fn make(
     let directory = StateDir::claim(root, &arguments.id)?;
     let mut record = record(arguments, &spec, &bundle, &plan, &cgroup, directory.writer());
     directory.save(&record)?;
-    if let Some(filter) = &plan.process.seccomp {
-        caller.log.debug(&format!("seccomp filter flags: {}", filter.flags));
-    }
     let mut opened = if cgroup.is_v2() { None } else { cgroup.create_at_once() };
     if opened.is_none() {
         let place = Place { spec: &spec, id: &arguments.id, directory: &directory, caller };
@@ -205,7 +203,15 @@ pub(crate) fn make(
         sockets,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
     };
-    let parent = Parent::new(&spec.hooks, &plan, &cgroup.cgroup, &directory, record);
+    let parent = Parent {
+        hooks: &spec.hooks,
+        plan: &plan,
+        cgroup: &cgroup.cgroup,
+        directory: &directory,
+        log: &caller.log,
+        record: RefCell::new(record),
+        staged: Cell::new(None),
+    };
     let init = spawn(&plan, &cgroup.cgroup, options, &parent)?;
     init.limit(&plan.process)?;
     let (record, staged) = parent.commit()?;
@@ -286,15 +292,12 @@ struct Parent<'a> {
     plan: &'a Plan,
     cgroup: &'a Cgroup,
     directory: &'a StateDir,
+    log: &'a Log,
     record: RefCell<Record>,
     staged: Cell<Option<Staged>>,
 }
 
-impl<'a> Parent<'a> {
-    fn new(hooks: &'a Hooks, plan: &'a Plan, cgroup: &'a Cgroup, directory: &'a StateDir, record: Record) -> Self {
-        Self { hooks, plan, cgroup, directory, record: RefCell::new(record), staged: Cell::new(None) }
-    }
-
+impl Parent<'_> {
     /// Makes the record hold: from now on the container can be entered.
     fn commit(self) -> Result<(Record, Option<Staged>), StateError> {
         let staged = self.staged.into_inner();
@@ -308,8 +311,10 @@ impl ParentHooks for Parent<'_> {
         self.cgroup.limit_keeping(&self.plan.limits, spent).map_err(InitError::Limits)?;
         let mut record = self.record.borrow_mut();
         complete(&mut record, pid, self.plan);
-        let filter = self.plan.process.seccomp.as_ref();
+        let filter = self.plan.process.filter.get();
+        filter.iter().for_each(|filter| self.log.debug(&format!("seccomp filter flags: {}", filter.flags)));
         record.filter = filter.map(|filter| kept_filter::keep(self.directory, filter)).transpose()?;
+        record.is_filtered = Some(filter.is_some());
         self.staged.set(Some(self.directory.stage(&record)?));
         Ok(())
     }
@@ -328,7 +333,7 @@ impl ParentHooks for Parent<'_> {
     fn listener(&self, pid: i32, descriptor: &OwnedFd) -> Result<(), InitError> {
         let record = self.record.borrow();
         let container = hooks::State { status: "creating", pid, record: &record };
-        let listener = self.plan.process.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
+        let listener = self.plan.process.filter.get().and_then(|filter| filter.listener.as_ref());
         listener.map_or(Ok(()), |listener| send_listener(listener, Asker { pid, container }, descriptor))
     }
 }
@@ -409,7 +414,6 @@ fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &
         has_own_users: plan.namespaces.has_own_users(),
         personality: plan.process.personality,
         strong_capabilities: strong_capabilities(plan),
-        is_filtered: Some(plan.process.seccomp.is_some()),
         hooks: spec.hooks.clone(),
         ..Record::default()
     }

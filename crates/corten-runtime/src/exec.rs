@@ -146,7 +146,7 @@ fn filter(container: &Container, log: &Log) -> Result<Option<SeccompPlan>, ExecE
     let filter = match container.record.is_filtered {
         Some(true) => Some(kept_filter::load(&container.directory, &container.record)?),
         Some(false) => None,
-        None => plan::seccomp::plan(Spec::load(&container.record.bundle)?.linux.seccomp.as_ref())?,
+        None => plan::seccomp::plan(Spec::load(&container.record.bundle)?.linux.seccomp.as_deref())?,
     };
     if let Some(filter) = &filter {
         log.debug(&format!("seccomp filter flags: {}", filter.flags));
@@ -193,7 +193,7 @@ fn from_flags(arguments: &Exec, spec: Spec) -> Result<Process, ExecError> {
 
 fn send_listener_of(plan: &ProcessPlan, record: &Record, pid: i32, descriptor: &OwnedFd) -> Result<(), InitError> {
     let container = hooks::State { status: "running", pid: record.init_process_pid, record };
-    let listener = plan.seccomp.as_ref().and_then(|filter| filter.listener.as_ref());
+    let listener = plan.filter.get().and_then(|filter| filter.listener.as_ref());
     listener.map_or(Ok(()), |listener| send_listener(listener, Asker { pid, container }, descriptor))
 }
 

@@ -1,6 +1,7 @@
 //! docker's default profile, which is containerd's, too: what a container may call that nobody said anything about.
 
 use crate::Arch;
+use crate::name::Name;
 use crate::profile::{Argument, Profile, Rule};
 
 /// Calls that are allowed as they are: groups of names under what must hold for them. The facts are those of the
@@ -35,7 +36,7 @@ fn table(capabilities: &[String], arch: Arch, kernel: (u32, u32)) -> Vec<Rule> {
     for line in TABLE.lines() {
         if let Some(names) = line.strip_prefix("  ") {
             if let Some(rule) = rules.last_mut().filter(|_| holds) {
-                rule.names.extend(names.split(' ').map(str::to_owned));
+                rule.names.extend(names.split(' ').map(Name::from));
             }
             continue;
         }
@@ -73,7 +74,7 @@ fn compared(is_admin: bool) -> Vec<Rule> {
     // Every CLONE_NEW… flag but the time namespace's, whose bit the exit signal shares.
     const NEW_NAMESPACES: u64 = 0x7e02_0000;
     let when = |name: &str, op: &str, value: u64| Rule {
-        names: vec![name.to_owned()],
+        names: vec![name.into()],
         action: "SCMP_ACT_ALLOW".to_owned(),
         args: vec![Argument { index: 0, value, value_two: 0, op: format!("SCMP_CMP_{op}") }],
         ..Rule::default()
@@ -84,7 +85,7 @@ fn compared(is_admin: bool) -> Vec<Rule> {
         rules.push(when("clone", "MASKED_EQ", NEW_NAMESPACES));
         // Its flags lie in memory, where a filter cannot look; the C library then takes clone.
         let (action, errno_ret) = ("SCMP_ACT_ERRNO".to_owned(), Some(38));
-        rules.push(Rule { names: vec!["clone3".to_owned()], action, errno_ret, ..Rule::default() });
+        rules.push(Rule { names: vec!["clone3".into()], action, errno_ret, ..Rule::default() });
     }
     // PER_LINUX, PER_LINUX32, UNAME26 alone and with the second, and asking.
     rules.extend([0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff].map(|personality| when("personality", "EQ", personality)));
@@ -102,7 +103,7 @@ mod tests {
         let capabilities: Vec<String> = capabilities.iter().map(|name| (*name).to_owned()).collect();
         let profile = docker_default(&capabilities, arch, kernel);
         let plain = profile.syscalls.into_iter().filter(|rule| rule.args.is_empty() && rule.action.ends_with("ALLOW"));
-        plain.flat_map(|rule| rule.names).collect()
+        plain.flat_map(|rule| rule.names).map(|name| name.as_str().to_owned()).collect()
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod compare;
 mod docker_default;
 pub mod interpret;
 mod multiplex;
+pub mod name;
 pub mod profile;
 pub mod program;
 pub mod rules;

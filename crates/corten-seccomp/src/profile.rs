@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::name::{self, Name};
+
 /// Which calls a container may make.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -33,8 +35,8 @@ pub struct Profile {
 #[serde(rename_all = "camelCase", default)]
 pub struct Rule {
     /// The calls' names.
-    #[serde(deserialize_with = "null_is_default")]
-    pub names: Vec<String>,
+    #[serde(deserialize_with = "name::list")]
+    pub names: Vec<Name>,
     /// What happens to them.
     pub action: String,
     /// The data of the action.

@@ -14,8 +14,8 @@ use crate::action::Action;
 use crate::arch::{Arch, X32_BIT};
 use crate::compare::Condition;
 use crate::multiplex::{self, Carrier};
+use crate::name::Name;
 use crate::profile::{Profile, ProfileError, Rule};
-use crate::table::{Call, Finder};
 
 /// A rule of one call: an action when all conditions hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +83,7 @@ impl Rules {
         let mut named = Vec::with_capacity(profile.syscalls.len());
         for (index, rule) in profile.syscalls.iter().enumerate() {
             let branches = meaning(index, rule)?;
-            let mut finder = Finder::default();
-            named.push((rule.names.iter().filter_map(|name| finder.find(name)).collect(), branches));
+            named.push((rule.names.as_slice(), branches));
         }
         let stubbed = !default.is_permissive();
         let calls = arches.into_iter().map(|arch| Calls::new(arch, &named, default, stubbed));
@@ -117,10 +116,10 @@ impl Rules {
 fn meaning(index: usize, rule: &Rule) -> Result<Vec<Branch>, ProfileError> {
     let key = format!("linux.seccomp.syscalls[{index}]");
     let action = Action::named(&key, &rule.action, rule.errno_ret)?;
-    if rule.names.iter().any(String::is_empty) {
+    if rule.names.iter().any(|name| name.as_str().is_empty()) {
         return Err(ProfileError::new(key, "an empty name is no system call"));
     }
-    if action == Action::NOTIFY && rule.names.iter().any(|name| name == "write") {
+    if action == Action::NOTIFY && rule.names.iter().any(|name| name.as_str() == "write") {
         // The process hands the listener over by it (runc refuses it, too).
         return Err(ProfileError::new(key, "SCMP_ACT_NOTIFY cannot be used for the write syscall"));
     }
@@ -134,13 +133,13 @@ fn meaning(index: usize, rule: &Rule) -> Result<Vec<Branch>, ProfileError> {
 }
 
 impl Calls {
-    fn new(arch: Arch, named: &[(Vec<Call>, Vec<Branch>)], default: Action, stubbed: bool) -> Self {
-        let mut always = Vec::with_capacity(named.iter().map(|(calls, _)| calls.len()).sum());
+    fn new(arch: Arch, named: &[(&[Name], Vec<Branch>)], default: Action, stubbed: bool) -> Self {
+        let mut always = Vec::with_capacity(named.iter().map(|(names, _)| names.len()).sum());
         let mut found: Vec<(u32, Branch)> = Vec::new();
         let mut newest = None;
-        for (calls, branches) in named {
-            for call in calls {
-                let carrier = (arch == Arch::X86).then(|| multiplex::carrier(*call)).flatten();
+        for (names, branches) in named {
+            for call in names.iter().filter_map(Name::call) {
+                let carrier = (arch == Arch::X86).then(|| multiplex::carrier(call)).flatten();
                 let number = call.number(arch);
                 // libseccomp gives the calls that 32-bit x86 carries no number here, so they make nothing known.
                 newest = newest.max(number.filter(|_| carrier.is_none()));

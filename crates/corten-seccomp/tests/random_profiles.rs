@@ -1,6 +1,7 @@
 //! Random profiles: the compiler never panics, the kernel takes every program, and a program says of every call what
 //! the rules say. The seeds are fixed, so that a failure comes again.
 
+use corten_seccomp::name::Name;
 use corten_seccomp::profile::{Argument, FLAGS, Profile, Rule};
 use corten_seccomp::program::{Instruction, JUMP_EQUAL, LOAD, RETURN};
 use corten_seccomp::rules::{Data, Rules};
@@ -82,7 +83,12 @@ fn random_profile(random: &mut Random) -> Profile {
             value_two: random.value(),
             op: random.of(&compare::NAMES).to_owned(),
         });
-        Rule { args: args.collect(), names: called, action, errno_ret }
+        Rule {
+            args: args.collect(),
+            names: called.iter().map(|name| name.as_str().into()).collect(),
+            action,
+            errno_ret,
+        }
     });
     let syscalls = syscalls.collect();
     let architectures = (0..random.below(4)).map(|_| random.of(&Arch::ALL.each_ref()).name().to_owned()).collect();
@@ -101,7 +107,7 @@ fn random_profile(random: &mut Random) -> Profile {
 fn calls(profile: &Profile, random: &mut Random) -> Vec<Data> {
     let mut numbers: Vec<u32> =
         vec![0, 1023, 0x3fff_ffff, 0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xc000_0000, u32::MAX];
-    let named = profile.syscalls.iter().flat_map(|rule| &rule.names).filter_map(|name| table::find(name));
+    let named = profile.syscalls.iter().flat_map(|rule| &rule.names).filter_map(Name::call);
     for number in named.flat_map(|call| Arch::ALL.map(|arch| call.number(arch))).flatten().chain([102, 117]) {
         numbers.extend([number, number + 1, number | 0x4000_0000, number | 0x8000_0000]);
     }
@@ -173,7 +179,7 @@ fn the_kernel_takes_every_program() {
 #[test]
 fn a_program_too_long_for_the_kernel_is_refused() {
     let rule = |value| Rule {
-        names: vec!["clone".to_owned()],
+        names: vec!["clone".into()],
         action: "SCMP_ACT_ALLOW".to_owned(),
         args: vec![Argument { op: "SCMP_CMP_EQ".to_owned(), value, ..Argument::default() }],
         ..Rule::default()

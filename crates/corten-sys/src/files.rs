@@ -251,6 +251,16 @@ pub fn read(file: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// As [`read`], in words of this machine; how many, where a part of a word counts as none.
+///
+/// # Errors
+/// read(2).
+pub fn read_words(file: BorrowedFd<'_>, words: &mut [u64]) -> io::Result<usize> {
+    // SAFETY: the same memory, all of which is initialised; any bytes make a word.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), size_of_val(words)) };
+    read(file, bytes).map(|length| length / size_of::<u64>())
+}
+
 /// Writes all of `bytes` in one call, as files in /proc and /sys need it; a short write is `EIO`.
 ///
 /// # Errors

@@ -108,7 +108,8 @@ fn cgroups() -> [Cgroup; 2] {
 fn a_configuration_becomes_a_plan_or_a_sentence() {
     let (good, cgroups) = (config(), cgroups());
     let spec = Spec::parse(good.to_string().as_bytes()).expect("the good one is taken");
-    let _ = Plan::from_spec(&spec, Path::new("/bundle"), &cgroups[1]).expect("and becomes a plan");
+    let plan = Plan::from_spec(&spec, Path::new("/bundle"), &cgroups[1]).expect("and becomes a plan");
+    assert!(plan.process.filter.make().expect("with a filter").is_some());
     let mut planned = 0;
     each_input("config.json", |random| {
         let text = input(random, &good);
@@ -117,8 +118,9 @@ fn a_configuration_becomes_a_plan_or_a_sentence() {
             Err(error) => return assert!(!error.to_string().is_empty()),
         };
         for cgroup in &cgroups {
-            match Plan::from_spec(&spec, Path::new("/bundle"), cgroup) {
-                Ok(_) => planned += 1,
+            let plan = Plan::from_spec(&spec, Path::new("/bundle"), cgroup);
+            match plan.and_then(|plan| plan.process.filter.make().map(drop)) {
+                Ok(()) => planned += 1,
                 Err(error) => assert!(!error.to_string().is_empty()),
             }
         }

@@ -1,9 +1,9 @@
 //! The first process of a container: [`spawn`] in the parent, [`run`] in the child, [`report`] between them.
 //!
 //! The child is a copy of the parent made by one clone3. It has the plan in memory, walks it, and says over a packet
-//! socket what it needs (its id maps, hooks) and how it went. What the kernel takes long to make, its network namespace,
-//! and what is only needed when it is ready, the parent does beside it. It allocates nothing and logs nothing. When the parent
-//! dies the kernel kills the child, until the parent has recorded it and told it to go on.
+//! socket what it needs (its id maps, hooks) and how it went. What takes long to make, its network namespace and its
+//! system call filter, and what is only needed when it is ready, the parent does beside it. It allocates nothing and logs
+//! nothing. When the parent dies the kernel kills the child, until the parent has recorded it and told it to go on.
 
 mod bare;
 mod binds;

@@ -253,6 +253,7 @@ fn change_root(tree: BorrowedFd<'_>, kit: &Kit) -> io::Result<()> {
 
 /// Becomes the process, and says that it is ready; the path to execute.
 fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
+    filter::receive(&plan.process, std::mem::take(&mut kit.filter), kit.socket.as_fd());
     let program = process::become_process(&plan.process, &kit.own, kit.socket.as_fd())?;
     // From here on it only waits for the answer, and ends when that cannot come: once it is recorded it outlives its
     // creator, and the signal must not be in flight then.

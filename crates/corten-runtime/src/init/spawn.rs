@@ -20,7 +20,7 @@ use super::console::ConsolePaths;
 use super::report::{self, Report, Stage};
 use super::sentence::{about_init, about_limit, about_oom_score, errno_text};
 use super::unified::Unified;
-use super::{bare, helper, id_maps, idmap, limits, network, run, sources};
+use super::{bare, filter, helper, id_maps, idmap, limits, network, run, sources};
 use crate::plan::{Joined, Plan, ProcessPlan, Step};
 
 /// What went wrong before the process was ready. The kernel's words stand in the sentence as Go writes them, which
@@ -107,6 +107,9 @@ pub enum InitError {
     /// The limits could not be set.
     #[error(transparent)]
     Limits(CgroupError),
+    /// The system call filter cannot be made.
+    #[error(transparent)]
+    Filter(#[from] crate::spec::SpecError),
     /// What is known about it could not be written.
     #[error(transparent)]
     State(#[from] crate::state_dir::StateError),
@@ -173,6 +176,8 @@ pub struct Kit {
     pub(super) is_released: bool,
     pub(super) own: OwnStatus,
     pub(super) network: network::Awaited,
+    /// Where the filter goes that the parent makes meanwhile.
+    pub(super) filter: Vec<u64>,
     /// What hooks in the child are told: before the root is changed, and after start.
     pub(super) hook_states: [Vec<u8>; 2],
 }
@@ -301,7 +306,7 @@ impl Init {
         self.answer_with(b"0")
     }
 
-    fn answer_with(&self, bytes: &[u8]) -> Result<(), InitError> {
+    pub(super) fn answer_with(&self, bytes: &[u8]) -> Result<(), InitError> {
         let socket = self.socket.as_ref().ok_or_else(|| InitError::Died("it was released".to_owned()))?;
         files::write(socket.as_fd(), bytes).map_err(spawn_error("answer the process"))
     }
@@ -387,6 +392,7 @@ pub fn spawn(plan: &Plan, cgroup: &Cgroup, options: Options, hooks: &dyn ParentH
     if network::is_lent(&plan.namespaces) {
         network::lend(plan, &init, &mut kit.spent)?;
     }
+    filter::lend(&plan.process, &init)?;
     hooks.meanwhile(pid, &mut kit.spent)?;
     kit.close();
     let mut states = ["creating", "created"].into_iter();
@@ -498,6 +504,7 @@ fn prepare(
         is_released: false,
         own: options.own,
         network: network::Awaited::new(plan),
+        filter: filter::prepare(plan, options.has_host_hooks)?,
         hook_states: hook_buffers(plan),
     };
     Ok((kit, own_socket))

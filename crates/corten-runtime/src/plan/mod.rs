@@ -36,7 +36,7 @@ pub use mounts::{Last, MountStep, Source, Step};
 pub use namespaces::{Joined, KINDS, NamespacePlan};
 pub use process::{Extra, ProcessPlan, Program, Rlimit, StandardStreams};
 pub use schedule::Affinity;
-pub use seccomp::{Listener, SeccompPlan};
+pub use seccomp::{FilterPlan, Listener, SeccompPlan};
 
 /// Everything a container's set-up does.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl Plan {
             process: ProcessPlan {
                 limited_by_parent: namespaces.has_own_users(),
                 personality: spec.linux.personality.as_ref().map(schedule::personality).transpose()?,
-                seccomp: seccomp::plan(spec.linux.seccomp.as_ref())?,
+                filter: FilterPlan::new(spec.linux.seccomp.clone()),
                 ..process::plan(process, &Extra::default())?
             },
             limits: cgroup::limits(&spec.linux.resources)?,
@@ -178,7 +178,7 @@ pub fn exec_process(
     extra: &Extra<'_>,
     filter: Option<SeccompPlan>,
 ) -> Result<ProcessPlan, SpecError> {
-    Ok(ProcessPlan { seccomp: filter, ..process::plan(process, extra)? })
+    Ok(ProcessPlan { filter: FilterPlan::ready(filter), ..process::plan(process, extra)? })
 }
 
 pub(crate) fn invalid(key: impl Into<String>, problem: impl Into<String>) -> SpecError {

@@ -10,7 +10,7 @@ use corten_sys::schedule::Scheduler;
 use corten_sys::status::OwnStatus;
 use corten_sys::{apparmor, selinux};
 
-use super::{Affinity, SeccompPlan, c_string, invalid, schedule};
+use super::{Affinity, FilterPlan, c_string, invalid, schedule};
 use crate::spec::{Capabilities, Process, SpecError, User};
 
 /// What a process is and may do.
@@ -47,7 +47,7 @@ pub struct ProcessPlan {
     /// Its SELinux label.
     pub selinux_label: Option<CString>,
     /// Which system calls it can make.
-    pub seccomp: Option<SeccompPlan>,
+    pub filter: FilterPlan,
     /// Scheduling policy.
     pub scheduler: Option<Scheduler>,
     /// Class and priority of block device access.
@@ -185,7 +185,7 @@ pub(super) fn plan(process: &Process, extra: &Extra<'_>) -> Result<ProcessPlan, 
         no_new_privileges: process.no_new_privileges,
         apparmor_profile: profile(&process.apparmor_profile)?,
         selinux_label: label("process.selinuxLabel", &process.selinux_label)?,
-        seccomp: None,
+        filter: FilterPlan::default(),
         scheduler: process.scheduler.as_ref().map(schedule::scheduler).transpose()?,
         io_priority: process.io_priority.as_ref().map(schedule::io_priority).transpose()?,
         affinity: process.exec_cpu_affinity.as_ref().map(schedule::affinity).transpose()?.unwrap_or_default(),

@@ -1,9 +1,11 @@
 //! `linux.seccomp` → a filter the child only has to hand to the kernel.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use corten_seccomp::{Arch, Profile, compile};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::invalid;
 use crate::spec::SpecError;
@@ -28,11 +30,61 @@ pub struct Listener {
     pub metadata: String,
 }
 
-pub(crate) fn plan(profile: Option<&Profile>) -> Result<Option<SeccompPlan>, SpecError> {
+/// The filter of a process, made of its profile by whoever needs it first: of all that is read in a spec nothing takes
+/// longer, and nothing is needed later.
+#[derive(Debug, Default)]
+pub struct FilterPlan {
+    profile: Option<Box<RawValue>>,
+    made: OnceLock<Option<SeccompPlan>>,
+}
+
+impl FilterPlan {
+    pub(crate) fn new(profile: Option<Box<RawValue>>) -> Self {
+        Self { profile, made: OnceLock::new() }
+    }
+
+    /// Of a filter that is ready.
+    #[must_use]
+    pub fn ready(filter: Option<SeccompPlan>) -> Self {
+        Self { profile: None, made: OnceLock::from(filter) }
+    }
+
+    /// Whether it has yet to be made.
+    #[must_use]
+    pub fn is_to_be_made(&self) -> bool {
+        self.profile.is_some() && self.made.get().is_none()
+    }
+
+    /// The filter, made now unless it was before.
+    ///
+    /// # Errors
+    /// [`SpecError`]: no profile, or one that cannot be.
+    pub fn make(&self) -> Result<Option<&SeccompPlan>, SpecError> {
+        if self.is_to_be_made() {
+            self.keep(plan(self.profile.as_deref())?);
+        }
+        Ok(self.get())
+    }
+
+    /// The filter, when it was made.
+    #[must_use]
+    pub fn get(&self) -> Option<&SeccompPlan> {
+        self.made.get()?.as_ref()
+    }
+
+    /// Takes what somebody else made of the same profile.
+    pub(crate) fn keep(&self, filter: Option<SeccompPlan>) {
+        let _ = self.made.set(filter); // what was made first is the same
+    }
+}
+
+pub(crate) fn plan(profile: Option<&RawValue>) -> Result<Option<SeccompPlan>, SpecError> {
     let Some(profile) = profile else { return Ok(None) };
+    let profile: Profile = serde_json::from_slice(profile.get().as_bytes())
+        .map_err(|source| SpecError::Parse { file: "config.json: linux.seccomp".to_owned(), source })?;
     let native = Arch::native();
     let native = native.ok_or_else(|| invalid("linux.seccomp", "not supported yet on this architecture"))?;
-    let filter = compile(profile, native).map_err(|error| invalid(error.key, error.problem))?;
+    let filter = compile(&profile, native).map_err(|error| invalid(error.key, error.problem))?;
     Ok(filter.map(|filter| SeccompPlan {
         program: filter.words(),
         flags: filter.flags,
@@ -48,8 +100,17 @@ mod tests {
     use super::*;
 
     fn planned(json: &str) -> Result<Option<SeccompPlan>, String> {
-        let profile: Profile = serde_json::from_str(json).expect(json);
-        plan(Some(&profile)).map_err(|error| error.to_string())
+        let filter = FilterPlan::new(Some(serde_json::from_str(json).expect(json)));
+        assert!(filter.is_to_be_made() && filter.get().is_none());
+        let made = filter.make().map_err(|error| error.to_string())?;
+        assert!(!filter.is_to_be_made());
+        Ok(made.cloned())
+    }
+
+    #[test]
+    fn what_is_no_profile_is_named() {
+        let error = planned(r#"{"defaultAction":1}"#).expect_err("no text");
+        assert!(error.starts_with("config.json: linux.seccomp: invalid type: integer `1`"), "{error}");
     }
 
     #[test]

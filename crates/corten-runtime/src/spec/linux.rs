@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{NotYet, null_is_default};
 
@@ -43,8 +44,8 @@ pub struct Linux {
     /// Paths that cannot be written.
     #[serde(deserialize_with = "null_is_default")]
     pub readonly_paths: Vec<String>,
-    /// System call filter.
-    pub seccomp: Option<corten_seccomp::Profile>,
+    /// System call filter, which is read when it is compiled ([`crate::plan::FilterPlan`]): a [`corten_seccomp::Profile`].
+    pub seccomp: Option<Box<RawValue>>,
     /// SELinux: what files of new filesystems are labelled.
     pub mount_label: String,
     /// Cache and memory bandwidth.
