@@ -15,9 +15,17 @@ const OWNER_DIGITS: usize = 8;
 /// How many hexadecimal digits of an endpoint's id name its interface in the host, as docker's.
 const ENDPOINT_DIGITS: usize = 7;
 
+/// How many hexadecimal digits of a macvlan network's id name its own parent.
+const PARENT_DIGITS: usize = 12;
+
 /// The name of the tables of the engine whose data root has the id `owner`.
 pub fn table(owner: &str) -> String {
     format!("corten-{}", beginning(owner, OWNER_DIGITS))
+}
+
+/// The parent of a macvlan network that names none: docker's name of it.
+pub fn own_parent(network: &str) -> String {
+    format!("dm-{}", beginning(network, PARENT_DIGITS))
 }
 
 /// The alias of an interface that belongs to `network` of the engine `owner`.
@@ -72,6 +80,14 @@ impl Network {
             Driver::Macvlan(_) => None,
         }
     }
+
+    /// The name of the parent that is made for it and goes with it; `None` where somebody named one.
+    pub fn own_parent(&self) -> Option<&str> {
+        match &self.driver {
+            Driver::Macvlan(macvlan) if macvlan.parent == own_parent(&self.id) => Some(&macvlan.parent),
+            _ => None,
+        }
+    }
 }
 
 /// How the containers of a network are connected.
@@ -101,7 +117,7 @@ pub struct Bridge {
 /// A macvlan network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Macvlan {
-    /// The host's interface.
+    /// The host's interface; [`own_parent`] where nobody named one.
     pub parent: String,
     /// How its containers see each other.
     pub mode: MacvlanMode,

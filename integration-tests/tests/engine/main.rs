@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod networks;
+mod networks_drivers;
 mod pull_kills;
 mod refusals;
 mod registries;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use crate::{create, delete, expect, get, post, refusal, start, wait_for_exit};
 
 /// Our engine with a network of its own.
-fn networked() -> Stack {
+pub fn networked() -> Stack {
     networked_with(&[])
 }
 
-fn networked_with(arguments: &[&str]) -> Stack {
+pub fn networked_with(arguments: &[&str]) -> Stack {
     let engine_arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let options = StackOptions { network: CortendNetwork::Private, engine_arguments, ..StackOptions::default() };
     let stack = Stack::start_with(TempRoot::new(), Kind::Ours, options);
@@ -18,7 +18,7 @@ fn networked_with(arguments: &[&str]) -> Stack {
     stack
 }
 
-fn network(stack: &Stack, name: &str, rest: Value) -> String {
+pub fn network(stack: &Stack, name: &str, rest: Value) -> String {
     let mut body = json!({ "Name": name, "CheckDuplicate": true });
     for (key, value) in rest.as_object().unwrap() {
         body[key] = value.clone();
@@ -27,16 +27,16 @@ fn network(stack: &Stack, name: &str, rest: Value) -> String {
     answer.json()["Id"].as_str().unwrap().to_owned()
 }
 
-fn sleeper(mode: &str) -> Value {
+pub fn sleeper(mode: &str) -> Value {
     json!({ "Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": { "NetworkMode": mode } })
 }
 
-fn inspect(stack: &Stack, name: &str) -> Value {
+pub fn inspect(stack: &Stack, name: &str) -> Value {
     expect(get(stack, &format!("/containers/{name}/json")), 200).json()
 }
 
 /// The output of a command in a running container, and its exit status.
-fn exec(stack: &Stack, name: &str, command: &[&str]) -> (i32, String) {
+pub fn exec(stack: &Stack, name: &str, command: &[&str]) -> (i32, String) {
     let ran = stack.docker().run(&[&["exec", name], command].concat());
     (ran.code, format!("{}{}", ran.out(), ran.err()))
 }

@@ -128,7 +128,8 @@ async fn show(cli: &Cli, matches: &Matches, only: &str) -> Outcome {
     };
     let (mut documents, mut rendered, mut failures) = (Vec::new(), String::new(), Vec::new());
     for name in &matches.arguments {
-        let (kind, document) = match find(cli, name, only, matches.flag("size")).await {
+        let more = More { size: matches.flag("size"), verbose: only == "network" && matches.flag("verbose") };
+        let (kind, document) = match find(cli, name, only, more).await {
             Ok(found) => found,
             Err(message) => {
                 failures.push(message);
@@ -212,8 +213,17 @@ fn put(fields: &mut Vec<(String, Value)>, at: usize, name: &str, value: Value) {
     }
 }
 
+/// What is asked beyond the ordinary.
+#[derive(Debug, Clone, Copy)]
+struct More {
+    /// Sizes of containers.
+    size: bool,
+    /// What concerns a network's services.
+    verbose: bool,
+}
+
 /// The kind and the document of the first object of that name.
-async fn find(cli: &Cli, name: &str, only: &str, wants_size: bool) -> Result<(&'static str, String), String> {
+async fn find(cli: &Cli, name: &str, only: &str, more: More) -> Result<(&'static str, String), String> {
     let mut swarm_works = None;
     for kind in KINDS {
         if !only.is_empty() && kind.name != only {
@@ -227,9 +237,9 @@ async fn find(cli: &Cli, name: &str, only: &str, wants_size: bool) -> Result<(&'
                 continue;
             }
         }
-        match fetch(cli, kind.name, name, wants_size).await {
+        match fetch(cli, kind.name, name, more).await {
             Ok(document) => {
-                if wants_size && kind.name != "container" {
+                if more.size && kind.name != "container" {
                     cli.warn(&format!("WARNING: --size ignored for {}", kind.name));
                 }
                 return Ok((kind.name, document));
@@ -246,12 +256,13 @@ fn is_skippable(error: &ClientError) -> bool {
     error.is_not_found() || text.contains("not supported") || text.contains("invalid reference format")
 }
 
-async fn fetch(cli: &Cli, kind: &str, name: &str, wants_size: bool) -> Result<String, ClientError> {
+async fn fetch(cli: &Cli, kind: &str, name: &str, more: More) -> Result<String, ClientError> {
     let segment = encode_segment(name);
     let target = match kind {
-        "container" => format!("/containers/{segment}/json{}", if wants_size { "?size=1" } else { "" }),
+        "container" => format!("/containers/{segment}/json{}", if more.size { "?size=1" } else { "" }),
         "image" => format!("/images/{}/json", encode_path(name)),
         "service" => format!("/services/{segment}?insertDefaults=true"),
+        "network" => format!("/networks/{segment}{}", if more.verbose { "?verbose=true" } else { "" }),
         "plugin" => format!("/plugins/{}/json", encode_path(name)),
         kind => format!("/{kind}s/{segment}"),
     };

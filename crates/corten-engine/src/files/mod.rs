@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::networks::endpoint::split_link;
 use contents::{Contents, TARGETS};
-use resolv::Overrides;
+use resolv::{Overrides, Upstream};
 
 /// A file on the host and its place in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,19 +82,9 @@ fn resolves_names(view: &View) -> bool {
     view.state.networking.attachments.values().any(|place| !place.names.is_empty())
 }
 
-/// What is asked of a container's resolver that the engine's does not know itself.
-pub struct Upstream {
-    /// The servers, in their order.
-    pub servers: Vec<String>,
-    /// Whether unknown names of one label stay here, because the client goes on with its search list.
-    pub keeps_single_labels: bool,
-}
-
 /// Where a container's questions go that no network answers.
 pub fn resolver_of(engine: &Engine, view: &View) -> Upstream {
-    let overrides = overrides(engine, &view.record.host_config);
-    let (servers, ndots) = resolv::upstream(&read("/etc/resolv.conf"), &overrides);
-    Upstream { servers, keeps_single_labels: ndots > 0 }
+    resolv::upstream(&read("/etc/resolv.conf"), &overrides(engine, &view.record.host_config))
 }
 
 /// What the container asks for, else what the daemon says.

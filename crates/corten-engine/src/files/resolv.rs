@@ -19,6 +19,18 @@ pub struct Overrides {
     pub options: Vec<String>,
 }
 
+/// What is asked of a container's resolver that the engine's does not know itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// The servers, in their order.
+    pub servers: Vec<String>,
+    /// Whether the host's own file names them, so that they are asked from the host as the host does; what a user names
+    /// is asked from the container, its loopback addresses too.
+    pub are_of_the_host: bool,
+    /// Whether unknown names of one label stay here, because the client goes on with its search list.
+    pub keeps_single_labels: bool,
+}
+
 /// The parts of a resolv.conf that matter to a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct ResolvConf {
@@ -58,10 +70,14 @@ pub fn text_of_names(host_file: &str, overrides: &Overrides) -> String {
 }
 
 /// The servers behind the engine's, and what the user set `ndots` to.
-pub fn upstream(host_file: &str, overrides: &Overrides) -> (Vec<String>, u32) {
+pub fn upstream(host_file: &str, overrides: &Overrides) -> Upstream {
     let conf = merge(parse(host_file), overrides);
-    let ndots = conf.options.iter().rev().find_map(|option| option.strip_prefix("ndots:")?.parse().ok());
-    (conf.servers, ndots.unwrap_or_default())
+    let ndots: Option<u32> = conf.options.iter().rev().find_map(|option| option.strip_prefix("ndots:")?.parse().ok());
+    Upstream {
+        are_of_the_host: overrides.servers.is_empty(),
+        servers: conf.servers,
+        keeps_single_labels: ndots.is_some_and(|ndots| ndots > 0),
+    }
 }
 
 fn merge(mut conf: ResolvConf, overrides: &Overrides) -> ResolvConf {
@@ -150,10 +166,13 @@ mod tests {
         let file = "nameserver 127.0.0.53\nnameserver 10.0.0.1\nsearch a\noptions edns0\n";
         let none = Overrides::default();
         assert_eq!(text_of_names(file, &none), "nameserver 127.0.0.11\nsearch a\noptions edns0 ndots:0\n");
-        assert_eq!(upstream(file, &none), (vec!["127.0.0.53".to_owned(), "10.0.0.1".to_owned()], 0));
+        let seen = upstream(file, &none);
+        assert_eq!(seen.servers, ["127.0.0.53", "10.0.0.1"]);
+        assert!(seen.are_of_the_host && !seen.keeps_single_labels);
         let own = Overrides { options: vec!["ndots:2".into()], servers: vec!["1.1.1.1".into()], search: vec![] };
         assert_eq!(text_of_names(file, &own), "nameserver 127.0.0.11\nsearch a\noptions ndots:2\n");
-        assert_eq!(upstream(file, &own), (vec!["1.1.1.1".to_owned()], 2));
+        let servers = vec!["1.1.1.1".to_owned()];
+        assert_eq!(upstream(file, &own), Upstream { servers, are_of_the_host: false, keeps_single_labels: true });
     }
 
     #[test]

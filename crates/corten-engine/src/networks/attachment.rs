@@ -174,22 +174,33 @@ pub fn mac_text(address: [u8; 6]) -> String {
 
 /// Where the default routes of a container lead: docker's order of preference, for each family.
 pub fn default_routes<'a>(places: impl Iterator<Item = (&'a Record, &'a Attachment)> + Clone) -> DefaultRoutes {
+    let v4 = way_out(places.clone(), Way::V4).map(|(_, place)| place);
+    let v6 = way_out(places, Way::V6).map(|(_, place)| place);
     DefaultRoutes {
-        v4: way_out(places.clone(), |place| place.gateway_v4.is_some())
+        v4: v4
             .and_then(|place| Some(DefaultRoute { interface: place.interface.clone(), via: Some(place.gateway_v4?) })),
-        v6: way_out(places, |place| place.gateway_v6.is_some())
+        v6: v6
             .and_then(|place| Some(DefaultRoute { interface: place.interface.clone(), via: Some(place.gateway_v6?) })),
     }
 }
 
-/// The place whose network is the way out among those that are `possible`: the higher priority, then not internal, then
-/// more families with a gateway, then the network's name.
+/// A family whose way out is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// The place whose network is the way out: the higher priority, then not internal, then more families with a way, then
+/// the network's name.
 pub fn way_out<'a>(
     places: impl Iterator<Item = (&'a Record, &'a Attachment)>,
-    possible: impl Fn(&Attachment) -> bool,
-) -> Option<&'a Attachment> {
+    way: Way,
+) -> Option<(&'a Record, &'a Attachment)> {
     let rank = |(network, place): &(&Record, &Attachment)| {
-        let families = usize::from(place.gateway_v4.is_some()) + usize::from(place.gateway_v6.is_some());
+        let families = [Way::V4, Way::V6].into_iter().filter(|way| leads_out(network, place, *way)).count();
         (
             std::cmp::Reverse(place.gateway_priority),
             network.is_internal(),
@@ -197,7 +208,17 @@ pub fn way_out<'a>(
             network.name.clone(),
         )
     };
-    places.filter(|(_, place)| possible(place)).min_by_key(rank).map(|(_, place)| place)
+    places.filter(|(network, place)| leads_out(network, place, way)).min_by_key(rank)
+}
+
+/// Whether a place has a way out. On a wire whose gateway nobody named it has one that the engine does not know, and no
+/// other network's is taken in its place.
+fn leads_out(network: &Record, place: &Attachment, way: Way) -> bool {
+    let (gateway, address) = match way {
+        Way::V4 => (place.gateway_v4.is_some(), place.v4.is_some()),
+        Way::V6 => (place.gateway_v6.is_some(), place.v6.is_some()),
+    };
+    gateway || (network.driver == "macvlan" && address && !network.is_internal())
 }
 
 #[cfg(test)]

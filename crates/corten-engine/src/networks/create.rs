@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use corten_docker_api::networks::{Ipam, NetworkCreate, NetworkCreated};
 use corten_network::ipam::{self, Asked};
-use corten_network::plan::{GatewayMode, HostRange, Network};
+use corten_network::plan::{GatewayMode, HostRange, MacvlanMode, Network};
 use corten_types::ErrorKind;
 use ipnet::IpNet;
 
@@ -140,7 +140,8 @@ fn design(
         "default".clone_into(&mut ipam.driver);
     }
     let id = random_id()?;
-    let (subnets, warning) = subnets(engine, driver, &ipam, (enable_ipv4, enable_ipv6), used, host)?;
+    let (mut subnets, warning) = subnets(engine, driver, &ipam, (enable_ipv4, enable_ipv6), used, host)?;
+    choose_gateways(&mut subnets, driver, internal, &options)?;
     let bridge = match driver {
         "bridge" => Some(bridge(&options, &id, used)?),
         _ => {
@@ -226,12 +227,23 @@ pub(super) fn subnets(
             chosen.push(ipam::Subnet { subnet, range: None, gateway: None, reserved: BTreeMap::new() });
         }
     }
-    for subnet in &mut chosen {
-        if subnet.gateway.is_none() {
-            subnet.gateway = Some(ipam::gateway(subnet)?);
+    Ok((chosen.into_iter().map(Subnet::from).collect(), warnings.join("; ")))
+}
+
+/// Gives each subnet a gateway where nobody named one: but not on a wire, whose gateway is somebody else's, nor where
+/// nothing would have its address.
+pub(super) fn choose_gateways(subnets: &mut [Subnet], driver: &str, internal: bool, options: &Options) -> Result<()> {
+    for subnet in subnets.iter_mut().filter(|subnet| subnet.gateway.is_none()) {
+        let has_none = match subnet.subnet {
+            _ if driver == "macvlan" => true,
+            IpNet::V4(_) => options.mode_v4 == GatewayMode::Isolated || (options.inhibit_v4 && internal),
+            IpNet::V6(_) => options.mode_v6 == GatewayMode::Isolated,
+        };
+        if !has_none {
+            subnet.gateway = Some(ipam::gateway(&ipam::Subnet::from(&*subnet))?);
         }
     }
-    Ok((chosen.into_iter().map(Subnet::from).collect(), warnings.join("; ")))
+    Ok(())
 }
 
 fn asked(pool: &corten_docker_api::networks::IpamPool) -> Asked {
@@ -285,9 +297,8 @@ pub(super) fn interface_exists(name: &str) -> bool {
 }
 
 fn check_parent(options: &Options, used: &[Arc<Record>]) -> Result<()> {
-    let Some(parent) = &options.parent else {
-        return Err(EngineError::unimplemented("macvlan networks without a parent interface: not supported yet"));
-    };
+    // One that names none has a parent of its own.
+    let Some(parent) = &options.parent else { return Ok(()) };
     if parent == "lo" {
         return Err(EngineError::invalid("loopback interface is not a valid macvlan parent link"));
     }
@@ -303,11 +314,21 @@ fn check_parent(options: &Options, used: &[Arc<Record>]) -> Result<()> {
         record.driver == "macvlan"
             && record.driver_options().is_ok_and(|options| options.parent.as_ref() == Some(parent))
     };
-    match used.iter().find(shares) {
-        Some(other) => Err(EngineError::new(
-            ErrorKind::PermissionDenied,
-            format!("parent interface {parent} is already in use by macvlan network {}", other.name),
-        )),
-        None => Ok(()),
+    // Others may share it, unless one has it to itself.
+    let is_alone =
+        |network: &Record| network.driver_options().is_ok_and(|options| options.macvlan_mode == MacvlanMode::Passthru);
+    for other in used.iter().filter(shares) {
+        let id = &other.id;
+        if options.macvlan_mode == MacvlanMode::Passthru {
+            return Err(EngineError::internal(format!(
+                "cannot use mode passthru, macvlan network {id} is already using parent interface {parent}"
+            )));
+        }
+        if is_alone(other) {
+            return Err(EngineError::internal(format!(
+                "macvlan network {id} is already using parent interface {parent} in mode passthru"
+            )));
+        }
     }
+    Ok(())
 }

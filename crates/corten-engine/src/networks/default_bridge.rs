@@ -12,6 +12,7 @@ use ipnet::IpNet;
 
 use super::attachment::text;
 use super::flags::{DEFAULT_BRIDGE, DefaultBridge, Flags};
+use super::options::Options;
 use super::record::{Bridge, FORMAT, Record, Subnet};
 use super::{PREDEFINED, create, id_of, with_kernel};
 use crate::clock::Moment;
@@ -114,6 +115,7 @@ fn design(
     }
     let ipam = Ipam { driver: "default".to_owned(), options: None, config: Some(config) };
     let (mut subnets, _) = create::subnets(engine, "bridge", &ipam, (true, flags.ipv6), others, &host)?;
+    create::choose_gateways(&mut subnets, "bridge", false, &Options::default())?;
     for subnet in &mut subnets {
         let gateway = match subnet.subnet {
             IpNet::V4(_) => flags.default_gateway.map(IpAddr::V4),

@@ -11,7 +11,7 @@ use crate::errors::{EngineError, Result};
 pub enum Gone {
     /// It is an error.
     Refuse,
-    /// It is disconnected as well: whoever is gone is in no network.
+    /// Whatever it left in the network goes.
     Disconnect,
 }
 
@@ -25,8 +25,9 @@ pub async fn disconnect(engine: &Arc<Engine>, wanted: &str, container: &str, gon
         (Ok(container), _) => container,
         (Err(error), Gone::Refuse) => return Err(error),
         (Err(_), Gone::Disconnect) => {
-            let network = network?;
-            return Err(EngineError::not_found(format!("endpoint {container} not found in network {}", network.name)));
+            // Places are kept with their containers: whoever is gone has left none behind.
+            network?;
+            return Err(EngineError::not_found(format!("endpoint {container} not found")));
         }
     };
     let turn = container.turn().await;

@@ -18,8 +18,12 @@ pub fn inspect(engine: &Engine, wanted: &str, scope: &str) -> Result<Network> {
     if !matches!(scope, "" | "local") {
         return Err(EngineError::not_found(format!("network {wanted} not found")));
     }
-    let record = engine.networks.index.find(wanted)?;
-    Ok(Network { containers: Some(members(engine, &record)), ..shown(&record) })
+    Ok(whole(engine, &*engine.networks.index.find(wanted)?))
+}
+
+/// A network as the API shows it, with its running containers.
+pub fn whole(engine: &Engine, record: &Record) -> Network {
+    Network { containers: Some(members(engine, record)), ..shown(record) }
 }
 
 /// A network as the API shows it, without its containers.

@@ -3,18 +3,27 @@
 use corten_docker_api::Filters;
 use corten_docker_api::networks::Network;
 
-use super::inspect::shown;
+use super::inspect::{shown, whole};
 use super::record::Record;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
 const FILTER_KEYS: &[&str] = &["dangling", "driver", "id", "label", "name", "scope", "type"];
 
-/// The networks that `filters` ask for. A list has no containers in it; inspect does.
+/// Whether the containers of each network are in a list: to clients of today, inspect alone tells them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// They are.
+    Listed,
+    /// They are not.
+    LeftOut,
+}
+
+/// The networks that `filters` ask for.
 ///
 /// # Errors
 /// 400 for a filter docker refuses.
-pub fn list(engine: &Engine, filters: &Filters) -> Result<Vec<Network>> {
+pub fn list(engine: &Engine, filters: &Filters, members: Members) -> Result<Vec<Network>> {
     filters.allow(FILTER_KEYS)?;
     if let Some(bad) = filters.values("type").find(|kind| !matches!(*kind, "builtin" | "custom")) {
         return Err(EngineError::invalid(format!("invalid filter: 'type'='{bad}'")));
@@ -31,7 +40,12 @@ pub fn list(engine: &Engine, filters: &Filters) -> Result<Vec<Network>> {
             && dangling.is_none_or(|dangling| dangling == is_dangling(engine, network))
             && filters.match_labels(&labels)
     };
-    Ok(engine.networks.index.all().iter().filter(|network| wanted(network)).map(|network| shown(network)).collect())
+    let all = engine.networks.index.all();
+    let entry = |network: &Record| match members {
+        Members::Listed => whole(engine, network),
+        Members::LeftOut => shown(network),
+    };
+    Ok(all.iter().filter(|network| wanted(network)).map(|network| entry(network)).collect())
 }
 
 fn is_dangling(engine: &Engine, network: &Record) -> bool {

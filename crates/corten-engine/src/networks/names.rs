@@ -85,7 +85,9 @@ fn seen(engine: &Engine, view: &View) -> Result<ContainerNames> {
         networks.push(SeenNetwork { id: identifier(&place.network)?, links: links.collect() });
     }
     let resolver = files::resolver_of(engine, view);
-    let mut servers: Vec<Server> = resolver.servers.iter().filter_map(|text| server(text)).take(3).collect();
+    let standpoint = if resolver.are_of_the_host { Standpoint::Host } else { Standpoint::Container };
+    let mut servers: Vec<Server> =
+        resolver.servers.iter().filter_map(|text| server(text, standpoint)).take(3).collect();
     if servers.is_empty() {
         let public = |text: &&str| text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT));
         let from_host = |address| Server { address, standpoint: Standpoint::Host };
@@ -105,9 +107,7 @@ fn container_name(engine: &Engine, wanted: &str) -> String {
     engine.containers.find(wanted).map_or_else(|_| wanted.to_owned(), |other| other.view().record.name.clone())
 }
 
-/// A server of the host's loopback is asked from the host, all others from the container.
-fn server(text: &str) -> Option<Server> {
+fn server(text: &str, standpoint: Standpoint) -> Option<Server> {
     let address: IpAddr = text.split('%').next()?.parse().ok()?;
-    let standpoint = if address.is_loopback() { Standpoint::Host } else { Standpoint::Container };
     Some(Server { address: SocketAddr::new(address, DNS_PORT), standpoint })
 }

@@ -163,12 +163,18 @@ impl Options {
     }
 }
 
-/// A boolean as Go's `strconv.ParseBool` reads it.
+/// The boolean of an option.
 pub fn boolean(key: &str, value: &str) -> Result<bool> {
+    let wrong = || unusable(key, value, &format!("strconv.ParseBool: parsing {value:?}: invalid syntax"));
+    parse_bool(value).ok_or_else(wrong)
+}
+
+/// A boolean as Go's `strconv.ParseBool` reads it.
+pub fn parse_bool(value: &str) -> Option<bool> {
     match value {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err(unusable(key, value, &format!("strconv.ParseBool: parsing {value:?}: invalid syntax"))),
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
     }
 }
 

@@ -151,7 +151,7 @@ impl Record {
                 trusted_interfaces: options.trusted.clone(),
             }),
             None => plan::Driver::Macvlan(plan::Macvlan {
-                parent: options.parent.clone().unwrap_or_default(),
+                parent: options.parent.clone().unwrap_or_else(|| plan::own_parent(&self.id)),
                 mode: options.macvlan_mode,
             }),
         };

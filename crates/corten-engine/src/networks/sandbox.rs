@@ -12,7 +12,7 @@ use corten_network::kernel::ResolverSockets;
 use corten_network::plan;
 use tracing::warn;
 
-use super::attachment::{self, Attachment, Networking};
+use super::attachment::{self, Attachment, Networking, Way};
 use super::flags::DefaultBridge;
 use super::ports::{self, Reserved, Targets};
 use super::record::Record;
@@ -148,14 +148,9 @@ fn pairs<'a>(networking: &'a Networking, networks: &'a [Arc<Record>]) -> Vec<(&'
 
 fn targets<'a>(networking: &'a Networking, networks: &'a [Arc<Record>]) -> Targets<'a> {
     let pairs = pairs(networking, networks);
-    let of = |place: Option<&'a Attachment>| {
-        let place = place?;
-        pairs.iter().find(|(_, other)| other.network == place.network).copied()
-    };
-    Targets {
-        v4: of(attachment::way_out(pairs.iter().copied(), |place| place.gateway_v4.is_some())),
-        v6: of(attachment::way_out(pairs.iter().copied(), |place| place.gateway_v6.is_some())),
-    }
+    // On a wire of its own nobody stands between a container and whoever asks it.
+    let of = |way| attachment::way_out(pairs.iter().copied(), way).filter(|(network, _)| network.bridge.is_some());
+    Targets { v4: of(Way::V4), v6: of(Way::V6) }
 }
 
 /// Makes what the state says. Blocks.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use corten_docker_api::containers::{ContainerCreate, HostConfig};
-use corten_docker_api::{Filters, json};
+use corten_docker_api::{ApiVersion, Filters, json};
 use corten_types::Signal;
 use futures_util::stream;
 use hyper::StatusCode;
@@ -27,6 +27,12 @@ use crate::http::{Answer, Query, Request};
 /// A body of a start longer than this is the host configuration that clients sent before 1.24.
 const START_BODY_LIMIT_BYTES: u64 = 7;
 
+/// The first version that creates containers in several networks.
+const SEVERAL_NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 44);
+
+/// The priority of a network's gateway is read from this version on.
+const GATEWAY_PRIORITY_SINCE: ApiVersion = ApiVersion::new(1, 48);
+
 /// `POST /containers/create`.
 pub async fn create(engine: Arc<Engine>, mut request: Request) -> Result<Answer> {
     let body = request.json_text().await?;
@@ -35,8 +41,26 @@ pub async fn create(engine: Arc<Engine>, mut request: Request) -> Result<Answer>
     }
     let name = Some(request.query.get("name").to_owned()).filter(|name| !name.is_empty());
     let platform = request.query.get("platform").to_owned();
-    let new = NewContainer { name, platform, body: ContainerCreate::decode(&body)? };
+    let mut body = ContainerCreate::decode(&body)?;
+    adapt(&mut body, request.version)?;
+    let new = NewContainer { name, platform, body };
     Answer::json_with(StatusCode::CREATED, &create_::create(&engine, new).await?)
+}
+
+/// What clients of older versions could not ask for.
+fn adapt(body: &mut ContainerCreate, version: ApiVersion) -> Result<()> {
+    let Some(places) = body.networking_config.as_mut().and_then(|config| config.endpoints_config.as_mut()) else {
+        return Ok(());
+    };
+    if version < SEVERAL_NETWORKS_SINCE && places.len() > 1 {
+        let names = places.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let text = format!("Container cannot be created with multiple network endpoints: {names}");
+        return Err(EngineError::invalid(text));
+    }
+    if version < GATEWAY_PRIORITY_SINCE {
+        places.values_mut().flatten().for_each(|place| place.gw_priority = 0);
+    }
+    Ok(())
 }
 
 /// `GET /containers/json`.

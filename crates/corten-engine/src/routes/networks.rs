@@ -2,34 +2,52 @@
 
 use std::sync::Arc;
 
-use corten_docker_api::Filters;
 use corten_docker_api::networks::{NetworkConnect, NetworkCreate, NetworkDifference, NetworkDisconnect};
+use corten_docker_api::{ApiVersion, Filters};
 use hyper::StatusCode;
 
 use crate::engine::Engine;
-use crate::errors::Result;
+use crate::errors::{EngineError, Result};
 use crate::http::{Answer, Request};
 use crate::networks::disconnect::Gone;
+use crate::networks::list::Members;
+use crate::networks::options::parse_bool;
 use crate::networks::restore::{self, Mend};
 use crate::networks::{
     connect as connect_, create as create_, delete as delete_, disconnect as disconnect_, inspect as inspect_,
     list as list_, prune as prune_,
 };
 
+/// The first version whose lists leave the containers of networks out.
+const SHORT_LIST_SINCE: ApiVersion = ApiVersion::new(1, 28);
+
+/// `EnableIPv4` is read from this version on.
+const ENABLE_IPV4_SINCE: ApiVersion = ApiVersion::new(1, 48);
+
 /// `GET /networks`.
 pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let filters = Filters::decode(request.query.get("filters"))?;
-    Answer::json(&list_::list(&engine, &filters)?)
+    let members = if request.version < SHORT_LIST_SINCE { Members::Listed } else { Members::LeftOut };
+    Answer::json(&list_::list(&engine, &filters, members)?)
 }
 
 /// `GET /networks/{id}`.
 pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    // `verbose` adds what swarm's services have, which is nothing here; what is no truth value is refused all the same.
+    let verbose = request.query.get("verbose");
+    if !verbose.is_empty() && parse_bool(verbose).is_none() {
+        let reason = format!("strconv.ParseBool: parsing {verbose:?}: invalid syntax");
+        return Err(EngineError::invalid(format!("invalid value for verbose: {verbose}: {reason}")));
+    }
     Answer::json(&inspect_::inspect(&engine, request.param("id"), request.query.get("scope"))?)
 }
 
 /// `POST /networks/create`.
 pub async fn create(engine: Arc<Engine>, mut request: Request) -> Result<Answer> {
-    let body: NetworkCreate = request.json().await?;
+    let mut body: NetworkCreate = request.json().await?;
+    if request.version < ENABLE_IPV4_SINCE {
+        body.enable_ipv4 = None;
+    }
     Answer::json_with(StatusCode::CREATED, &create_::create(&engine, body).await?)
 }
 

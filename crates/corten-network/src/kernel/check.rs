@@ -10,7 +10,7 @@ use corten_netlink::{
 };
 
 use super::{
-    Kernel, Result, bridge, elements, elements::Elements, endpoint, forward, refused, ruleset, sandbox, sysctl,
+    Kernel, Result, bridge, elements, elements::Elements, endpoint, forward, parent, refused, ruleset, sandbox, sysctl,
     tables::State,
 };
 use crate::error::NetworkError;
@@ -46,8 +46,9 @@ pub fn repair(kernel: &Kernel, desired: &Desired) -> Result<Vec<Difference>> {
     };
     keep(remove_links(kernel, &found.left_over));
     for &network in &found.networks {
-        if let Driver::Bridge(bridge) = &network.driver {
-            keep(bridge::make(kernel, network, bridge));
+        match &network.driver {
+            Driver::Bridge(bridge) => keep(bridge::make(kernel, network, bridge)),
+            Driver::Macvlan(macvlan) => keep(parent::make(kernel, network, macvlan)),
         }
     }
     let mut touched = BTreeSet::new();
@@ -92,13 +93,20 @@ fn look<'a>(kernel: &Kernel, desired: &'a Desired) -> Result<Found<'a>> {
     let mut found = Found::default();
     let mut mine = HashSet::new();
     for network in &desired.networks {
-        mine.extend(network.bridge());
+        mine.extend(network.bridge().or(network.own_parent()));
         look_at_network(kernel, network, &by_name, &present, &mut found);
     }
     let hosts: Vec<String> = desired.endpoints.iter().map(|(_, endpoint)| endpoint.host_interface()).collect();
     for ((sandbox, endpoint), host) in desired.endpoints.iter().zip(&hosts) {
         let Some(&network) = networks.get(endpoint.network.as_str()) else { continue };
-        let Some(bridge) = network.bridge() else { continue };
+        let Some(bridge) = network.bridge() else {
+            // Interfaces go with the parent they share.
+            let is_lost = found.networks.iter().any(|lost| lost.id == network.id);
+            if is_lost && sandbox::is_there(&sandbox.path) {
+                found.endpoints.push((sandbox, network, endpoint));
+            }
+            continue;
+        };
         mine.insert(host);
         // One whose sandbox is gone is no longer running, and whoever made the plan will know soon.
         let missing = match (by_name.get(host.as_str()), by_name.get(bridge)) {
@@ -140,6 +148,7 @@ fn look_at_network<'a>(
         Driver::Macvlan(macvlan) => {
             if !by_name.contains_key(macvlan.parent.as_str()) {
                 found.note(object, format!("interface {} is missing", macvlan.parent));
+                found.networks.extend(network.own_parent().map(|_| network));
             }
             return;
         }

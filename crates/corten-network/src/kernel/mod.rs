@@ -6,6 +6,7 @@ mod connections;
 pub mod elements;
 pub mod endpoint;
 pub mod forward;
+pub mod parent;
 pub mod resolver;
 pub mod ruleset;
 pub mod sandbox;
@@ -92,9 +93,12 @@ impl Kernel {
     /// What is missing, foreign or refused; what was made of it is gone again.
     pub fn make_network(&self, network: &Network) -> Result<()> {
         let object = format!("network {}", network.name);
-        let Driver::Bridge(bridge) = &network.driver else {
-            self.remember(std::slice::from_ref(network));
-            return self.find_parent(network);
+        let bridge = match &network.driver {
+            Driver::Bridge(bridge) => bridge,
+            Driver::Macvlan(macvlan) => {
+                self.remember(std::slice::from_ref(network));
+                return parent::make(self, network, macvlan);
+            }
         };
         if network.v6.is_some() {
             forward::enable_v6(self)?;
@@ -116,7 +120,7 @@ impl Kernel {
     /// What the kernel refuses.
     pub fn remove_network(&self, network: &Network) -> Result<()> {
         self.networks.lock().unwrap_or_else(PoisonError::into_inner).remove(&network.id);
-        let Driver::Bridge(bridge) = &network.driver else { return Ok(()) };
+        let Driver::Bridge(bridge) = &network.driver else { return parent::remove(self, network) };
         let object = format!("network {}", network.name);
         let elements = self.elements_of(network);
         self.tables.remove(&mut self.filter_socket(), &self.tables.packets, &elements, &object)?;
@@ -366,14 +370,6 @@ impl Kernel {
                 .map_err(refused("published ports"))?;
         }
         Ok(())
-    }
-
-    fn find_parent(&self, network: &Network) -> Result<()> {
-        let Driver::Macvlan(macvlan) = &network.driver else { return Ok(()) };
-        let object = format!("network {}", network.name);
-        let found = link::named(&mut self.route_socket(), &macvlan.parent).map_err(refused(&object))?;
-        let missing = || NetworkError::Invalid(format!("{object}: there is no interface {}", macvlan.parent));
-        found.map(drop).ok_or_else(missing)
     }
 }
 
