@@ -21,7 +21,7 @@ bench: ## measure Corten beside Debian's docker, containerd and runc, and print 
 	@packaging/prepare.sh test && packaging/build.sh bench && "$${CARGO_TARGET_DIR:-target}/release/bench" $(ROWS)
 
 crash: ## kill each program many times in the middle of each operation, and the largest layers (root; CORTEN_CRASH_ROUNDS, default 50)
-	@packaging/prepare.sh test && CORTEN_CRASH_ROUNDS=$${CORTEN_CRASH_ROUNDS:-50} packaging/test.sh -p corten-bin -p cortend-bin -p corten-supervisor-bin -p corten-shim-bin -p corten-runtime-bin -p integration-tests --test version --test crash
+	@packaging/prepare.sh test && CORTEN_CRASH_ROUNDS=$${CORTEN_CRASH_ROUNDS:-50} packaging/test.sh -p corten-bin -p cortend-bin -p corten-supervisor-bin -p corten-shim-bin -p corten-runtime-bin -p corten-proxy-bin -p integration-tests --test version --test crash
 	@CORTEN_KILL_POINTS=all CORTEN_KILL_RANDOM=300 cargo test -p integration-tests --test runtime -- --nocapture nth_call random_kills
 	@CORTEN_EQUALITY=full cargo test -p integration-tests --test images -- --nocapture equality
 

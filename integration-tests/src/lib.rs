@@ -4,7 +4,7 @@
 //! Reading order: [`TempRoot`] is what every test owns; [`programs`] finds what is to be run and
 //! [`Ran`] runs it; the daemons ([`Containerd`], [`Dockerd`], [`Supervisor`], [`Cortend`]) live in a
 //! root; [`Stack`] is ours or the original under one scenario; [`busybox`] makes images and bundles;
-//! [`Leaks`] counts what is left.
+//! [`Leaks`] counts what is left, [`NetLeaks`] what is left in a host's network.
 
 pub mod busybox;
 pub mod cgroups;
@@ -20,6 +20,8 @@ mod image;
 mod leaks;
 mod mounts;
 mod net_container;
+mod net_leaks;
+mod net_probe;
 mod network;
 mod port_proxy;
 mod processes;
@@ -46,6 +48,8 @@ pub use image::{ImageFiles, digest, docker_archive, oci_layout};
 pub use leaks::{Counts, Leaks};
 pub use mounts::{Mount, mounts};
 pub use net_container::NetContainer;
+pub use net_leaks::NetLeaks;
+pub use net_probe::{ask, connects, resolve};
 pub use network::{PrivateNetwork, in_network_of, in_own_network, sh, try_sh};
 pub use port_proxy::{PortProxy, ProxiedPort, run_port_proxy};
 pub use processes::{Process, child_processes, parent_of, process, processes};

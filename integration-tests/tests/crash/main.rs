@@ -7,13 +7,14 @@
 //!
 //! There is no cell for the runtime during stop: the shim signals by pidfd itself.
 //!
-//! What is done to images has cells of its own: [`images`].
+//! What is done to images and to networks has cells of its own: [`images`], [`networks`].
 //!
 //! A cell fails when fewer than half of its kills hit an operation in flight: it then proves nothing.
 
 mod cell;
 mod full_disk;
 mod images;
+mod networks;
 mod operation;
 mod reality;
 mod victim;

@@ -52,7 +52,8 @@ impl Victim {
         matches!(self, Victim::Shim | Victim::Runtime)
     }
 
-    fn is(self, process: &Process, id: &str) -> bool {
+    /// Whether that process is it, for the container of that id.
+    pub fn is(self, process: &Process, id: &str) -> bool {
         let arguments = &process.arguments;
         let says = |word: &str| arguments.iter().any(|argument| argument == word);
         let is_shim = says("-id") || says("--id");

@@ -12,7 +12,7 @@ use std::{env, io, thread, time::Instant};
 
 use integration_tests::{Answer, DEADLINE, Kind, Stack, wait_for};
 
-use self::left::Left;
+pub use self::left::Left;
 pub use self::work::noise;
 use self::work::{Site, Work};
 use crate::{cell, victim::Victim};
