@@ -49,7 +49,7 @@ pub use leaks::{Counts, Leaks};
 pub use mounts::{Mount, mounts};
 pub use net_container::NetContainer;
 pub use net_leaks::NetLeaks;
-pub use net_probe::{ask, connects, resolve};
+pub use net_probe::{connects, connects_within, resolve, resolve_within};
 pub use network::{PrivateNetwork, in_network_of, in_own_network, sh, try_sh};
 pub use port_proxy::{PortProxy, ProxiedPort, run_port_proxy};
 pub use processes::{Process, child_processes, parent_of, process, processes};

@@ -13,7 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Whether somebody accepts a connection at `address`, as seen from this thread's network namespace.
 #[must_use]
 pub fn connects(address: impl Into<SocketAddr>) -> bool {
-    TcpStream::connect_timeout(&address.into(), PATIENCE).is_ok()
+    connects_within(PATIENCE, address)
+}
+
+/// [`connects`], with another patience.
+#[must_use]
+pub fn connects_within(patience: Duration, address: impl Into<SocketAddr>) -> bool {
+    TcpStream::connect_timeout(&address.into(), patience).is_ok()
 }
 
 /// The IPv4 addresses that the container with the process `pid` is told for `name`; none when nobody answers.
@@ -22,17 +28,22 @@ pub fn connects(address: impl Into<SocketAddr>) -> bool {
 /// When the process has ended, or the name does not fit into a question.
 #[must_use]
 pub fn resolve(pid: u32, name: &str) -> Vec<Ipv4Addr> {
-    in_network_of(pid, || ask(name)).unwrap_or_default()
+    resolve_within(PATIENCE, pid, name)
+}
+
+/// [`resolve`], with another patience.
+///
+/// # Panics
+/// As [`resolve`].
+#[must_use]
+pub fn resolve_within(patience: Duration, pid: u32, name: &str) -> Vec<Ipv4Addr> {
+    in_network_of(pid, || ask(name, patience)).unwrap_or_default()
 }
 
 /// [`resolve`] in this thread's network namespace.
-///
-/// # Panics
-/// When the name does not fit into a question.
-#[must_use]
-pub fn ask(name: &str) -> Option<Vec<Ipv4Addr>> {
+fn ask(name: &str, patience: Duration) -> Option<Vec<Ipv4Addr>> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.set_read_timeout(Some(PATIENCE)).ok()?;
+    socket.set_read_timeout(Some(patience)).ok()?;
     let mut query = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".to_vec();
     for label in name.split('.') {
         query.push(u8::try_from(label.len()).expect("a label is short"));

@@ -1,4 +1,4 @@
-//! What others changed: interfaces, addresses, rules.
+//! What others changed: interfaces, addresses, routes, rules.
 
 use crate::{Result, Socket, reply::Message};
 
@@ -8,6 +8,10 @@ pub const GROUP_LINK: u32 = 1;
 pub const GROUP_ADDRESS_V4: u32 = 5;
 /// IPv6 addresses (`RTNLGRP_IPV6_IFADDR`).
 pub const GROUP_ADDRESS_V6: u32 = 9;
+/// IPv4 routes (`RTNLGRP_IPV4_ROUTE`).
+pub const GROUP_ROUTE_V4: u32 = 7;
+/// IPv6 routes (`RTNLGRP_IPV6_ROUTE`).
+pub const GROUP_ROUTE_V6: u32 = 11;
 /// The packet filter (`NFNLGRP_NFTABLES`).
 pub const GROUP_RULES: u32 = 7;
 
@@ -20,6 +24,8 @@ pub enum Change {
     LinkGone,
     /// An address came or went.
     Address,
+    /// A route was removed.
+    RouteGone,
     /// The packet filter: something was removed, or a generation was completed.
     Rules {
         /// The process that did it, where the kernel says so.
@@ -27,13 +33,13 @@ pub enum Change {
     },
 }
 
-/// A socket that hears of interfaces and addresses.
+/// A socket that hears of interfaces, addresses and routes.
 ///
 /// # Errors
 /// [`crate::Error::Socket`].
 pub fn links() -> Result<Socket> {
     let socket = Socket::route()?;
-    for group in [GROUP_LINK, GROUP_ADDRESS_V4, GROUP_ADDRESS_V6] {
+    for group in [GROUP_LINK, GROUP_ADDRESS_V4, GROUP_ADDRESS_V6, GROUP_ROUTE_V4, GROUP_ROUTE_V6] {
         socket.subscribe(group)?;
     }
     Ok(socket)
@@ -59,6 +65,7 @@ pub fn read(message: &Message<'_>) -> Option<Change> {
         16 => Some(Change::Link),
         17 => Some(Change::LinkGone),
         20 | 21 => Some(Change::Address),
+        25 => Some(Change::RouteGone),
         NEW_GENERATION => Some(Change::Rules { process: message.attributes(4).big(GENERATION_PROCESS) }),
         _ => None,
     }

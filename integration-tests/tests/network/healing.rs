@@ -49,6 +49,10 @@ fn damage_is_heard_of_named_and_mended_by_one_batch() {
             ("ip link del br-1".to_owned(), "bridge br-1 is missing"),
             ("ip addr del 10.88.1.1/24 dev br-1".to_owned(), "bridge br-1 lacks the address 10.88.1.1/24"),
             ("ip addr flush dev br-2; ip link set br-1 down".to_owned(), "bridge br-1 is down"),
+            (
+                "ip route del 10.88.1.0/24".to_owned(),
+                "the route to the subnet of 10.88.1.1/24 on bridge br-1 is missing",
+            ),
             (format!("ip link del {veth}"), "is missing"),
             (format!("ip link set {veth} nomaster"), "is no port of bridge br-1"),
             ("nft flush ruleset".to_owned(), "it is missing"),
@@ -81,7 +85,6 @@ fn damage_without_an_event_is_found_by_a_check() {
     on_host(|host| {
         let (_, container, world) = furnish(host);
         let damages = [
-            ("ip route del 10.88.1.0/24", "the route to the subnet of 10.88.1.1/24 on bridge br-1 is missing"),
             ("echo 0 > /proc/sys/net/ipv4/conf/br-1/route_localnet", "route_localnet is 0, not 1"),
             ("echo 0 > /proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv4/ip_forward is 0"),
             ("ip link set br-1 group 0", "is in interface group 0"),

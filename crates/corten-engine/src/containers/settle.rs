@@ -17,7 +17,7 @@ use crate::clock::Moment;
 use crate::engine::Engine;
 use crate::errors::Result;
 use crate::execs::{self, Exit};
-use crate::networks::{restore, sandbox};
+use crate::networks::{finish, restore, sandbox};
 use crate::snapshots::{self, ENGINE_LABEL};
 use crate::{store, tasks};
 
@@ -72,6 +72,7 @@ pub async fn settle_all(engine: &Arc<Engine>, tasks: Vec<Process>, occasion: Occ
     }
     if occasion == Occasion::EngineStarted {
         restore::settle_containers(engine).await;
+        finish::finish(engine).await;
         // Loads and imports that a kill interrupted: nothing keeps what they had made.
         if let Err(error) = corten_images::lease::settle(engine.catalog.store(), &engine.id).await {
             warn!(%error, "end the leases of an earlier life");

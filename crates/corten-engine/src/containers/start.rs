@@ -64,6 +64,7 @@ pub async fn start(engine: &Arc<Engine>, wanted: &str) -> Result<()> {
 /// What kept it from running.
 pub(super) async fn launch(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> {
     let view = turn.view();
+    let deaths = engine.networks.relay.deaths();
     match create_and_start(engine, turn, &view).await {
         Ok(pid) => {
             turn.change(|state| {
@@ -76,6 +77,10 @@ pub(super) async fn launch(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<()> 
                 state.error.clear();
                 state.started_at = Some(Moment::now());
             });
+            if engine.networks.relay.deaths() != deaths {
+                // Who made everything anew did not count this one among those that run.
+                sandbox::hand_over_again(engine).await;
+            }
             publish_network(engine, &view, "connect");
             engine.events.publish(Kind::Container, "start", &turn.id, view.record.event_attributes());
             Ok(())

@@ -58,6 +58,9 @@ pub struct Attachment {
     /// Its names in the network.
     #[serde(default)]
     pub names: Vec<String>,
+    /// Whether a connect is making it: one that is killed leaves a half of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
 }
 
 /// A published port of a running container.

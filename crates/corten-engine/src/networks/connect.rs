@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use corten_docker_api::containers::Endpoint;
+use corten_network::plan::Network;
 use corten_types::ErrorKind;
 
 use super::attachment::{self, Attachment};
 use super::record::Record;
 use super::{blocking, endpoint, names, publish, sandbox};
-use crate::containers::Turn;
 use crate::containers::record::Record as Container;
+use crate::containers::{Turn, View};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
@@ -90,22 +91,20 @@ fn possible(container: &Container, network: &Record) -> Result<()> {
     Ok(())
 }
 
-async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, asked: &Endpoint) -> Result<()> {
+/// Connects a running container to a network; nothing is left of it when that fails.
+pub(super) async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, asked: &Endpoint) -> Result<()> {
     let work = engine.networks.work.read().await;
     let view = turn.view();
     let others: Vec<String> = view.state.networking.attachments.values().map(|place| place.interface.clone()).collect();
     let had_resolver = view.state.networking.attachments.values().any(|place| !place.names.is_empty());
-    let chosen = endpoint::choose(engine, &view, network, asked, &others)?;
+    let chosen = Attachment { unfinished: true, ..endpoint::choose(engine, &view, network, asked, &others)? };
     turn.change(|state| drop(state.networking.attachments.insert(network.name.clone(), chosen.clone())));
     let (own, plan, view) = (Arc::clone(engine), network.plan()?, turn.view());
     let (id, place, resolves) = (turn.id.clone(), chosen.clone(), network.resolves_names());
     let made = blocking(move || {
         let kernel = own.networks.kernel()?;
         let sandbox = sandbox::of(&own, &id);
-        if let Some(plan) = plan {
-            kernel.join(&sandbox, &plan, &place.plan(&id)?)?;
-        }
-        route(&own, &view)?;
+        make(&own, &view, plan.as_ref(), &place)?;
         if resolves {
             names::write_container(&own, &view)?;
         }
@@ -125,11 +124,30 @@ async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, aske
         leave(engine, turn, network, &chosen).await;
         return Err(error);
     }
+    finished(turn, network);
     Ok(())
 }
 
+/// Makes a place of a running container in the kernel, or the rest of it. Blocks.
+pub(super) fn make(engine: &Engine, view: &View, plan: Option<&Network>, place: &Attachment) -> Result<()> {
+    if let Some(plan) = plan {
+        let (id, kernel) = (&view.record.id, engine.networks.kernel()?);
+        kernel.join(&sandbox::of(engine, id), plan, &place.plan(id)?)?;
+    }
+    route(engine, view)
+}
+
+/// Remembers that a place was made.
+pub(super) fn finished(turn: &Turn<'_>, network: &Record) {
+    turn.change(|state| {
+        if let Some(place) = state.networking.attachments.get_mut(&network.name) {
+            place.unfinished = false;
+        }
+    });
+}
+
 /// Makes the default routes what the places of a container make of them. Blocks.
-pub(super) fn route(engine: &Engine, view: &crate::containers::View) -> Result<()> {
+pub(super) fn route(engine: &Engine, view: &View) -> Result<()> {
     let networks: Vec<(Arc<Record>, &Attachment)> = view
         .state
         .networking

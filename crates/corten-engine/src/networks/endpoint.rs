@@ -238,6 +238,7 @@ pub fn choose(
         announcement_gap_ms: options.announcement_gap_ms,
         gateway_priority: asked.gw_priority,
         names: if network.resolves_names() { names(container, asked) } else { Vec::new() },
+        unfinished: false,
     })
 }
 

@@ -89,6 +89,9 @@ fn repair(engine: &Engine) -> bool {
             for difference in &found {
                 info!(object = difference.object, what = difference.what, "mended");
             }
+            if !found.is_empty() {
+                info!(count = found.len(), "networks were mended");
+            }
             found.iter().any(|difference| !difference.is_left_over)
         }
         Err(error) => {

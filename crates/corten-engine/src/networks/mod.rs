@@ -11,6 +11,7 @@ pub mod default_bridge;
 pub mod delete;
 pub mod disconnect;
 pub mod endpoint;
+pub mod finish;
 pub mod flags;
 pub mod heal;
 mod index;

@@ -402,6 +402,7 @@ mod tests {
             announcement_gap_ms: 1000,
             gateway_priority: 0,
             names: Vec::new(),
+            unfinished: false,
         };
         let network = super::super::default_bridge::blank("e", crate::clock::Moment::now(), "bridge", "bridge");
         let targets = Targets { v4: Some((&network, &place)), v6: None };

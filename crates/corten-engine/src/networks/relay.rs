@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use corten_relay::names::Directory;
@@ -31,6 +32,8 @@ pub struct Keeper {
     pub writing: Mutex<()>,
     program: Option<PathBuf>,
     connection: Mutex<Option<Relay>>,
+    /// How often it has died.
+    deaths: AtomicU64,
     /// Whom to tell when it has died; set once the engine is there.
     engine: Mutex<Weak<Engine>>,
 }
@@ -44,6 +47,7 @@ impl Keeper {
             writing: Mutex::default(),
             program,
             connection: Mutex::default(),
+            deaths: AtomicU64::default(),
             engine: Mutex::default(),
         }
     }
@@ -123,8 +127,15 @@ impl Keeper {
         }
     }
 
+    /// How often the program has died. Where this is another number than before something was handed over, that may not
+    /// be held any more.
+    pub fn deaths(&self) -> u64 {
+        self.deaths.load(Ordering::SeqCst)
+    }
+
     /// Forgets the connection, when its program has died.
     fn lost(&self) {
+        self.deaths.fetch_add(1, Ordering::SeqCst);
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let is_dead = |relay: &mut Relay| {
             poll::readable(&[relay.process().as_fd()], Some(std::time::Duration::ZERO))
@@ -211,6 +222,8 @@ pub fn let_go(engine: &Engine, id: &str) {
 
 /// Makes what the program holds what it should hold: after its death, and after the engine's. Blocks.
 pub fn settle(engine: &Arc<Engine>) {
+    // Nobody's networks are made or taken back meanwhile: what is looked at here is so until it is handed over.
+    let _alone = engine.networks.work.blocking_write();
     let views: Vec<_> = engine.containers.all().iter().map(|container| container.view()).collect();
     let needing: Vec<_> = views.iter().filter(|view| view.state.is_alive() && needs(&view.state.networking)).collect();
     if needing.is_empty() && !engine.networks.relay.is_needed() {

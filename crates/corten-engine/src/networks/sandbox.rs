@@ -203,6 +203,18 @@ pub async fn hand_over(engine: &Arc<Engine>, turn: &Turn<'_>, prepared: Prepared
     .await
 }
 
+/// Has corten-proxy hold everything that it should hold, after it has died.
+pub async fn hand_over_again(engine: &Arc<Engine>) {
+    let own = Arc::clone(engine);
+    let settled = blocking(move || {
+        relay::settle(&own);
+        Ok(())
+    });
+    if let Err(error) = settled.await {
+        warn!(error = error.message(), "hand ports and names over again");
+    }
+}
+
 /// The ids of the networks a container is in.
 pub(super) fn networks_of(networking: &Networking) -> BTreeSet<String> {
     networking.attachments.values().map(|place| place.network.clone()).collect()

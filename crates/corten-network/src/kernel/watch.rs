@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use corten_netlink::{Error, Socket, address, events, link, reply::Message};
+use corten_netlink::{Error, Socket, address, events, link, reply::Message, route};
 use corten_sys::poll;
 
-use super::{Kernel, Result, refused};
+use super::{Kernel, Result, bridge, refused};
 use crate::error::NetworkError;
 
 /// Two subscriptions, read by one thread. What it says is a hint: what is wrong [`Kernel::check`] finds out.
@@ -61,10 +61,11 @@ impl Watch {
 
     fn read(&mut self) -> Result<bool> {
         let (mark, ours, own) = (&self.mark, &mut self.ours, self.own);
-        let (mut touched, mut suspects) = (false, Vec::new());
+        let (mut touched, mut suspects, mut unrouted) = (false, Vec::new(), Vec::new());
         let of_links = self.links.events(|message| match concerns(message, mark, ours, own[0]) {
             Concern::None => {}
             Concern::Now(index) => suspects.push(index),
+            Concern::Route(index) => unrouted.push(index),
             Concern::Gone => touched = true,
         });
         let of_rules = self.rules.events(|message| {
@@ -81,7 +82,7 @@ impl Watch {
         if lost {
             self.look_again()?;
         }
-        Ok(touched || lost || self.is_damaged(&suspects)?)
+        Ok(touched || lost || self.is_damaged(&suspects)? || is_unrouted(&unrouted)?)
     }
 
     /// Whether one of these interfaces is not as it should be. Events tell what was, and some come late.
@@ -109,6 +110,26 @@ impl Watch {
     }
 }
 
+/// Whether the subnet of an address of one of these interfaces is not reached by it. Where interface or address went as
+/// well, that is told by itself.
+fn is_unrouted(suspects: &[u32]) -> Result<bool> {
+    if suspects.is_empty() {
+        return Ok(false);
+    }
+    let look = || -> std::result::Result<bool, Error> {
+        let mut socket = Socket::route()?;
+        let present = bridge::Present::read(&mut socket)?;
+        for address in present.addresses.iter().filter(|address| suspects.contains(&address.link)) {
+            let is_up = link::numbered(&mut socket, address.link)?.is_some_and(|link| link.up);
+            if is_up && !present.is_routed(address) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    look().map_err(refused("routes"))
+}
+
 /// Whether an interface carries the engine's mark.
 fn is_marked(link: &link::Link, mark: &str) -> bool {
     link.alias.as_ref().is_some_and(|alias| alias.starts_with(mark))
@@ -125,6 +146,8 @@ enum Concern {
     None,
     /// The interface with that index may not be as it was left.
     Now(u32),
+    /// A route by the interface with that index is gone.
+    Route(u32),
     /// Something is gone.
     Gone,
 }
@@ -151,6 +174,10 @@ fn concerns(message: &Message<'_>, mark: &str, ours: &mut HashMap<u32, bool>, ow
         },
         Some(events::Change::Address) if message.kind == ADDRESS_GONE => match address::read(message) {
             Some(found) if ours.contains_key(&found.link) => Concern::Gone,
+            _ => Concern::None,
+        },
+        Some(events::Change::RouteGone) => match route::read(message) {
+            Some(route) if ours.contains_key(&route.link) => Concern::Route(route.link),
             _ => Concern::None,
         },
         _ => Concern::None,

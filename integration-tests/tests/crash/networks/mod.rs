@@ -7,6 +7,7 @@
 //! `CORTEN_CRASH_ROUNDS` rounds a cell (3 when not set); half of the kills must hit the work in flight.
 
 mod bystander;
+mod healing;
 mod victim;
 mod work;
 
