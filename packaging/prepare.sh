@@ -21,8 +21,9 @@ case $purpose in
   demo) need="$need busybox:busybox-static script:bsdutils mount:mount" ;;
   test) need="$need busybox:busybox-static script:bsdutils mount:mount runc:runc crun:crun containerd:containerd ctr:containerd
     docker-registry:docker-registry htpasswd:apache2-utils skopeo:skopeo docker-compose:docker-compose xz:xz-utils bzip2:bzip2
-    dockerd:docker.io docker:docker.io tini:tini strace:strace socat:socat jq:jq ip:iproute2 nft:nftables dig:dnsutils newuidmap:uidmap mke2fs:e2fsprogs readelf:binutils"
-    wish="linux.uml:user-mode-linux apparmor_parser:apparmor" ;;
+    dockerd:docker.io docker:docker.io tini:tini strace:strace socat:socat jq:jq ip:iproute2 nft:nftables dig:dnsutils newuidmap:uidmap mke2fs:e2fsprogs readelf:binutils
+    dbus-daemon:dbus-daemon firewalld:firewalld ufw:ufw"
+    wish="linux.uml:user-mode-linux apparmor_parser:apparmor dnsperf:dnsperf" ;;
   vm) need="$need busybox:busybox-static mmdebstrap:mmdebstrap mke2fs:e2fsprogs strace:strace ip:iproute2
     linux.uml:user-mode-linux apparmor_parser:apparmor" ;;
 esac
@@ -51,6 +52,8 @@ install() {
   fi
   say "installing: $line $*"
   apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive $line "$@" >&2
+  # It would guard this machine from its next start on: the tests want the program alone.
+  case " $* " in *' firewalld '*) systemctl --quiet disable firewalld >&2 || true ;; esac
 }
 
 line="apt-get install -y --no-install-recommends"

@@ -67,7 +67,8 @@ fn timed(work: impl FnOnce() -> Result<(), corten_network::NetworkError>) -> Dur
 }
 
 fn settings() -> Settings {
-    Settings { owner: random_id(16), ip_forward: true, ip_forward_no_drop: true, rules_v4: true, rules_v6: true }
+    let (owner, system_bus) = (random_id(16), String::new());
+    Settings { owner, ip_forward: true, ip_forward_no_drop: true, rules_v4: true, rules_v6: true, system_bus }
 }
 
 fn network() -> Network {

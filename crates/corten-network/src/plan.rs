@@ -51,6 +51,8 @@ pub struct Settings {
     pub rules_v4: bool,
     /// Whether rules are made for IPv6 (`--ip6tables`).
     pub rules_v6: bool,
+    /// Where the message bus is by which firewalld is reached; nowhere, when it is empty.
+    pub system_bus: String,
 }
 
 /// One network with objects in the kernel.

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod arguments;
+mod bus;
 mod cgroups;
 mod config;
 mod layers;

@@ -1,17 +1,18 @@
 //! Beside firewalls of others: what they drop by default they let pass for containers, and theirs stays theirs.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use corten_network::Kernel;
-use integration_tests::{in_own_network, sh};
+use corten_network::{Kernel, plan::Sandbox};
+use integration_tests::{DEADLINE, TempRoot, in_own_network, programs, sh};
 
-use crate::host::{Host, SERVED, ask_from, assert_closed_from, on_host, settings};
+use crate::host::{DROPPED, Host, SERVED, ask_from, assert_closed_from, inside, on_host, settings};
 
-const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
-const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
+pub const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+pub const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 
-/// Traffic of containers passes, that of others does not, and what containers are kept from stays so.
-fn judge(host: &mut Host) {
+/// Traffic of containers passes, that of others does not, and what containers are kept from stays so. The container and
+/// the world go on.
+pub fn judge(host: &mut Host) -> (Sandbox, Sandbox) {
     let world = host.world();
     let network = host.network(1, |_| {});
     let container = host.container(&network, 2);
@@ -20,6 +21,7 @@ fn judge(host: &mut Host) {
     assert_eq!(ask_from(&world, (HOST, 8081)), WORLD);
     assert_closed_from(&world, (container.address, SERVED));
     assert_eq!(host.kernel.check(&host.desired).unwrap(), []);
+    (container.sandbox, world)
 }
 
 #[test]
@@ -56,6 +58,45 @@ fn a_policy_of_dropping_does_not_concern_containers() {
             assert_eq!(host.kernel.check(&host.desired).unwrap(), []);
         });
     }
+}
+
+/// ufw with its settings and locks in `directory` alone.
+fn ufw(directory: &std::path::Path, arguments: &str) -> String {
+    let directory = directory.display();
+    sh(&format!(
+        "unshare --mount sh -ec 'mount --make-rprivate /; mount --bind {directory} /etc/ufw; mount -t tmpfs none /run; \
+         exec ufw {arguments}'"
+    ))
+}
+
+#[test]
+fn ufw_guards_the_host_and_lets_containers_be() {
+    let _installed = programs::original("ufw");
+    in_own_network(|| {
+        let root = TempRoot::new();
+        let settings = root.path().join("ufw");
+        sh(&format!("cp -a /etc/ufw {}", settings.display()));
+        let said = ufw(&settings, "--force enable");
+        assert!(said.contains("Firewall is active"), "{said}");
+        let mut host = Host::new();
+        let (container, world) = judge(&mut host);
+        // What ufw is for.
+        let _server = TcpListener::bind((HOST, 9090)).unwrap();
+        let reaches = |patience| inside(&world, || TcpStream::connect_timeout(&(HOST, 9090).into(), patience).is_ok());
+        assert!(!reaches(DROPPED));
+        ufw(&settings, "allow 9090/tcp");
+        assert!(reaches(DEADLINE));
+        ufw(&settings, "reload");
+        assert_eq!(host.kernel.check(&host.desired).unwrap(), []);
+        assert_eq!(ask_from(&container, (WORLD, SERVED)), HOST);
+        assert_eq!(ask_from(&world, (HOST, 8081)), WORLD);
+        // Made anew by somebody who makes everything anew.
+        ufw(&settings, "disable");
+        ufw(&settings, "--force enable");
+        host.kernel.repair(&host.desired).unwrap();
+        assert_eq!(ask_from(&container, (WORLD, SERVED)), HOST);
+        assert_eq!(ask_from(&world, (HOST, 8081)), WORLD);
+    });
 }
 
 #[test]

@@ -20,7 +20,7 @@ use corten_network::{
 use integration_tests::{DEADLINE, TempRoot, in_own_network, random_id, sh};
 
 /// How long a packet that is dropped is waited for. One that is late passes for dropped, never the other way.
-const DROPPED: Duration = Duration::from_millis(400);
+pub const DROPPED: Duration = Duration::from_millis(400);
 
 /// A machine. Dropping it takes away what is bound outside of its namespace.
 pub struct Host {
@@ -49,7 +49,8 @@ pub fn on_host(test: impl FnOnce(&mut Host) + Send) {
 
 pub fn settings() -> Settings {
     let owner = random_id(16);
-    Settings { owner, ip_forward: true, ip_forward_no_drop: true, rules_v4: true, rules_v6: true }
+    let system_bus = String::new();
+    Settings { owner, ip_forward: true, ip_forward_no_drop: true, rules_v4: true, rules_v6: true, system_bus }
 }
 
 impl Host {

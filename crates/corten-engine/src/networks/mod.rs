@@ -82,6 +82,7 @@ impl Networks {
                 ip_forward_no_drop: flags.ip_forward_no_drop,
                 rules_v4: flags.iptables,
                 rules_v6: flags.ip6tables,
+                system_bus: system_bus(),
             },
             kernel: Mutex::default(),
             is_watched: std::sync::atomic::AtomicBool::new(false),
@@ -117,6 +118,12 @@ impl Networks {
     fn set_no_bridge(&self, reason: Option<String>) {
         *self.no_bridge.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
+}
+
+/// Where the system's message bus is.
+fn system_bus() -> String {
+    let chosen = std::env::var("DBUS_SYSTEM_BUS_ADDRESS").ok().filter(|address| !address.is_empty());
+    chosen.unwrap_or_else(|| corten_network::kernel::SYSTEM_BUS.to_owned())
 }
 
 /// Speaks to the kernel in a thread that may block.

@@ -5,6 +5,7 @@ pub mod check;
 mod connections;
 pub mod elements;
 pub mod endpoint;
+mod firewalld;
 pub mod forward;
 pub mod parent;
 pub mod resolver;
@@ -27,6 +28,9 @@ use connections::Connections;
 use elements::Elements;
 use tables::Tables;
 pub use watch::Watch;
+
+/// Where the system's message bus is when nothing else is said.
+pub const SYSTEM_BUS: &str = corten_dbus::address::SYSTEM;
 
 type Result<T> = std::result::Result<T, NetworkError>;
 
@@ -79,6 +83,8 @@ impl Kernel {
             kernel.tables.make_packets(&mut kernel.filter_socket())?;
         }
         forward::prepare(&kernel)?;
+        // An engine starts beside a firewalld that refuses; whoever makes a network is told.
+        let _ = firewalld::prepare(&kernel);
         Ok(kernel)
     }
 
@@ -104,11 +110,14 @@ impl Kernel {
             forward::enable_v6(self)?;
         }
         bridge::make(self, network, bridge)?;
-        let ruled = self.rule(network, &object);
+        let ruled = self.rule(network, &object).and_then(|()| firewalld::add(self, &bridge.interface));
         match &ruled {
             Ok(()) => self.remember(std::slice::from_ref(network)),
             Err(_) => {
-                let _ = bridge::remove(self, network, bridge); // the first error is the one to tell
+                // The first error is the one to tell.
+                let _ = bridge::remove(self, network, bridge);
+                let elements = self.elements_of(network);
+                let _ = self.tables.remove(&mut self.filter_socket(), &self.tables.packets, &elements, &object);
             }
         }
         ruled
@@ -124,7 +133,10 @@ impl Kernel {
         let object = format!("network {}", network.name);
         let elements = self.elements_of(network);
         self.tables.remove(&mut self.filter_socket(), &self.tables.packets, &elements, &object)?;
-        bridge::remove(self, network, bridge)
+        bridge::remove(self, network, bridge)?;
+        // It guards an interface that is not there; an adopted one stays where it was before.
+        let _ = firewalld::remove(self, &bridge.interface);
+        Ok(())
     }
 
     /// Makes a sandbox whose loopback interface is up, and binds it to its path. One that is there stays.
@@ -259,7 +271,9 @@ impl Kernel {
     /// # Errors
     /// What the kernel refuses.
     pub fn check(&self, desired: &Desired) -> Result<Vec<Difference>> {
-        check::check(self, desired)
+        let mut differences = check::check(self, desired)?;
+        differences.extend(firewalld::check(self, desired));
+        Ok(differences)
     }
 
     /// Brings everything to what is desired, and says what had to be mended.
@@ -268,7 +282,9 @@ impl Kernel {
     /// What the kernel refuses; what could be mended is.
     pub fn repair(&self, desired: &Desired) -> Result<Vec<Difference>> {
         forward::prepare(self)?;
-        check::repair(self, desired)
+        let mut differences = check::repair(self, desired)?;
+        differences.extend(firewalld::repair(self, desired)?);
+        Ok(differences)
     }
 
     /// Hears of what others do to the engine's objects.

@@ -7,14 +7,16 @@ use std::time::Duration;
 use corten_netlink::{Error, Socket, address, events, link, reply::Message, route};
 use corten_sys::poll;
 
-use super::{Kernel, Result, bridge, refused};
+use super::{Kernel, Result, bridge, firewalld::Ears, refused};
 use crate::error::NetworkError;
 
-/// Two subscriptions, read by one thread. What it says is a hint: what is wrong [`Kernel::check`] finds out.
+/// Three subscriptions, read by one thread. What it says is a hint: what is wrong [`Kernel::check`] finds out.
 #[derive(Debug)]
 pub struct Watch {
     links: Socket,
     rules: Socket,
+    /// `None` where there is no message bus.
+    firewalld: Option<Ears>,
     /// The sockets whose changes are the engine's own.
     own: [u32; 2],
     mark: String,
@@ -28,7 +30,7 @@ impl Watch {
         let rules = events::rules().map_err(refused("changes of rules"))?;
         let own = [kernel.route_socket().port(), kernel.filter_socket().port()];
         let mark = format!("corten:{}/", kernel.settings.owner);
-        let mut watch = Self { links, rules, own, mark, ours: HashMap::new() };
+        let mut watch = Self { links, rules, firewalld: Ears::open(kernel), own, mark, ours: HashMap::new() };
         watch.look_again()?;
         Ok(watch)
     }
@@ -39,7 +41,9 @@ impl Watch {
     /// What the kernel refuses. Lost events are none: then everything may have changed.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
         loop {
-            let ready = poll::readable(&[self.links.as_fd(), self.rules.as_fd()], timeout);
+            let sockets = [self.links.as_fd(), self.rules.as_fd()];
+            let heard: Vec<_> = sockets.into_iter().chain(self.firewalld.as_ref().map(AsFd::as_fd)).collect();
+            let ready = poll::readable(&heard, timeout);
             let ready = ready.map_err(|source| NetworkError::Kernel {
                 object: "changes of interfaces and rules".to_owned(),
                 step: "wait".to_owned(),
@@ -52,11 +56,6 @@ impl Watch {
                 return Ok(true);
             }
         }
-    }
-
-    /// The descriptors that are readable when [`Self::wait`] has something to look at.
-    pub fn descriptors(&self) -> [std::os::fd::BorrowedFd<'_>; 2] {
-        [self.links.as_fd(), self.rules.as_fd()]
     }
 
     fn read(&mut self) -> Result<bool> {
@@ -82,7 +81,13 @@ impl Watch {
         if lost {
             self.look_again()?;
         }
-        Ok(touched || lost || self.is_damaged(&suspects)? || is_unrouted(&unrouted)?)
+        let reloaded = self.firewalld.as_mut().map(Ears::hear);
+        if let Some(Err(_)) = reloaded {
+            // The bus has gone, and with it firewalld.
+            self.firewalld = None;
+        }
+        let reloaded = matches!(reloaded, Some(Ok(true)));
+        Ok(touched || lost || reloaded || self.is_damaged(&suspects)? || is_unrouted(&unrouted)?)
     }
 
     /// Whether one of these interfaces is not as it should be. Events tell what was, and some come late.
