@@ -24,6 +24,7 @@ crash: ## kill each program many times in the middle of each operation, and the 
 	@packaging/prepare.sh test && CORTEN_CRASH_ROUNDS=$${CORTEN_CRASH_ROUNDS:-50} packaging/test.sh -p corten-bin -p cortend-bin -p corten-supervisor-bin -p corten-shim-bin -p corten-runtime-bin -p corten-proxy-bin -p integration-tests --test version --test crash
 	@CORTEN_KILL_POINTS=all CORTEN_KILL_RANDOM=300 cargo test -p integration-tests --test runtime -- --nocapture nth_call random_kills
 	@CORTEN_EQUALITY=full cargo test -p integration-tests --test images -- --nocapture equality
+	@CORTEN_POWER_CUTS=30 cargo test -p integration-tests --test power -- --nocapture every_cut
 
 lint: ## rustfmt, clippy without a warning, and the tidy tests
 	@packaging/prepare.sh build && cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && cargo test --quiet -p integration-tests --test tidy

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use corten_proto::containerd::services::diff::v1 as diff_wire;
 use corten_proto::containerd::services::snapshots::v1 as wire;
@@ -112,21 +114,28 @@ pub trait Snapshotter: Clone + Send + Sync + 'static {
     /// Disk use of `key` itself: bytes and files.
     fn usage(&self, key: &str) -> impl Future<Output = Result<(u64, u64), ApiError>> + Send;
 
-    /// Writes the layer `layer` into the snapshot shown by `mounts`; answers its diff id.
-    fn apply(&self, layer: &Descriptor, mounts: &[Mount]) -> impl Future<Output = Result<Digest, ApiError>> + Send;
+    /// Writes the layer `layer` into the snapshot shown by `mounts`; answers its diff id. `read` grows by the bytes of the
+    /// blob that were read so far, where the store can tell.
+    fn apply(
+        &self,
+        layer: &Descriptor,
+        mounts: &[Mount],
+        read: &Arc<AtomicU64>,
+    ) -> impl Future<Output = Result<Digest, ApiError>> + Send;
 
     /// Reads along with the writer of the ingest `reference`; none where the store cannot, or nobody writes it. One that
     /// can also [`rebases`](Snapshotter::rebases).
     fn follow(&self, reference: &str) -> Option<Self::Arriving>;
 
     /// Writes the layer that `arriving` brings into the snapshot shown by `mounts`, side by side with its arrival; answers
-    /// its diff id when all of it came and was found to be what it should.
+    /// its diff id when all of it came and was found to be what it should. `read` grows as with [`apply`](Snapshotter::apply).
     ///
     /// Fails when its writer leaves it unfinished.
     fn apply_arriving(
         &self,
         arriving: Self::Arriving,
         mounts: &[Mount],
+        read: &Arc<AtomicU64>,
     ) -> impl Future<Output = Result<Digest, ApiError>> + Send;
 }
 
@@ -209,7 +218,7 @@ impl Snapshotter for Client {
         Ok((u64::try_from(usage.size).unwrap_or(0), u64::try_from(usage.inodes).unwrap_or(0)))
     }
 
-    async fn apply(&self, layer: &Descriptor, mounts: &[Mount]) -> Result<Digest, ApiError> {
+    async fn apply(&self, layer: &Descriptor, mounts: &[Mount], _read: &Arc<AtomicU64>) -> Result<Digest, ApiError> {
         let request =
             diff_wire::ApplyRequest { diff: Some(layer.clone().into()), mounts: mounts.to_vec(), ..Default::default() };
         let applied = self.diff().apply(request).await?.into_inner().applied.unwrap_or_default();
@@ -223,7 +232,12 @@ impl Snapshotter for Client {
         None
     }
 
-    async fn apply_arriving(&self, arriving: Infallible, _mounts: &[Mount]) -> Result<Digest, ApiError> {
+    async fn apply_arriving(
+        &self,
+        arriving: Infallible,
+        _mounts: &[Mount],
+        _read: &Arc<AtomicU64>,
+    ) -> Result<Digest, ApiError> {
         match arriving {}
     }
 }

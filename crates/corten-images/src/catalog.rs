@@ -11,6 +11,7 @@ use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Labels, Store}
 use corten_types::{Digest, ErrorKind, Reference};
 
 use crate::manifest::{Config, Manifest, ManifestError, choose, read_config, read_manifest};
+use crate::media_type::is_manifest;
 use crate::platform::Platform;
 use crate::unpack::chain_ids;
 
@@ -149,7 +150,8 @@ impl ResolveError {
 pub struct Catalog<S> {
     store: S,
     platform: Platform,
-    /// By digest of a record's target. Blobs never change, so only what is gone is out of date.
+    /// By digest of a record's target. Blobs never change, so only what is gone is out of date, and what stands in for a
+    /// platform that may still come is not kept here.
     known: Mutex<HashMap<Digest, Arc<Details>>>,
 }
 
@@ -173,7 +175,9 @@ impl<S: Store> Catalog<S> {
             return Ok(known);
         }
         let details = Arc::new(read_details(&self.store, target, &self.platform).await?);
-        if details.config_json.len() <= REMEMBERED_CONFIG_MAX
+        let is_final = is_manifest(&target.media_type) || self.platform.rank(&details.parsed.platform()) == Some(0);
+        if is_final
+            && details.config_json.len() <= REMEMBERED_CONFIG_MAX
             && let Ok(mut known) = self.known.lock()
         {
             if known.len() >= REMEMBERED_MAX {

@@ -11,13 +11,16 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use crate::lease::{hold_content, random_hex};
+use crate::registry::Compressions;
 
 /// What one thread compresses at once.
-const BLOCK: usize = 1 << 20;
+const BLOCK: u64 = 1 << 20;
 /// What deflate can refer back to.
-const WINDOW: usize = 32 << 10;
-/// Blocks under way: with what comes out of them, at most 8 MiB.
+const WINDOW: u64 = 32 << 10;
+/// Blocks under way in the process: with what comes out of them, at most 8 MiB.
 const BLOCKS_MAX: usize = 4;
+/// Layers at once: while one begins or ends, another has blocks.
+const LAYERS_MAX: usize = 2;
 /// 18 % faster than 6 for 0.3 % more bytes.
 const LEVEL: u32 = 5;
 /// On a plain layer: its compressed form, kept as long as the layer is.
@@ -25,11 +28,16 @@ const COMPRESSED: &str = "containerd.io/gc.ref.content.gzip";
 /// No name, no time, no operating system: the same layer gives the same bytes.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
-/// The gzip form of a plain layer: digest and size. What was made once is found again by the layer's label.
+/// The gzip form of a plain layer: digest and size. What was made once is found again by the layer's label; making it
+/// takes turns, so that all layers together hold no more than the blocks of one.
 ///
 /// # Errors
 /// What the store answers.
-pub(crate) async fn compressed(store: &impl ContentStore, layer: &Descriptor) -> Result<(Digest, u64), ApiError> {
+pub(crate) async fn compressed<S: ContentStore>(
+    store: &S,
+    layer: &Descriptor,
+    turns: &Compressions,
+) -> Result<(Digest, u64), ApiError> {
     let info = store.content_info(&layer.digest).await?;
     let known = info.labels.get(COMPRESSED).and_then(|text| text.parse::<Digest>().ok());
     if let Some(known) = known
@@ -38,18 +46,25 @@ pub(crate) async fn compressed(store: &impl ContentStore, layer: &Descriptor) ->
         let size = store.content_info(&known).await?.size;
         return Ok((known, size));
     }
-    let (digest, size) = compress(store, layer).await?;
+    let (digest, size) = compress(store, layer, turns).await?;
     let labels = Labels::from([(COMPRESSED.to_owned(), digest.to_string())]);
     store.label_content(&layer.digest, &labels).await?;
     Ok((digest, size))
 }
 
-async fn compress(store: &impl ContentStore, layer: &Descriptor) -> Result<(Digest, u64), ApiError> {
+async fn compress<S: ContentStore>(
+    store: &S,
+    layer: &Descriptor,
+    turns: &Compressions,
+) -> Result<(Digest, u64), ApiError> {
+    let turn = turns.layers.take(LAYERS_MAX).await;
     let reference = format!("compress-{}-{}", random_hex(8), layer.digest);
     let Ingest::Open(mut writer) = store.ingest(&reference, None, None).await? else {
         return Err(ApiError::new(ErrorKind::Internal, format!("ingest {reference} cannot be opened")));
     };
-    let written = write(store, layer, &mut writer).await;
+    let written = write(store, layer, &mut writer, turns).await;
+    // Others are compressed while this one gets to the disk.
+    drop(turn);
     let labels = Labels::from([("containerd.io/uncompressed".to_owned(), layer.digest.to_string())]);
     let committed = match written {
         Ok((digest, size)) => match writer.commit(Some(size), Some(&digest), &labels).await {
@@ -67,30 +82,30 @@ async fn compress(store: &impl ContentStore, layer: &Descriptor) -> Result<(Dige
     committed
 }
 
-async fn write(
-    store: &impl ContentStore,
+async fn write<S: ContentStore>(
+    store: &S,
     layer: &Descriptor,
     writer: &mut impl ContentWriter,
+    turns: &Compressions,
 ) -> Result<(Digest, u64), ApiError> {
     let mut out = Output { hash: Sha256::new(), size: 0 };
     out.append(writer, Bytes::from_static(&HEADER)).await?;
-    let width = std::thread::available_parallelism().map_or(1, usize::from).min(BLOCKS_MAX);
-    let mut under_way: VecDeque<JoinHandle<io::Result<Block>>> = VecDeque::new();
-    let (mut offset, mut window, mut crc) = (0, Bytes::new(), Crc::new());
-    let mut is_done = false;
+    let mut under_way: VecDeque<JoinHandle<Result<Block, ApiError>>> = VecDeque::new();
+    let (mut offset, mut crc, mut is_done) = (0, Crc::new(), false);
     loop {
-        while !is_done && under_way.len() < width {
-            let data = store.read_content(&layer.digest, offset, BLOCK).await?;
-            offset += data.len() as u64;
-            is_done = offset >= layer.size || data.is_empty();
-            let (dictionary, last) = (window, is_done);
-            window = data.slice(data.len().saturating_sub(WINDOW)..);
-            under_way.push_back(tokio::task::spawn_blocking(move || deflate(&data, &dictionary, last)));
+        while !is_done && under_way.len() < width() {
+            let length = (layer.size - offset).min(BLOCK);
+            is_done = offset + length == layer.size;
+            let (store, layer, blocks) = (store.clone(), layer.clone(), turns.blocks.clone());
+            let (at, last) = (offset, is_done);
+            under_way.push_back(tokio::spawn(async move {
+                let _turn = blocks.take(width()).await;
+                block(&store, &layer, at, length, last).await
+            }));
+            offset += length;
         }
         let Some(next) = under_way.pop_front() else { break };
-        let failed = |why: String| ApiError::new(ErrorKind::Internal, format!("compress {}: {why}", layer.digest));
-        let block = next.await.map_err(|_| failed("a thread panicked".to_owned()))?;
-        let block = block.map_err(|error| failed(error.to_string()))?;
+        let block = next.await.map_err(|_| failed(layer, "a task panicked"))??;
         crc.combine(&block.crc);
         out.append(writer, block.data.into()).await?;
     }
@@ -98,6 +113,33 @@ async fn write(
     trailer.extend(crc.amount().to_le_bytes());
     out.append(writer, trailer.into()).await?;
     Ok((Digest::sha256(out.hash.finalize().into()), out.size))
+}
+
+/// Blocks at the same time: one for each processor, and one that is read meanwhile.
+fn width() -> usize {
+    std::thread::available_parallelism().map_or(2, |processors| processors.get() + 1).min(BLOCKS_MAX)
+}
+
+fn failed(layer: &Descriptor, why: impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorKind::Internal, format!("compress {}: {why}", layer.digest))
+}
+
+/// Reads and compresses the `length` bytes of `layer` at `offset`.
+async fn block(
+    store: &impl ContentStore,
+    layer: &Descriptor,
+    offset: u64,
+    length: u64,
+    last: bool,
+) -> Result<Block, ApiError> {
+    let before = offset.min(WINDOW);
+    let (before, size) = (before as usize, (before + length) as usize);
+    let data = store.read_content(&layer.digest, offset - before as u64, size).await?;
+    if data.len() < size {
+        return Err(failed(layer, format_args!("its content ends before byte {}", layer.size)));
+    }
+    let made = tokio::task::spawn_blocking(move || deflate(&data[before..size], &data[..before], last)).await;
+    made.map_err(|_| failed(layer, "a thread panicked"))?.map_err(|error| failed(layer, error))
 }
 
 struct Output {
@@ -151,16 +193,16 @@ mod tests {
     fn blocks_make_one_stream_that_every_reader_reads() {
         let text: Vec<u8> =
             (0..700_000_u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) % 4096).to_string().into_bytes()).collect();
-        for data in [&text[..], &text[..1], &[], &[0; BLOCK * 2]] {
+        for data in [&text[..], &text[..1], &[], &[0; 2 << 20]] {
             let mut all = HEADER.to_vec();
             let mut crc = Crc::new();
-            let blocks: Vec<&[u8]> = if data.is_empty() { vec![data] } else { data.chunks(BLOCK).collect() };
+            let blocks: Vec<&[u8]> = if data.is_empty() { vec![data] } else { data.chunks(1 << 20).collect() };
             let mut before: &[u8] = &[];
             for (number, block) in blocks.iter().enumerate() {
                 let made = deflate(block, before, number + 1 == blocks.len()).unwrap();
                 all.extend(made.data);
                 crc.combine(&made.crc);
-                before = &block[block.len().saturating_sub(WINDOW)..];
+                before = &block[block.len().saturating_sub(32 << 10)..];
             }
             all.extend(crc.sum().to_le_bytes());
             all.extend(crc.amount().to_le_bytes());

@@ -41,7 +41,7 @@ pub use catalog::{Catalog, Details, Listed, ResolveError};
 pub use change::Change;
 pub use commit::{CommitError, CommitRequest, commit};
 pub use import::{ImportError, ImportRequest, import};
-pub use load::{LoadError, LoadRequest, Loaded, Replaced, load};
+pub use load::{LoadError, LoadRequest, Loaded, load};
 pub use platform::Platform;
 pub use progress::{Progress, Sink};
 pub use pull::{Naming, PullError, PullRequest, Pulled, pull, pull_all};

@@ -1,27 +1,33 @@
 //! Loading archives of whole images: `docker save`'s, old and new, and OCI layouts.
 
+mod naming;
+
 use std::io::Read;
 
 use bytes::Bytes;
 use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Labels, Store};
 use corten_layers::archive::ArchiveError;
-use corten_layers::codec::Decoder;
+use corten_layers::codec::{Codec, Decoder};
 use corten_types::{Digest, ErrorKind, Reference};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::archived::{self, Archived, ArchivedError};
-use crate::catalog::{dangling_name, name_image};
+use crate::compress::compressed;
 use crate::ingest::Uploader;
 use crate::lease::{Held, hold};
 use crate::manifest::{
     Index, LAYERS_MAX, Manifest, ManifestError, Pointer, choose, is_attestation, manifest_labels, read_config,
     read_index, read_manifest,
 };
-use crate::media_type::{DOCKER_CONFIG, DOCKER_MANIFEST, docker_layer, is_index, is_manifest};
+use crate::media_type::{DOCKER_CONFIG, DOCKER_MANIFEST, OCI_INDEX, docker_layer, is_index, is_manifest};
 use crate::platform::Platform;
+use crate::registry::Compressions;
 use crate::staging::Staging;
 use crate::unpack::{UnpackError, unpack_with};
+
+use naming::Said;
+pub use naming::{ByDigest, Naming, Rule, Rules, Whole};
 
 /// Most images of one archive.
 const IMAGES_MAX: usize = 1024;
@@ -31,26 +37,44 @@ const IMAGES_MAX: usize = 1024;
 pub struct LoadRequest {
     /// Which platform of an image for several is unpacked.
     pub platform: Platform,
-    /// What becomes of an image whose name one of the archive takes.
-    pub replaced: Replaced,
+    /// Of images for several platforms what is kept besides; all that the archive has when none is named.
+    pub platforms: Vec<Platform>,
+    /// What the images are called.
+    pub naming: Naming,
+    /// Whether layers that the archive holds plain are stored compressed. Only of docker's archives without manifests,
+    /// whose images get theirs here.
+    pub layers: PlainLayers,
     /// Whose work this is; see [`settle`](crate::lease::settle).
     pub owner: String,
 }
 
-/// What becomes of an image whose name is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Replaced {
-    /// As with docker: it stays, without a name.
-    Kept,
-    /// As with containerd: nothing refers to it any more.
-    Forgotten,
+/// How plain layers are stored.
+#[derive(Debug, Clone)]
+pub enum PlainLayers {
+    /// As they are.
+    AsTheyAre,
+    /// Compressed, when it is their turn.
+    Compressed(Compressions),
+}
+
+impl LoadRequest {
+    /// `docker load`.
+    pub fn new(platform: Platform, owner: &str) -> Self {
+        Self {
+            platform,
+            platforms: Vec::new(),
+            naming: Naming::Docker,
+            layers: PlainLayers::AsTheyAre,
+            owner: owner.to_owned(),
+        }
+    }
 }
 
 /// An image that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
-    /// Its names; none when the archive gave it none, and it is kept without one.
-    pub names: Vec<Reference>,
+    /// Its records' names; none when it got none.
+    pub names: Vec<String>,
     /// Its id: the digest of its configuration.
     pub id: Digest,
     /// What the names stand for.
@@ -171,41 +195,59 @@ async fn load_found<S: Store>(
     staging: &mut Staging<S>,
 ) -> Result<Vec<Loaded>, LoadError> {
     let tops = match (&found.layout, &found.index) {
-        (Some(layout), Some(index)) => oci_images(store, layout, index, found.manifest.as_ref()).await?,
-        _ => docker_images(store, found).await?,
+        (Some(layout), Some(index)) => oci_images(store, layout, index, found.manifest.as_ref(), request).await?,
+        _ => docker_images(store, found, request, staging).await?,
     };
     let mut loaded = Vec::new();
-    for top in tops {
+    for top in &tops {
         let (_, manifest) = choose(store, &top.target, &request.platform).await?;
         unpack_with(store, &manifest, staging, &|_, _| {}).await?;
-        loaded.push(Loaded { names: top.names, id: manifest.config.digest, target: top.target });
+        let names = request.naming.names(&top.said, &top.target);
+        loaded.push(Loaded { names, id: manifest.config.digest, target: top.target.clone() });
+    }
+    if let Naming::Containerd(rules) = &request.naming {
+        record_index(store, rules, found.index.as_ref(), &tops).await?;
     }
     for image in &loaded {
-        record(store, image, request.replaced).await.map_err(api("record the image"))?;
+        let recorded = request.naming.record(store, &image.names, &image.target).await;
+        recorded.map_err(api("record the image"))?;
     }
     Ok(loaded)
 }
 
-async fn record<S: Store>(store: &S, image: &Loaded, replaced: Replaced) -> Result<(), ApiError> {
-    for name in image.names.iter().map(ToString::to_string) {
-        match replaced {
-            Replaced::Kept => name_image(store, &name, &image.target).await?,
-            Replaced::Forgotten => store.put_image(&Image::new(name, image.target.clone(), Labels::new())).await?,
+/// Stores the archive's own index, which is made of the images where it has none, and records it by its name, if it has
+/// one.
+async fn record_index<S: Store>(
+    store: &S,
+    rules: &Rules,
+    index: Option<&Bytes>,
+    tops: &[Top],
+) -> Result<(), LoadError> {
+    if rules.index.is_empty() {
+        return Ok(());
+    }
+    let data = match index {
+        Some(data) => data.clone(),
+        None => {
+            let manifests = tops.iter().map(|top| Pointer::from(&top.target)).collect();
+            let index = Index { schema_version: 2, media_type: OCI_INDEX.to_owned(), manifests };
+            let data = serde_json::to_vec(&index);
+            data.map_err(|source| LoadError::Json { file: "index.json", source })?.into()
         }
-    }
-    if !image.names.is_empty() {
-        return Ok(());
-    }
-    let named = store.list_images().await?.iter().any(|record| record.target.digest == image.target.digest);
-    if named {
-        return Ok(());
-    }
-    store.put_image(&Image::new(dangling_name(&image.target.digest), image.target.clone(), Labels::new())).await
+    };
+    let (digest, size) = (Digest::sha256(Sha256::digest(&data).into()), data.len() as u64);
+    let label = |number: usize| format!("containerd.io/gc.ref.content.m.{number}");
+    let labels = tops.iter().enumerate().map(|(number, top)| (label(number), top.target.digest.to_string()));
+    let written = store.write_whole(&digest, data, &labels.collect()).await;
+    written.map_err(api(format!("store index {digest}")))?;
+    let target = Descriptor { media_type: OCI_INDEX.to_owned(), digest, size, annotations: Labels::new() };
+    let record = Image::new(rules.index.clone(), target, rules.labels.clone());
+    store.put_image(&record).await.map_err(api(format!("record image {}", rules.index)))
 }
 
 /// An image of the archive, its blobs in the store and labelled.
 struct Top {
-    names: Vec<Reference>,
+    said: Vec<Said>,
     target: Descriptor,
 }
 
@@ -230,9 +272,10 @@ fn docker_items(data: &Bytes) -> Result<Vec<DockerItem>, LoadError> {
     Ok(items)
 }
 
-fn references(names: &[String]) -> Result<Vec<Reference>, LoadError> {
+fn tags(names: &[String]) -> Result<Vec<Said>, LoadError> {
     let parse = |name: &String| {
-        name.parse::<Reference>().map(Reference::or_latest).map_err(|error| LoadError::Malformed {
+        let parsed = name.parse::<Reference>().map(|name| Said::Whole(name.or_latest().to_string()));
+        parsed.map_err(|error| LoadError::Malformed {
             file: "manifest.json",
             why: format!("invalid tag {name:?}: {error}"),
         })
@@ -240,17 +283,37 @@ fn references(names: &[String]) -> Result<Vec<Reference>, LoadError> {
     names.iter().map(parse).collect()
 }
 
-async fn docker_images<S: Store>(store: &S, found: &Archived) -> Result<Vec<Top>, LoadError> {
+async fn docker_images<S: Store>(
+    store: &S,
+    found: &Archived,
+    request: &LoadRequest,
+    staging: &mut Staging<S>,
+) -> Result<Vec<Top>, LoadError> {
     let data = found.manifest.as_ref().ok_or(LoadError::NotImages)?;
     let mut tops = Vec::new();
     for item in docker_items(data)? {
-        let manifest = docker_manifest(&item, found)?;
+        let mut manifest = docker_manifest(&item, found)?;
         // Before anything is written: the configuration must be one, and must fit the layers.
         read_config(store, &manifest).await?;
+        if let PlainLayers::Compressed(turns) = &request.layers {
+            // What was unpacked on the way goes by the plain layers.
+            unpack_with(store, &manifest, staging, &|_, _| {}).await?;
+            compress(store, &mut manifest, turns).await?;
+        }
         let target = write_manifest(store, &manifest).await?;
-        tops.push(Top { names: references(item.repo_tags.as_deref().unwrap_or_default())?, target });
+        tops.push(Top { said: tags(item.repo_tags.as_deref().unwrap_or_default())?, target });
     }
     Ok(tops)
+}
+
+/// Puts compressed layers in the place of plain ones.
+async fn compress<S: Store>(store: &S, manifest: &mut Manifest, turns: &Compressions) -> Result<(), LoadError> {
+    for layer in manifest.layers.iter_mut().filter(|layer| layer.media_type == docker_layer(Codec::Plain)) {
+        let made = compressed(store, &layer.clone().into(), turns).await;
+        let (digest, size) = made.map_err(api(format!("compress layer {}", layer.digest)))?;
+        (layer.media_type, layer.digest, layer.size) = (docker_layer(Codec::Gzip).to_owned(), digest, size);
+    }
+    Ok(())
 }
 
 /// The manifest that docker's archive leaves out, byte for byte as containerd makes it.
@@ -312,6 +375,7 @@ async fn oci_images<S: Store>(
     layout: &Bytes,
     index: &Bytes,
     docker: Option<&Bytes>,
+    request: &LoadRequest,
 ) -> Result<Vec<Top>, LoadError> {
     let layout: Layout =
         serde_json::from_slice(layout).map_err(|source| LoadError::Json { file: "oci-layout", source })?;
@@ -329,38 +393,30 @@ async fn oci_images<S: Store>(
     let mut tops: Vec<Top> = Vec::new();
     for pointer in index.manifests.iter().filter(|pointer| !is_attestation(pointer)) {
         let mut target = Descriptor::from(pointer.clone());
-        let mut names = annotated_names(pointer);
-        keep(store, &target).await?;
-        if names.is_empty() && is_manifest(&target.media_type) {
+        let mut said: Vec<Said> = Said::by(pointer).into_iter().collect();
+        keep(store, &target, &request.platforms).await?;
+        // docker's list names what the index does not.
+        if request.naming.names(&said, &target).is_empty() && is_manifest(&target.media_type) {
             let config = read_manifest(store, &target).await?.config.digest;
             let same = docker.iter().find(|item| item.config.ends_with(config.hex()));
-            names = references(same.and_then(|item| item.repo_tags.as_deref()).unwrap_or_default())?;
+            said.extend(tags(same.and_then(|item| item.repo_tags.as_deref()).unwrap_or_default())?);
         }
         // Names are in the record; containerd keeps no annotations of the archive either.
         target.annotations = Labels::new();
         match tops.iter_mut().find(|top| top.target.digest == target.digest) {
-            Some(top) => top.names.extend(names),
-            None => tops.push(Top { names, target }),
+            Some(top) => top.said.extend(said),
+            None => tops.push(Top { said, target }),
         }
-    }
-    for top in &mut tops {
-        let mut seen = std::collections::HashSet::new();
-        top.names.retain(|name| seen.insert(name.to_string()));
     }
     Ok(tops)
 }
 
-/// The name an index gives an image: containerd's annotation, or the specification's where it is a whole reference.
-fn annotated_names(pointer: &Pointer) -> Vec<Reference> {
-    let whole = pointer.annotations.get("io.containerd.image.name");
-    let short = pointer.annotations.get("org.opencontainers.image.ref.name");
-    // A bare word there is a tag of a repository that is not named.
-    let name = whole.or_else(|| short.filter(|name| name.contains(['/', ':'])));
-    name.and_then(|name| name.parse::<Reference>().ok()).map(Reference::or_latest).into_iter().collect()
-}
-
-/// Labels a manifest, or an index and all it lists that is there, so that they keep what they point to.
-async fn keep<S: Store>(store: &S, top: &Descriptor) -> Result<(), LoadError> {
+/// Labels a manifest, or an index and all it lists that is there and wanted, so that they keep what they point to.
+async fn keep<S: Store>(store: &S, top: &Descriptor, platforms: &[Platform]) -> Result<(), LoadError> {
+    let is_wanted = |child: &Pointer| match &child.platform {
+        Some(own) if !platforms.is_empty() => platforms.iter().any(|platform| platform.rank(&own.into()).is_some()),
+        _ => true,
+    };
     let mut todo = vec![top.clone()];
     let mut visited = 0;
     while let Some(descriptor) = todo.pop() {
@@ -374,7 +430,7 @@ async fn keep<S: Store>(store: &S, top: &Descriptor) -> Result<(), LoadError> {
         let labels = if is_index(&descriptor.media_type) {
             let index = read_index(store, &descriptor).await?;
             let mut labels = Labels::new();
-            for child in index.manifests {
+            for child in index.manifests.into_iter().filter(is_wanted) {
                 match store.content_info(&child.digest).await {
                     Ok(_) => {}
                     Err(error) if error.is_not_found() => continue,

@@ -29,8 +29,8 @@ pub struct PullRequest {
     pub reference: Reference,
     /// Which platforms of an image for several are fetched, each as well as it can be had; all when none is named.
     pub platforms: Vec<Platform>,
-    /// For which of them layers become snapshots; for none, the image is only stored.
-    pub unpack: Option<Platform>,
+    /// For which of them layers become snapshots; for none, the image is only stored. The first is whose id is told.
+    pub unpack: Vec<Platform>,
     /// Whether manifests and configurations of the other platforms come too, without their layers.
     pub all_metadata: bool,
     /// What the image is called here.
@@ -59,7 +59,7 @@ impl PullRequest {
         Self {
             reference,
             platforms: vec![platform.clone()],
-            unpack: Some(platform),
+            unpack: vec![platform],
             all_metadata: false,
             naming: Naming::Reference,
             owner: owner.to_owned(),
@@ -255,28 +255,36 @@ async fn fetch_and_unpack<S: Store>(
 ) -> Result<Option<Digest>, PullError> {
     let images = Walk::new(fetcher.clone(), request).images(target, data, name).await?;
     // Of several, those that are not to run may be anything.
-    let is_to_run = request.unpack.is_some() && images.len() == 1;
+    let is_to_run = !request.unpack.is_empty() && images.len() == 1;
     for image in &images {
         fetch_image(fetcher, image, is_to_run).await?;
     }
-    let Some(platform) = &request.unpack else {
-        let [only] = &images[..] else { return Ok(None) };
-        return Ok(Some(only.manifest.config.digest.clone()));
-    };
     let store = fetcher.leased();
-    let (_, manifest) = crate::manifest::choose(store, target, platform).await?;
     let mut staging = fetcher.take_staging();
     let told = |layer: &Descriptor, step| {
         let (event, done) = match step {
             Step::Begins => ("extracting", 0),
+            Step::Going(read) => ("extracting", read),
             Step::Done => ("extracted", layer.size),
         };
         sink(Progress::of_blob(event, layer, &[], done));
     };
-    let unpacked = unpack_with(store, &manifest, &mut staging, &told).await;
+    let mut ids = Vec::new();
+    let mut unpacked = Ok(());
+    for platform in &request.unpack {
+        let (_, manifest) = crate::manifest::choose(store, target, platform).await?;
+        unpacked = unpack_with(store, &manifest, &mut staging, &told).await.map(drop);
+        ids.push(manifest.config.digest);
+        if unpacked.is_err() {
+            break;
+        }
+    }
     staging.discard().await;
     unpacked?;
-    Ok(Some(manifest.config.digest))
+    if let ([], [only]) = (&ids[..], &images[..]) {
+        ids.push(only.manifest.config.digest.clone());
+    }
+    Ok(ids.into_iter().next())
 }
 
 /// A digest says all that a tag beside it could.

@@ -33,10 +33,42 @@ const BLOBS_MAX: usize = 65_000;
 pub struct SaveRequest {
     /// Names, ids, or repositories with all their tags.
     pub names: Vec<String>,
-    /// Save only what runs on this.
-    pub platform: Option<Platform>,
+    /// How much of images for several platforms.
+    pub extent: Extent,
+    /// What else is left out.
+    pub left_out: LeftOut,
     /// Whose work this is; see [`settle`](crate::lease::settle).
     pub owner: String,
+}
+
+/// How much of an image for several platforms is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// What is here, and at least what runs here.
+    Here,
+    /// docker's `--platform`: what runs on this, without the index that lists it.
+    Only(Platform),
+    /// containerd's: the index, and of what it lists what runs on one of these, each of which there must be.
+    Of(Vec<Platform>),
+    /// Everything that is listed, which must be here.
+    All,
+}
+
+/// What an archive does without.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// docker's `manifest.json` and `repositories`.
+    pub docker_manifest: bool,
+    /// Layers that nobody may distribute; those that are here are in it otherwise.
+    pub foreign_layers: bool,
+}
+
+impl SaveRequest {
+    /// `docker save`.
+    pub fn new(names: Vec<String>, platform: Option<Platform>, owner: &str) -> Self {
+        let extent = platform.map_or(Extent::Here, Extent::Only);
+        Self { names, extent, left_out: LeftOut::default(), owner: owner.to_owned() }
+    }
 }
 
 /// Why images were not saved.
@@ -120,7 +152,7 @@ struct Wanted {
 pub async fn save<S: Store>(catalog: &Catalog<S>, request: &SaveRequest) -> Result<Saving<S>, SaveError> {
     let mut wanted: Vec<Wanted> = Vec::new();
     for name in &request.names {
-        for found in find(catalog, name, request.platform.as_ref()).await? {
+        for found in find(catalog, name, &request.extent).await? {
             let is_there = |other: &Wanted| {
                 other.target.digest == found.target.digest
                     && other.name.as_ref().map(ToString::to_string) == found.name.as_ref().map(ToString::to_string)
@@ -134,7 +166,7 @@ pub async fn save<S: Store>(catalog: &Catalog<S>, request: &SaveRequest) -> Resu
         return Err(SaveError::TooMany { count: wanted.len(), what: "images", max: IMAGES_MAX });
     }
     let held = hold(catalog.store(), "save", &request.owner).await.map_err(api("take a lease"))?;
-    match gather(&held, &wanted).await {
+    match gather(&held, &wanted, request).await {
         Ok(blobs) => {
             let mut ids: Vec<Digest> = Vec::new();
             for image in &wanted {
@@ -142,7 +174,7 @@ pub async fn save<S: Store>(catalog: &Catalog<S>, request: &SaveRequest) -> Resu
                     ids.push(image.details.id().clone());
                 }
             }
-            Ok(Saving { held, head: head(&wanted, &blobs), blobs, ids })
+            Ok(Saving { held, head: head(&wanted, &blobs, request.left_out), blobs, ids })
         }
         Err(error) => {
             held.release(Collect::Later).await;
@@ -152,11 +184,7 @@ pub async fn save<S: Store>(catalog: &Catalog<S>, request: &SaveRequest) -> Resu
 }
 
 /// What `text` names, as docker reads it: an id stands for the image without a name, a repository for all its tags.
-async fn find<S: Store>(
-    catalog: &Catalog<S>,
-    text: &str,
-    platform: Option<&Platform>,
-) -> Result<Vec<Wanted>, SaveError> {
+async fn find<S: Store>(catalog: &Catalog<S>, text: &str, extent: &Extent) -> Result<Vec<Wanted>, SaveError> {
     let found = catalog.resolve(text).await;
     let reference = text.parse::<Reference>().ok();
     let id = text.strip_prefix("sha256:").unwrap_or(text);
@@ -172,7 +200,7 @@ async fn find<S: Store>(
         for record in records.iter().filter(|record| !is_dangling(&record.name)) {
             let Ok(name) = record.name.parse::<Reference>() else { continue };
             if name.name() == repository && name.tag().is_some() {
-                all.push(choose(catalog, Some(name), record, platform).await?);
+                all.push(choose(catalog, Some(name), record, extent).await?);
             }
         }
         if all.is_empty() {
@@ -183,49 +211,75 @@ async fn find<S: Store>(
     let image = found?;
     let name = reference.filter(|name| !is_id && name.digest().is_none()).map(Reference::or_latest);
     let Some(record) = image.records.first() else { return Err(ResolveError::NotFound(text.to_owned()).into()) };
-    Ok(vec![choose(catalog, name, record, platform).await?])
+    Ok(vec![choose(catalog, name, record, extent).await?])
 }
 
 async fn choose<S: Store>(
     catalog: &Catalog<S>,
     name: Option<Reference>,
     record: &Image,
-    platform: Option<&Platform>,
+    extent: &Extent,
 ) -> Result<Wanted, SaveError> {
     let failed = |source| SaveError::Manifest { name: record.name.clone(), source };
-    let Some(platform) = platform else {
-        let details = catalog.details(&record.target).await.map_err(failed)?;
-        return Ok(Wanted { name, target: record.target.clone(), details });
+    let of = async |platform: &Platform| {
+        let details = read_details(catalog.store(), &record.target, platform).await.map_err(failed)?;
+        let own = Platform::new(&details.parsed.os, &details.parsed.architecture, &details.parsed.variant);
+        if platform.rank(&own).is_none() {
+            let digest = record.target.digest.clone();
+            return Err(failed(ManifestError::NoPlatform { platform: platform.clone(), digest }));
+        }
+        Ok(details)
     };
-    let details = read_details(catalog.store(), &record.target, platform).await.map_err(failed)?;
-    let own = Platform::new(&details.parsed.os, &details.parsed.architecture, &details.parsed.variant);
-    if platform.rank(&own).is_none() {
-        let digest = record.target.digest.clone();
-        return Err(failed(ManifestError::NoPlatform { platform: platform.clone(), digest }));
+    let target = record.target.clone();
+    match extent {
+        Extent::Only(platform) => {
+            let details = of(platform).await?;
+            Ok(Wanted { name, target: details.manifest.clone(), details: details.into() })
+        }
+        Extent::Of(platforms) => {
+            let mut first = None;
+            for platform in platforms {
+                let details = of(platform).await?;
+                first.get_or_insert(details);
+            }
+            match first {
+                Some(details) => Ok(Wanted { name, target, details: details.into() }),
+                None => Ok(Wanted { name, details: catalog.details(&target).await.map_err(failed)?, target }),
+            }
+        }
+        Extent::Here | Extent::All => {
+            Ok(Wanted { name, details: catalog.details(&target).await.map_err(failed)?, target })
+        }
     }
-    // Asked for one platform, the archive holds its manifest alone.
-    Ok(Wanted { name, target: details.manifest.clone(), details: details.into() })
 }
 
 /// All blobs, those that explain before layers, each once and each kept by the lease.
-async fn gather<S: Store>(held: &Held<S>, wanted: &[Wanted]) -> Result<Vec<Blob>, SaveError> {
+async fn gather<S: Store>(held: &Held<S>, wanted: &[Wanted], request: &SaveRequest) -> Result<Vec<Blob>, SaveError> {
+    let is_listed = |child: &Pointer| match (&request.extent, &child.platform) {
+        (Extent::Of(platforms), Some(own)) => platforms.iter().any(|platform| platform.rank(&own.into()).is_some()),
+        _ => true,
+    };
     let mut found = Found { seen: HashSet::new(), small: Vec::new(), layers: Vec::new() };
     for image in wanted {
         let name = image.name.as_ref().map_or_else(|| image.details.id().to_string(), Reference::familiar);
         let mut todo = vec![image.target.clone()];
         while let Some(descriptor) = todo.pop() {
-            let is_chosen = [&image.target.digest, &image.details.manifest.digest].contains(&&descriptor.digest);
+            let is_chosen = matches!(request.extent, Extent::Of(_) | Extent::All)
+                || [&image.target.digest, &image.details.manifest.digest].contains(&&descriptor.digest);
             if !found.add(held, &descriptor, IsLayer::No, is_chosen).await? {
                 continue;
             }
             let failed = |source| SaveError::Manifest { name: name.clone(), source };
             if is_index(&descriptor.media_type) {
                 let index = read_index(&held.store, &descriptor).await.map_err(failed)?;
-                todo.extend(index.manifests.into_iter().rev().map(Descriptor::from));
+                todo.extend(index.manifests.into_iter().filter(is_listed).rev().map(Descriptor::from));
             } else if is_manifest(&descriptor.media_type) {
                 let manifest = read_manifest(&held.store, &descriptor).await.map_err(failed)?;
                 found.add(held, &manifest.config.into(), IsLayer::No, is_chosen).await?;
                 for layer in manifest.layers {
+                    if request.left_out.foreign_layers && is_foreign(&layer.media_type) {
+                        continue;
+                    }
                     let is_needed = is_chosen && !is_foreign(&layer.media_type);
                     found.add(held, &layer.into(), IsLayer::Yes, is_needed).await?;
                 }
@@ -310,7 +364,7 @@ fn place(digest: &Digest) -> String {
 }
 
 /// The start of the archive: everything but the blobs.
-fn head(wanted: &[Wanted], blobs: &[Blob]) -> Vec<u8> {
+fn head(wanted: &[Wanted], blobs: &[Blob], left_out: LeftOut) -> Vec<u8> {
     let mut items: Vec<(Digest, DockerItem)> = Vec::new();
     let mut repositories: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut manifests = Vec::new();
@@ -349,9 +403,11 @@ fn head(wanted: &[Wanted], blobs: &[Blob]) -> Vec<u8> {
     let mut file = |name: &str, data: &[u8]| tar.append_bytes(name, 0o644, data).expect("memory takes any archive");
     file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
     file("index.json", &json(serde_json::to_vec(&index)));
-    file("manifest.json", &json(serde_json::to_vec(&items)));
-    if !repositories.is_empty() {
-        file("repositories", &json(serde_json::to_vec(&repositories)));
+    if !left_out.docker_manifest {
+        file("manifest.json", &json(serde_json::to_vec(&items)));
+        if !repositories.is_empty() {
+            file("repositories", &json(serde_json::to_vec(&repositories)));
+        }
     }
     for name in ["blobs/", "blobs/sha256/"] {
         let directory = Entry { path: name.into(), mode: 0o755, ..blank(Kind::Directory, 0) };

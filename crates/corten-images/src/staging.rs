@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use corten_containerd_api::{Descriptor, Labels, Mount, STAGED, Snapshotter};
 use corten_types::Digest;
@@ -30,6 +31,8 @@ pub(crate) struct Staging<S: Snapshotter> {
     /// Under which name a layer is on its way: the reference of its ingest, or its digest.
     begun: HashMap<Digest, String>,
     followed: HashSet<String>,
+    /// How much was read of each.
+    read: HashMap<String, Arc<AtomicU64>>,
 }
 
 /// A layer that was written without what lies below it.
@@ -56,6 +59,7 @@ impl<S: Snapshotter> Staging<S> {
             ready: HashMap::new(),
             begun: HashMap::new(),
             followed: HashSet::new(),
+            read: HashMap::new(),
         }
     }
 
@@ -66,8 +70,8 @@ impl<S: Snapshotter> Staging<S> {
         }
         let (store, digest) = (self.store.clone(), layer.digest.clone());
         self.begun.insert(digest.clone(), digest.to_string());
-        self.spawn(digest.to_string(), move |mounts| async move {
-            let applied = store.apply(&layer, &mounts).await;
+        self.spawn(digest.to_string(), move |mounts, read| async move {
+            let applied = store.apply(&layer, &mounts, &read).await;
             applied.map_err(|answer| UnpackError::Apply { layer: layer.digest, answer })
         });
     }
@@ -78,8 +82,8 @@ impl<S: Snapshotter> Staging<S> {
             return;
         }
         let (store, name) = (self.store.clone(), reference.to_owned());
-        self.spawn(reference.to_owned(), move |mounts| async move {
-            let applied = store.apply_arriving(arriving, &mounts).await;
+        self.spawn(reference.to_owned(), move |mounts, read| async move {
+            let applied = store.apply_arriving(arriving, &mounts, &read).await;
             applied.map_err(|source| UnpackError::Arriving { reference: name, source })
         });
     }
@@ -94,20 +98,27 @@ impl<S: Snapshotter> Staging<S> {
     fn spawn<F: Future<Output = Result<Digest, UnpackError>> + Send>(
         &mut self,
         name: String,
-        apply: impl FnOnce(Vec<Mount>) -> F + Send + 'static,
+        apply: impl FnOnce(Vec<Mount>, Arc<AtomicU64>) -> F + Send + 'static,
     ) {
+        let read = Arc::new(AtomicU64::new(0));
+        self.read.insert(name.clone(), read.clone());
         let (store, turns) = (self.store.clone(), self.turns.clone());
         let task = async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await;
             let key = format!("extract-{} staged-{name}", random_hex(8));
             let written = match prepare(&store, &key).await {
-                Ok(mounts) => apply(mounts).await,
+                Ok(mounts) => apply(mounts, read).await,
                 Err(error) => Err(error),
             };
             (name, Staged { key, written })
         };
         self.tasks.spawn_on(task, &self.runtime);
+    }
+
+    /// How many bytes of the layer's blob were read, which goes on growing; none of one that was never begun.
+    pub(crate) fn read(&self, layer: &Digest) -> Option<Arc<AtomicU64>> {
+        self.read.get(self.begun.get(layer)?).cloned()
     }
 
     /// Waits for the layer; none when it was never begun, was taken before, or its task is lost.

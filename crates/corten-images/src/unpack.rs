@@ -1,5 +1,9 @@
 //! From layers to snapshots: one per layer, named by chain id, each on top of the one before.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use corten_containerd_api::{ApiError, ContentStore, Descriptor, LAYER_LABEL, Labels, Snapshotter};
 use corten_types::{Digest, ErrorKind};
 use sha2::{Digest as _, Sha256};
@@ -7,6 +11,9 @@ use sha2::{Digest as _, Sha256};
 use crate::lease::random_hex;
 use crate::manifest::{Manifest, ManifestError, read_config};
 use crate::staging::{self, Staged, Staging};
+
+/// How often it is told how far a layer is.
+const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Why an image was not unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +125,8 @@ pub async fn unpack<S: ContentStore + Snapshotter>(
 pub(crate) enum Step {
     /// It is its turn.
     Begins,
+    /// So many bytes of its blob were read.
+    Going(u64),
     /// It is there.
     Done,
 }
@@ -152,12 +161,14 @@ pub(crate) async fn unpack_with<S: ContentStore + Snapshotter>(
         };
         // Somebody else may have been faster, since the first look too.
         if position >= there && !is_there(store, chain_id).await? {
-            let is_done = match staging.take(&layer.digest).await {
+            let read = staging.read(&layer.digest).unwrap_or_default();
+            let is_done = match telling(staging.take(&layer.digest), &layer, &read, told).await {
                 Some(staged) => place.put(staged).await?,
                 None => false,
             };
             if !is_done {
-                place.unpack().await?;
+                let read = Arc::default();
+                telling(place.unpack(&read), &layer, &read, told).await?;
             }
         }
         label(store, &layer.digest, "containerd.io/uncompressed", diff_ids[position].as_str()).await?;
@@ -168,6 +179,26 @@ pub(crate) async fn unpack_with<S: ContentStore + Snapshotter>(
         label(store, &manifest.config.digest, &key, top.as_str()).await?;
     }
     Ok(chain.last().cloned())
+}
+
+/// Waits for `work` on `layer`, and tells how far it is.
+async fn telling<T>(
+    work: impl Future<Output = T>,
+    layer: &Descriptor,
+    read: &Arc<AtomicU64>,
+    told: &(dyn Fn(&Descriptor, Step) + Sync),
+) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut before = 0;
+    loop {
+        if let Ok(done) = tokio::time::timeout(TELL_EVERY, work.as_mut()).await {
+            return done;
+        }
+        let now = read.load(Ordering::Relaxed);
+        if now != std::mem::replace(&mut before, now) {
+            told(layer, Step::Going(now));
+        }
+    }
 }
 
 /// How many of the layers, base first, are there.
@@ -250,11 +281,11 @@ impl<S: Snapshotter> Place<'_, S> {
     }
 
     /// Writes the layer over its parent.
-    async fn unpack(&self) -> Result<(), UnpackError> {
+    async fn unpack(&self, read: &Arc<AtomicU64>) -> Result<(), UnpackError> {
         // The key of a snapshot being written, as containerd names it: unique, so that two unpacks of one image meet
         // only when they commit.
         let key = format!("extract-{} {}", random_hex(8), self.name);
-        let written = self.write(&key).await;
+        let written = self.write(&key, read).await;
         if written.is_err() {
             // The first error is the one that tells.
             staging::remove(self.store, &key).await;
@@ -262,11 +293,11 @@ impl<S: Snapshotter> Place<'_, S> {
         written
     }
 
-    async fn write(&self, key: &str) -> Result<(), UnpackError> {
+    async fn write(&self, key: &str, read: &Arc<AtomicU64>) -> Result<(), UnpackError> {
         let failed = |operation, source| UnpackError::Snapshot { operation, key: key.to_owned(), source };
         let mounts = self.store.prepare(key, self.parent, &Labels::new()).await;
         let mounts = mounts.map_err(|source| failed("prepare", source))?;
-        let applied = self.store.apply(self.layer, &mounts).await;
+        let applied = self.store.apply(self.layer, &mounts, read).await;
         self.check(applied.map_err(|answer| UnpackError::Apply { layer: self.layer.digest.clone(), answer })?)?;
         match self.store.commit(self.name, key, &self.made_from()).await {
             Ok(()) => Ok(()),

@@ -483,8 +483,12 @@ fn read_pax(data: &[u8], extensions: &mut Extensions) -> Result<(), Problem> {
     };
     let mut offset = None;
     for (key, value) in pax_records(data)? {
-        // An empty value takes a record back (pax(1)): what the header itself says holds then, and docker and
-        // containerd read an empty attribute so, too.
+        if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+            // One without a value is an attribute, too: docker 28 and containerd 2 set it, those before did not.
+            extensions.xattrs.push((name.to_vec(), value.to_vec()));
+            continue;
+        }
+        // An empty value takes a record back (pax(1)): what the header itself says holds then.
         if value.is_empty() {
             continue;
         }
@@ -506,11 +510,7 @@ fn read_pax(data: &[u8], extensions: &mut Extensions) -> Result<(), Problem> {
                 let map = extensions.sparse_map.get_or_insert_default();
                 map.push((offset.take().ok_or(Problem::Sparse)?, decimal(value, "GNU.sparse.numbytes")?));
             }
-            _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    extensions.xattrs.push((name.to_vec(), value.to_vec()));
-                }
-            }
+            _ => {}
         }
     }
     Ok(())

@@ -114,8 +114,7 @@ impl Tree<'_> {
         at::chown(dir, name, id(self.random), id(self.random)).unwrap();
         let is_plain = fs::symlink_metadata(path).unwrap().is_file();
         if is_plain && self.random.one_in(4) {
-            // An empty one is none in an archive (pax(1): an empty value takes the keyword away), for docker too.
-            let value: Vec<u8> = (0..=self.random.below(60)).map(|_| self.random.next() as u8).collect();
+            let value: Vec<u8> = (0..self.random.below(60)).map(|_| self.random.next() as u8).collect();
             // Not every file system has them.
             let _ =
                 xattr::set(dir, name, OsStr::new(self.random.of(&["user.a", "user.long.name", "trusted.b"])), &value);

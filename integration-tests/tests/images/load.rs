@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
+use corten_images::LoadRequest;
 use corten_images::lease::settle;
-use corten_images::{LoadRequest, Replaced};
+use corten_images::load::{ByDigest, Naming, PlainLayers, Rule, Rules, Whole};
 use serde_json::json;
 
 use crate::{Host, Tar, config, digest, docker_archive, hex, request, runtime};
@@ -48,15 +49,55 @@ fn a_docker_archive_lists_as_ctr_imports_it() {
     });
 }
 
+/// One rule of containerd's.
+fn by_rule(prefix: &str, whole: Whole, by_digest: ByDigest) -> Naming {
+    let rule = Rule { prefix: prefix.to_owned(), whole, by_digest };
+    Naming::Containerd(Rules { rules: vec![rule], ..Rules::default() })
+}
+
+#[test]
+fn images_are_named_and_compressed_as_containerds_clients_ask() {
+    runtime().block_on(async {
+        let (first, second) = layers();
+        let layers = [&first[..], &second[..]];
+        let archive = docker_archive(&config(&layers), &layers, &["r.example/a:1", "elsewhere/b:2"]);
+        let host = Host::supervisor();
+        let load = async |naming: Naming, layers: PlainLayers| {
+            let request = LoadRequest { naming, layers, ..request() };
+            corten_images::load(&host.client, &request, std::io::Cursor::new(archive.clone())).await.unwrap()
+        };
+        let named = by_rule("r.example/a", Whole::OfPrefix, ByDigest::Nameless);
+        assert_eq!(load(named, PlainLayers::AsTheyAre).await[0].names, ["r.example/a:1"]);
+        assert_eq!(host.listed(&["images", "ls", "-q"]), ["r.example/a:1"]);
+
+        let Naming::Containerd(rules) = by_rule("other", Whole::OfPrefix, ByDigest::Nameless) else { unreachable!() };
+        let labels = [("of".to_owned(), "us".to_owned())].into();
+        let indexed = Naming::Containerd(Rules { index: "all:1".to_owned(), labels, ..rules });
+        let loaded = load(indexed, PlainLayers::Compressed(Default::default())).await;
+        let by_digest = format!("other@{}", loaded[0].target.digest);
+        assert_eq!(host.listed(&["images", "ls", "-q"]), ["all:1", &by_digest, "r.example/a:1"]);
+        let listed = host.listed(&["images", "ls", "name==all:1"]).join("\n");
+        assert!(listed.contains("image.index.v1+json") && listed.contains("of=us"), "{listed}");
+        // Both forms have one configuration, and the snapshots of it.
+        assert_eq!(host.listed(&["images", "check", "-q"]), ["all:1", &by_digest, "r.example/a:1"]);
+        let details = host.catalog().resolve(&loaded[0].id.to_string()).await.unwrap().details;
+        assert_eq!(details.layers.len(), 2);
+
+        let nameless = by_rule("other", Whole::OfPrefix, ByDigest::Never);
+        assert!(load(nameless, PlainLayers::AsTheyAre).await[0].names.is_empty());
+        assert_eq!(host.listed(&["images", "ls", "-q"]).len(), 3);
+    });
+}
+
 #[test]
 fn an_image_whose_name_is_taken_stays_for_docker_and_goes_for_containerd() {
     runtime().block_on(async {
         let (first, second) = layers();
         let archive = |layer: &[u8]| docker_archive(&config(&[layer]), &[layer], &["taken:1"]);
-        for (replaced, records) in [(Replaced::Kept, 2), (Replaced::Forgotten, 1)] {
+        for (naming, records) in [(Naming::Docker, 2), (by_rule("import", Whole::Taken, ByDigest::Never), 1)] {
             let host = Host::supervisor();
             for layer in [&first, &second] {
-                let request = LoadRequest { replaced, ..request() };
+                let request = LoadRequest { naming: naming.clone(), ..request() };
                 corten_images::load(&host.client, &request, std::io::Cursor::new(archive(layer))).await.unwrap();
             }
             let names = host.listed(&["images", "ls", "-q"]);

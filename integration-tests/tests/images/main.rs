@@ -17,7 +17,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use corten_containerd_api::Client;
-use corten_images::{Catalog, LoadError, LoadRequest, Loaded, Platform, Replaced};
+use corten_images::{Catalog, LoadError, LoadRequest, Loaded, Platform};
 use integration_tests::{Containerd, Ctr, Ran, Supervisor, TempRoot};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -90,7 +90,7 @@ fn connect(address: &Path, root: &TempRoot) -> Client {
 }
 
 fn request() -> LoadRequest {
-    LoadRequest { platform: Platform::host(), replaced: Replaced::Kept, owner: "tests".to_owned() }
+    LoadRequest::new(Platform::host(), "tests")
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
-use corten_images::{Catalog, SaveError, SaveRequest, save};
+use corten_images::save::{Extent, LeftOut};
+use corten_images::{Catalog, Platform, SaveError, SaveRequest, save};
 use corten_types::ErrorKind;
 use integration_tests::{Containerd, DockerCli, Dockerd, Ran, TempRoot, programs};
 use serde_json::{Value, json};
@@ -10,11 +11,7 @@ use serde_json::{Value, json};
 use crate::{Host, Tar, config, digest, docker_archive, hex, runtime};
 
 fn wanted(names: &[&str]) -> SaveRequest {
-    SaveRequest {
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
-        platform: None,
-        owner: "tests".to_owned(),
-    }
+    SaveRequest::new(names.iter().map(|name| (*name).to_owned()).collect(), None, "tests")
 }
 
 async fn saved(host: &Host, request: &SaveRequest) -> Result<Vec<u8>, SaveError> {
@@ -130,6 +127,33 @@ fn what_was_loaded_is_saved_byte_for_byte() {
 }
 
 #[test]
+fn an_archive_is_as_containerds_clients_ask_for_it() {
+    runtime().block_on(async {
+        let host = Host::supervisor();
+        let (archive, _) = packed("docker.io/library/packed:1");
+        host.load(archive).await.unwrap();
+        let left_out = LeftOut { docker_manifest: true, foreign_layers: true };
+        let here = SaveRequest { left_out, ..wanted(&["packed:1"]) };
+        let names = |archive: &[u8]| -> Vec<String> {
+            let mut archive = tar::Archive::new(archive);
+            let entries = archive.entries().unwrap();
+            entries.map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
+        };
+        let whole = saved(&host, &wanted(&["packed:1"])).await.unwrap();
+        let mut without = names(&whole);
+        without.retain(|name| !matches!(name.as_str(), "manifest.json" | "repositories"));
+        assert_eq!(names(&saved(&host, &here).await.unwrap()), without);
+        for extent in [Extent::Of(vec![Platform::host()]), Extent::All] {
+            let request = SaveRequest { extent, ..wanted(&["packed:1"]) };
+            assert_eq!(saved(&host, &request).await.unwrap(), whole);
+        }
+        let extent = Extent::Of(vec![Platform::host(), "linux/s390x".parse().unwrap()]);
+        let error = saved(&host, &SaveRequest { extent, ..wanted(&["packed:1"]) }).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
 fn what_cannot_be_saved_is_refused_before_anything_is_written() {
     runtime().block_on(async {
         let host = Host::supervisor();
@@ -141,7 +165,8 @@ fn what_cannot_be_saved_is_refused_before_anything_is_written() {
             (&["packed:1"], Some("linux/s390x"), "linux/s390x"),
         ] {
             let platform = platform.map(|text: &str| text.parse().unwrap());
-            let error = saved(&host, &SaveRequest { platform, ..wanted(names) }).await.unwrap_err();
+            let request = SaveRequest::new(wanted(names).names, platform, "tests");
+            let error = saved(&host, &request).await.unwrap_err();
             let sentence = corten_types::error::chain(&error);
             assert!(sentence.contains(text), "{sentence}");
             assert_eq!(error.kind(), ErrorKind::NotFound, "{sentence}");

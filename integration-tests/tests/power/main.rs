@@ -4,6 +4,7 @@
 //! down without writing anything back (EXT4_IOC_SHUTDOWN), the daemons are killed, what lived in memory (/run) is
 //! gone, and the file system is mounted again, which replays its journal as a boot does.
 
+mod cuts;
 mod disk;
 
 use std::{fs, process::Command};

@@ -9,6 +9,7 @@ mod kills;
 mod records;
 mod start;
 mod tasks;
+mod transfer;
 
 use std::path::Path;
 

@@ -2,8 +2,9 @@
 
 use crate::arguments::Matches;
 use crate::cli::Cli;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::flags::Flag;
+use crate::request::platform_json;
 use crate::table;
 use crate::template::Row;
 use crate::text::{rfc3339, short_id, since};
@@ -69,21 +70,6 @@ pub async fn history(cli: &Cli, matches: &Matches) -> Outcome {
     };
     cli.print(&table::render(format, &HEADER, steps.iter().map(|step| row(step, style)).collect())?);
     Ok(())
-}
-
-/// `os/arch/variant` as the API takes it since 1.48.
-fn platform_json(text: &str) -> Result<String, Failure> {
-    let mut parts = text.split('/');
-    let mut next = || parts.next().unwrap_or_default().to_ascii_lowercase();
-    let (os, architecture, variant) = (next(), next(), next());
-    if os.is_empty() || architecture.is_empty() || parts.next().is_some() {
-        return Err(Failure::new(format!("invalid platform: {text:?} is not OS/ARCHITECTURE[/VARIANT]")));
-    }
-    let mut json = serde_json::json!({ "architecture": architecture, "os": os });
-    if !variant.is_empty() {
-        json["variant"] = variant.into();
-    }
-    Ok(json.to_string())
 }
 
 fn row(step: &ImageHistory, style: Style) -> Row {

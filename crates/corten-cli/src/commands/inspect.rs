@@ -5,9 +5,10 @@ use crate::cli::Cli;
 use crate::failure::{Failure, Outcome};
 use crate::flags::{Flag, quote};
 use crate::json;
+use crate::request::platform_json;
 use crate::template::{FunctionSet, Json, MissingKey, Template, Value};
 use crate::tree::{Arity, Verb, verb};
-use corten_docker_api::client::{ClientError, encode_path, encode_segment};
+use corten_docker_api::client::{ClientError, Query, encode_path, encode_segment};
 use corten_docker_api::containers::ContainerInspect;
 use corten_docker_api::images::ImageInspect;
 use std::rc::Rc;
@@ -47,7 +48,11 @@ const FORMAT: Flag = Flag::text("format", crate::commands::INSPECT_FORMAT_HELP).
 const SIZE: Flag = Flag::bool("size", "Show sizes of containers").short('s');
 const FLAGS: &[Flag] = &[FORMAT, SIZE, Flag::text("type", "Only objects of this kind")];
 const CONTAINER_FLAGS: &[Flag] = &[FORMAT, SIZE];
-const IMAGE_FLAGS: &[Flag] = &[FORMAT];
+const IMAGE_FLAGS: &[Flag] =
+    &[FORMAT, Flag::text("platform", "Show this platform of an image that has several, such as linux/amd64")];
+
+/// API version that shows one platform of an image.
+const PLATFORM_SINCE: &str = "1.49";
 const NETWORK_FLAGS: &[Flag] = &[FORMAT, Flag::bool("verbose", "Show what concerns services too").short('v')];
 
 /// A kind of object, in the order in which they are tried.
@@ -126,9 +131,14 @@ async fn show(cli: &Cli, matches: &Matches, only: &str) -> Outcome {
             )
         }
     };
+    let platform = if only == "image" { platform(cli, matches)? } else { String::new() };
     let (mut documents, mut rendered, mut failures) = (Vec::new(), String::new(), Vec::new());
     for name in &matches.arguments {
-        let more = More { size: matches.flag("size"), verbose: only == "network" && matches.flag("verbose") };
+        let more = More {
+            size: matches.flag("size"),
+            verbose: only == "network" && matches.flag("verbose"),
+            platform: &platform,
+        };
         let (kind, document) = match find(cli, name, only, more).await {
             Ok(found) => found,
             Err(message) => {
@@ -213,17 +223,33 @@ fn put(fields: &mut Vec<(String, Value)>, at: usize, name: &str, value: Value) {
     }
 }
 
+/// `--platform` as the API takes it.
+fn platform(cli: &Cli, matches: &Matches) -> Result<String, Failure> {
+    if matches.text("platform").is_empty() {
+        return Ok(String::new());
+    }
+    if !cli.client.version_at_least(PLATFORM_SINCE) {
+        let version = cli.client.version();
+        return Err(Failure::new(format!(
+            "\"platform\" requires API version {PLATFORM_SINCE}, but the Docker daemon API version is {version}"
+        )));
+    }
+    platform_json(matches.text("platform"))
+}
+
 /// What is asked beyond the ordinary.
 #[derive(Debug, Clone, Copy)]
-struct More {
+struct More<'a> {
     /// Sizes of containers.
     size: bool,
     /// What concerns a network's services.
     verbose: bool,
+    /// Which platform of an image, as JSON.
+    platform: &'a str,
 }
 
 /// The kind and the document of the first object of that name.
-async fn find(cli: &Cli, name: &str, only: &str, more: More) -> Result<(&'static str, String), String> {
+async fn find(cli: &Cli, name: &str, only: &str, more: More<'_>) -> Result<(&'static str, String), String> {
     let mut swarm_works = None;
     for kind in KINDS {
         if !only.is_empty() && kind.name != only {
@@ -256,11 +282,14 @@ fn is_skippable(error: &ClientError) -> bool {
     error.is_not_found() || text.contains("not supported") || text.contains("invalid reference format")
 }
 
-async fn fetch(cli: &Cli, kind: &str, name: &str, more: More) -> Result<String, ClientError> {
+async fn fetch(cli: &Cli, kind: &str, name: &str, more: More<'_>) -> Result<String, ClientError> {
     let segment = encode_segment(name);
     let target = match kind {
         "container" => format!("/containers/{segment}/json{}", if more.size { "?size=1" } else { "" }),
-        "image" => format!("/images/{}/json", encode_path(name)),
+        "image" => {
+            let query = Query::new().non_empty("platform", more.platform);
+            format!("/images/{}/json{}", encode_path(name), query.as_str())
+        }
         "service" => format!("/services/{segment}?insertDefaults=true"),
         "network" => format!("/networks/{segment}{}", if more.verbose { "?verbose=true" } else { "" }),
         "plugin" => format!("/plugins/{}/json", encode_path(name)),

@@ -4,6 +4,7 @@ use crate::arguments::Matches;
 use crate::cli::Cli;
 use crate::failure::{Failure, Outcome};
 use crate::flags::Flag;
+use crate::request::platform_json;
 use crate::tree::{Arity, Verb, verb};
 use corten_docker_api::client::{Method, Payload, Query, encode_path};
 use corten_docker_api::images::ImageDeleted;
@@ -15,12 +16,27 @@ pub const VERB: Verb =
 const FLAGS: &[Flag] = &[
     Flag::bool("force", "Remove it though containers refer to it").short('f'),
     Flag::bool("no-prune", "Keep parents that lose their last name"),
+    Flag::list("platform", "Remove only this platform of an image that has several, such as linux/amd64"),
 ];
+
+/// API version that takes a platform.
+const PLATFORM_SINCE: &str = "1.50";
 
 /// Removes images.
 pub async fn rmi(cli: &Cli, matches: &Matches) -> Outcome {
     let is_forced = matches.flag("force");
-    let query = Query::new().flag("force", is_forced).flag("noprune", matches.flag("no-prune"));
+    let mut query = Query::new().flag("force", is_forced).flag("noprune", matches.flag("no-prune"));
+    let platforms = matches.list("platform");
+    if !platforms.is_empty() && !cli.client.version_at_least(PLATFORM_SINCE) {
+        let version = cli.client.version();
+        let text = format!(
+            "\"--platform\" requires API version {PLATFORM_SINCE}, but the Docker daemon API version is {version}"
+        );
+        return Err(Failure::new(text));
+    }
+    for platform in platforms {
+        query = query.with("platforms", &platform_json(platform)?);
+    }
     let (mut failures, mut is_fatal) = (Vec::new(), false);
     for name in &matches.arguments {
         let target = format!("/images/{}{}", encode_path(name), query.as_str());

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
+use std::time::SystemTime;
 
-use corten_containerd_api::{Collect, ContentStore, Descriptor, Image, ImageStore, Snapshotter};
+use corten_containerd_api::{Collect, ContentStore, Descriptor, Image, ImageStore, Snapshotter, rfc3339};
+use corten_images::load::{ByDigest, Naming, Rule, Rules, Whole};
 use corten_images::manifest::{choose, is_attestation, read_config, read_index, read_manifest};
 use corten_images::media_type::{is_index, is_manifest};
 use corten_images::unpack::chain_ids;
-use corten_images::{LoadRequest, Platform, Replaced, load};
+use corten_images::{LoadRequest, Platform, load};
 use corten_proto::containerd::services::images::v1 as wire;
 
 use crate::session::{Failure, Outcome, Session, api, labels, log_error, sentence, show_labels, warn};
@@ -152,7 +154,10 @@ pub async fn import(session: &Session) -> Outcome {
         Some(platform) => platform.parse()?,
         None => Platform::host(),
     };
-    let request = LoadRequest { platform, replaced: Replaced::Forgotten, owner: "ctr".to_owned() };
+    let today: String = rfc3339(SystemTime::now()).chars().take(10).collect();
+    let rule = Rule { prefix: format!("import-{today}"), whole: Whole::Taken, by_digest: ByDigest::Never };
+    let naming = Naming::Containerd(Rules { rules: vec![rule], ..Rules::default() });
+    let request = LoadRequest { naming, ..LoadRequest::new(platform, "ctr") };
     let store = session.client.with_snapshotter(&session.snapshotter());
     for image in load(&store, &request, archive).await? {
         for name in &image.names {

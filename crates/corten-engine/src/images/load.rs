@@ -1,7 +1,7 @@
 //! `POST /images/load`.
 
 use corten_docker_api::images::Progress;
-use corten_images::{LoadRequest, Platform, Replaced};
+use corten_images::{LoadRequest, Platform};
 use corten_proto::containerd::types::transfer::{self, ImageImportStream, ImageStore, UnpackConfiguration};
 use corten_types::Reference;
 use hyper::body::Incoming;
@@ -49,7 +49,7 @@ pub async fn load(engine: &Engine, body: Incoming, platform: Option<Platform>) -
 
 /// Loads in this process, into any containerd.
 async fn load_here(engine: &Engine, body: Incoming, platform: Platform) -> Result<Vec<Loaded>> {
-    let request = LoadRequest { platform, replaced: Replaced::Kept, owner: engine.id.clone() };
+    let request = LoadRequest::new(platform, &engine.id);
     let store = engine.catalog.store();
     let images = with_archive(body, |archive| corten_images::load(store, &request, archive)).await?;
     let mut loaded = Vec::new();
@@ -58,7 +58,7 @@ async fn load_here(engine: &Engine, body: Incoming, platform: Platform) -> Resul
         if image.names.is_empty() {
             loaded.push(Loaded { name: None, id: id.clone() });
         }
-        loaded.extend(image.names.iter().map(|name| Loaded { name: Some(name.familiar()), id: id.clone() }));
+        loaded.extend(image.names.iter().map(|name| Loaded { name: familiar(name), id: id.clone() }));
     }
     Ok(loaded)
 }
@@ -86,8 +86,11 @@ fn saved(progress: transfer::Progress) -> Option<Loaded> {
     if progress.event != "saved" {
         return None;
     }
-    let name = progress.name.parse::<Reference>().ok().map(|name| name.familiar());
-    Some(Loaded { name, id: progress.corten_id })
+    Some(Loaded { name: familiar(&progress.name), id: progress.corten_id })
+}
+
+fn familiar(record: &str) -> Option<String> {
+    record.parse::<Reference>().ok().map(|name| name.familiar())
 }
 
 fn line(stream: String) -> Progress {

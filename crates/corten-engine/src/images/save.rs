@@ -54,7 +54,7 @@ async fn save_here(
     platform: Option<Platform>,
     sender: Pieces,
 ) -> Result<Vec<String>> {
-    let request = SaveRequest { names, platform, owner: engine.id.clone() };
+    let request = SaveRequest::new(names, platform, &engine.id);
     let saving = corten_images::save(&engine.catalog, &request).await?;
     let ids = saving.ids.iter().map(ToString::to_string).collect();
     // A task of its own: a client that leaves must not keep the lease.

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT, WWW_AUTHENTICATE,
 };
 use hyper::{Request, Response, StatusCode, Uri};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -24,6 +24,7 @@ use super::settings::{Settings, refused};
 use super::tls::{self, Identity};
 use super::tokens::Known;
 use super::transport::{ProxyRules, Transport};
+use super::watch::{self, Watcher};
 
 /// Redirects that are followed: Hub's blobs take one.
 const REDIRECTS_MAX: usize = 5;
@@ -43,6 +44,10 @@ pub(super) struct Client {
     pub(super) reference: String,
     pub(super) patience: Patience,
     proxies: Arc<ProxyRules>,
+    /// Of every request to a registry itself.
+    headers: HeaderMap,
+    /// Who is told what is said.
+    watcher: Option<Watcher>,
     known: Known,
     /// When a host that asked for rest may be asked again.
     rest: Mutex<HashMap<String, Instant>>,
@@ -69,15 +74,19 @@ impl Client {
         credentials: Arc<dyn Credentials>,
         reference: String,
         patience: Patience,
+        watcher: Option<Watcher>,
     ) -> Result<Self, RegistryError> {
         settings.check()?;
         let proxies = Arc::new(ProxyRules::new(&settings)?);
+        let headers = settings.header_map()?;
         Ok(Self {
             settings,
             credentials,
             reference,
             patience,
             proxies,
+            headers,
+            watcher,
             known: Known::default(),
             rest: Mutex::default(),
         })
@@ -237,6 +246,7 @@ impl Client {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             if is_own {
                 headers.extend(endpoint.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+                headers.extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
                 // Only the registry itself is told who asks (CVE-2020-15157); its storage refuses what it gets besides.
                 headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
             }
@@ -247,9 +257,15 @@ impl Client {
         }
         let request =
             request.body(call.payload.body()).map_err(|error| fatal(refused(&call.what, error.to_string())))?;
+        if let Some(watcher) = &self.watcher {
+            watcher(&watch::said(&request));
+        }
         let sent = self.in_time(call, transport.send(request)).await;
         match sent {
             Some(Ok(response)) => {
+                if let Some(watcher) = &self.watcher {
+                    watcher(&watch::answered(&response));
+                }
                 if is_own {
                     endpoint.set_answered();
                 }

@@ -31,6 +31,7 @@ impl Registry {
             insecure: Vec::new(),
             tls_dir: None,
             host_dir: None,
+            headers: Vec::new(),
             ..self.settings.clone()
         };
         let anybody = Self {
@@ -38,6 +39,7 @@ impl Registry {
             credentials: std::sync::Arc::new(super::Anonymous),
             patience: self.patience,
             limits: self.limits.clone(),
+            watcher: self.watcher.clone(),
         };
         let endpoint = hosts::endpoint_at(&uri, &anybody.settings).await?;
         let client = anybody.client(url)?;

@@ -24,6 +24,7 @@ mod tokens;
 mod transport;
 mod turns;
 mod uploads;
+mod watch;
 
 use std::sync::Arc;
 
@@ -38,8 +39,9 @@ pub use listing::{Found, Login};
 pub use patience::Patience;
 pub use repository::{Repository, Resolved};
 pub use settings::{Proxies, Settings};
-pub use turns::{Limits, Turn, Turns};
+pub use turns::{Compressions, Limits, Turn, Turns};
 pub use uploads::{Pieces, Sent};
+pub use watch::Watcher;
 
 use client::Client;
 
@@ -50,6 +52,7 @@ pub struct Registry {
     credentials: Arc<dyn Credentials>,
     patience: Patience,
     limits: Limits,
+    watcher: Option<Watcher>,
 }
 
 impl Registry {
@@ -59,7 +62,7 @@ impl Registry {
     /// [`RegistryError::Settings`].
     pub fn new(settings: Settings, credentials: Arc<dyn Credentials>) -> Result<Self, RegistryError> {
         settings.check()?;
-        Ok(Self { settings, credentials, patience: Patience::default(), limits: Limits::default() })
+        Ok(Self { settings, credentials, patience: Patience::default(), limits: Limits::default(), watcher: None })
     }
 
     /// The same with other waits.
@@ -72,6 +75,12 @@ impl Registry {
     #[must_use]
     pub fn sharing(self, limits: &Limits) -> Self {
         Self { limits: limits.clone(), ..self }
+    }
+
+    /// The same, with somebody who is told the head of every request and answer, without secrets.
+    #[must_use]
+    pub fn watched_by(self, watcher: Option<Watcher>) -> Self {
+        Self { watcher, ..self }
     }
 
     /// Whose turns its transfers take.
@@ -96,6 +105,7 @@ impl Registry {
 
     fn client(&self, reference: &str) -> Result<Arc<Client>, RegistryError> {
         let (settings, credentials) = (self.settings.clone(), self.credentials.clone());
-        Ok(Arc::new(Client::new(settings, credentials, reference.to_owned(), self.patience)?))
+        let watcher = self.watcher.clone();
+        Ok(Arc::new(Client::new(settings, credentials, reference.to_owned(), self.patience, watcher)?))
     }
 }

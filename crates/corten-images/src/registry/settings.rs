@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
@@ -12,6 +13,10 @@ const VERSION: u32 = 1;
 const LIST_MAX: usize = 256;
 /// Most transfers at once: each has its buffers.
 const PARALLEL_MAX: usize = 64;
+/// Most headers that a client sets, far more than anybody needs.
+const HEADERS_MAX: usize = 64;
+/// Headers that say how a request is sent, which is not a client's to say.
+const HEADERS_OF_OURS: [HeaderName; 5] = [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE];
 /// Most attempts of one request.
 const ATTEMPTS_MAX: usize = 100;
 
@@ -33,6 +38,9 @@ pub struct Settings {
     /// its clients set for one call.
     #[serde(skip)]
     pub plain_http: bool,
+    /// Headers of every request to a registry, which containerd's clients set for one call.
+    #[serde(skip)]
+    pub headers: Vec<(String, String)>,
     /// Proxies; none leaves it to the environment of this process.
     pub proxies: Option<Proxies>,
     /// `max-concurrent-downloads`.
@@ -65,6 +73,7 @@ impl Default for Settings {
             tls_dir: Some(PathBuf::from("/etc/docker/certs.d")),
             host_dir: None,
             plain_http: false,
+            headers: Vec::new(),
             proxies: None,
             downloads: 3,
             uploads: 5,
@@ -108,7 +117,25 @@ impl Settings {
                 return Err(refused(name, format!("{value} is not between 1 and {max}")));
             }
         }
-        Ok(())
+        self.header_map().map(drop)
+    }
+
+    /// The headers that a client set, as they are sent.
+    pub(super) fn header_map(&self) -> Result<HeaderMap, RegistryError> {
+        if self.headers.len() > HEADERS_MAX {
+            return Err(refused("headers", format!("{} of them, at most {HEADERS_MAX} are taken", self.headers.len())));
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let refused = |why: &str| refused(format!("header {name:?}"), why);
+            let name: HeaderName = name.parse().map_err(|_| refused("not a name of a header"))?;
+            if HEADERS_OF_OURS.contains(&name) {
+                return Err(refused("it says how a request is sent"));
+            }
+            let value: HeaderValue = value.parse().map_err(|_| refused("its value cannot be sent"))?;
+            headers.append(name, value);
+        }
+        Ok(headers)
     }
 }
 
@@ -130,6 +157,19 @@ mod tests {
         {
             let error = Settings::parse(json.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn headers_are_sent_unless_they_say_how() {
+        let with = |name: &str, value: &str| Settings {
+            headers: vec![(name.to_owned(), value.to_owned())],
+            ..Settings::default()
+        };
+        assert_eq!(with("X-Meta", "a b").header_map().unwrap()["x-meta"], "a b");
+        for (name, value) in [("Host", "other"), ("a b", "c"), ("X-Meta", "a\nb"), ("Content-Length", "3")] {
+            let error = with(name, value).check().unwrap_err().to_string();
+            assert!(error.contains(&format!("header {name:?}")), "{error}");
         }
     }
 }

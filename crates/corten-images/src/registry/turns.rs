@@ -11,6 +11,17 @@ pub struct Limits {
     pub downloads: Turns,
     /// To registries.
     pub uploads: Turns,
+    /// At compressing layers for registries.
+    pub compressions: Compressions,
+}
+
+/// Turns at compressing layers.
+#[derive(Debug, Clone, Default)]
+pub struct Compressions {
+    /// Layers.
+    pub(crate) layers: Turns,
+    /// Blocks of them.
+    pub(crate) blocks: Turns,
 }
 
 /// Turns at one kind of transfer, in the order they were asked for. The number of them may change from one to the next:

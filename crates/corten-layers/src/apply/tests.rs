@@ -193,7 +193,11 @@ fn metadata_is_kept() {
     host.overlay(&[
         Entry { mode: 0o4750, uid: 12, gid: 34, mtime: (77, 5), ..file("setuid") },
         Entry {
-            xattrs: vec![(b"user.k".to_vec(), b"v".to_vec()), (b"trusted.overlay.opaque".to_vec(), b"y".to_vec())],
+            xattrs: vec![
+                (b"user.k".to_vec(), b"v".to_vec()),
+                (b"user.none".to_vec(), Vec::new()),
+                (b"trusted.overlay.opaque".to_vec(), b"y".to_vec()),
+            ],
             ..file("attr")
         },
         Entry { mode: 0o1777, mtime: (99, 0), ..entry("tmp/", Kind::Directory) },
@@ -221,7 +225,7 @@ fn metadata_is_kept() {
     assert_eq!(stat("old").mtime(), 0);
     let upper = at::open_root(&host.path("upper")).unwrap();
     let name = OsStr::new("attr");
-    assert_eq!(xattr::list(upper.as_fd(), name).unwrap(), ["user.k"]);
+    assert_eq!(xattr::list(upper.as_fd(), name).unwrap(), ["user.k", "user.none"]);
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! Applying a layer: a blob is decompressed into the directory behind a snapshot's mounts.
 
-use std::io;
+use std::{
+    io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use corten_layers::Target;
 use corten_proto::containerd::{
@@ -20,8 +26,14 @@ use crate::{
 /// Media type of what a layer is once it is decompressed.
 const UNCOMPRESSED: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// Writes the layer `request.diff` into the mounts and answers what it is uncompressed. Blocks.
-pub(super) fn apply(supervisor: &Supervisor, caller: &Caller, request: &ApplyRequest) -> Result<Descriptor> {
+/// Writes the layer `request.diff` into the mounts and answers what it is uncompressed; `read` grows by what was read of
+/// its blob. Blocks.
+pub(crate) fn apply(
+    supervisor: &Supervisor,
+    caller: &Caller,
+    request: &ApplyRequest,
+    read: Arc<AtomicU64>,
+) -> Result<Descriptor> {
     if let Some(kind) = request.payloads.keys().next() {
         return Err(Error::unimplemented(format!("diff payload for {kind}: not supported yet")));
     }
@@ -30,7 +42,7 @@ pub(super) fn apply(supervisor: &Supervisor, caller: &Caller, request: &ApplyReq
     let target = target(&request.mounts)?;
     let blob = content::open(supervisor, &caller.namespace, &layer.digest)?;
     // Which layer it was, clients say themselves, as containerd's do.
-    let applied = corten_layers::apply(blob, &target)
+    let applied = corten_layers::apply(Counted { inner: blob, read }, &target)
         .map_err(|error| Error::new(error.kind(), corten_types::error::chain(&error)))?;
     if applied.compressed.as_str() != layer.digest {
         let found = applied.compressed;
@@ -46,7 +58,12 @@ pub(super) fn apply(supervisor: &Supervisor, caller: &Caller, request: &ApplyReq
 
 /// Writes the layer that `follower` brings into `mounts` while it comes; what it is uncompressed. Blocks until all of
 /// it came.
-pub(crate) fn apply_arriving(supervisor: &Supervisor, follower: Follower, mounts: &[Mount]) -> Result<Digest> {
+pub(crate) fn apply_arriving(
+    supervisor: &Supervisor,
+    follower: Follower,
+    mounts: &[Mount],
+    read: Arc<AtomicU64>,
+) -> Result<Digest> {
     let _applying = Applying::begin(supervisor);
     let target = target(mounts)?;
     let arrival = follower.arrival();
@@ -54,9 +71,23 @@ pub(crate) fn apply_arriving(supervisor: &Supervisor, follower: Follower, mounts
         let digest = arrival.digest().ok_or_else(|| io::Error::other("its digest is not known"))?;
         digest.parse().map_err(io::Error::other)
     };
-    let applied = corten_layers::apply_known(follower, &digest, &target)
+    let applied = corten_layers::apply_known(Counted { inner: follower, read }, &digest, &target)
         .map_err(|error| Error::new(error.kind(), corten_types::error::chain(&error)))?;
     Ok(applied.diff_id)
+}
+
+/// A reader that says how far it is.
+struct Counted<R> {
+    inner: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 fn target(mounts: &[Mount]) -> Result<Target> {

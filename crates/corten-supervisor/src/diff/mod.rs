@@ -9,7 +9,7 @@ use corten_containerd_api::containerd::services::diff::v1::diff_server::Diff;
 use corten_proto::containerd::services::diff::v1::{ApplyRequest, ApplyResponse, DiffRequest, DiffResponse};
 use tonic::{Request, Response, Status, async_trait};
 
-pub(crate) use apply::apply_arriving;
+pub(crate) use apply::{apply, apply_arriving};
 
 use crate::{Supervisor, caller::Caller, in_its_own_task};
 
@@ -22,7 +22,7 @@ impl Diff for DiffService {
     async fn apply(&self, request: Request<ApplyRequest>) -> Result<Response<ApplyResponse>, Status> {
         let (caller, supervisor) = (Caller::of(&request)?, self.0.clone());
         let request = request.into_inner();
-        let applied = crate::blocking(move || apply::apply(&supervisor, &caller, &request)).await?;
+        let applied = crate::blocking(move || apply::apply(&supervisor, &caller, &request, Arc::default())).await?;
         Ok(Response::new(ApplyResponse { applied: Some(applied) }))
     }
 

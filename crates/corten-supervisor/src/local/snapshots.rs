@@ -1,8 +1,10 @@
 //! Snapshots, and layers onto them.
 
+use std::sync::{Arc, atomic::AtomicU64};
+
 use corten_containerd_api::{
     ApiError, Descriptor, Labels, Snapshot, Snapshotter,
-    containerd::services::{diff::v1::diff_server::Diff as _, snapshots::v1::snapshots_server::Snapshots as _},
+    containerd::services::snapshots::v1::snapshots_server::Snapshots as _,
 };
 use corten_proto::containerd::{
     services::{
@@ -18,11 +20,7 @@ use corten_types::{Digest, ErrorKind};
 use tonic::Code;
 
 use super::{LocalStore, refused};
-use crate::{
-    content::Follower,
-    diff::{DiffService, apply_arriving},
-    snapshots::SnapshotsService,
-};
+use crate::{content::Follower, diff, snapshots::SnapshotsService};
 
 impl LocalStore {
     fn snapshots(&self) -> SnapshotsService {
@@ -109,11 +107,12 @@ impl Snapshotter for LocalStore {
         Ok((u64::try_from(usage.size).unwrap_or(0), u64::try_from(usage.inodes).unwrap_or(0)))
     }
 
-    async fn apply(&self, layer: &Descriptor, mounts: &[Mount]) -> Result<Digest, ApiError> {
+    async fn apply(&self, layer: &Descriptor, mounts: &[Mount], read: &Arc<AtomicU64>) -> Result<Digest, ApiError> {
         let request =
             ApplyRequest { diff: Some(layer.clone().into()), mounts: mounts.to_vec(), ..ApplyRequest::default() };
-        let diff = DiffService(self.supervisor.clone());
-        let applied = diff.apply(self.caller.asks(request)).await?.into_inner().applied.unwrap_or_default().digest;
+        let (supervisor, caller, read) = (self.supervisor.clone(), self.caller.clone(), read.clone());
+        let applied = crate::blocking(move || diff::apply(&supervisor, &caller, &request, read)).await;
+        let applied = applied.map_err(refused)?.digest;
         applied.parse().map_err(|error| ApiError::new(ErrorKind::Internal, format!("applied as {applied:?}: {error}")))
     }
 
@@ -121,8 +120,13 @@ impl Snapshotter for LocalStore {
         Follower::open(&self.supervisor.content, &self.caller.namespace, reference).ok()
     }
 
-    async fn apply_arriving(&self, arriving: Follower, mounts: &[Mount]) -> Result<Digest, ApiError> {
-        let (supervisor, mounts) = (self.supervisor.clone(), mounts.to_vec());
-        crate::blocking(move || apply_arriving(&supervisor, arriving, &mounts)).await.map_err(refused)
+    async fn apply_arriving(
+        &self,
+        arriving: Follower,
+        mounts: &[Mount],
+        read: &Arc<AtomicU64>,
+    ) -> Result<Digest, ApiError> {
+        let (supervisor, mounts, read) = (self.supervisor.clone(), mounts.to_vec(), read.clone());
+        crate::blocking(move || diff::apply_arriving(&supervisor, arriving, &mounts, read)).await.map_err(refused)
     }
 }

@@ -1,7 +1,10 @@
 //! Images as an archive that the client takes.
 
 use bytes::Bytes;
-use corten_images::{Catalog, SaveRequest};
+use corten_images::{
+    Catalog, Platform, SaveRequest,
+    save::{Extent, LeftOut},
+};
 use corten_proto::containerd::types::transfer::{ImageExportStream, ImageStore, Progress};
 use corten_types::error::chain;
 use tokio::{io::AsyncWriteExt, net::unix::pipe, sync::mpsc};
@@ -27,25 +30,16 @@ pub async fn export(
     stream: Stream,
     teller: &Teller,
 ) -> Result<()> {
-    if destination.skip_compatibility_manifest || destination.skip_non_distributable {
-        return Err(Error::unimplemented(
-            "export without docker's manifest or without foreign layers: not supported yet",
-        ));
-    }
-    let platform = match destination.platforms.as_slice() {
-        [] => None,
-        [one] => Some(pull::platform(one)),
-        several => {
-            let text = format!("export for {} platforms at once: not supported yet", several.len());
-            return Err(Error::unimplemented(text));
-        }
-    };
     if let Some(prefix) = source.extra_references.iter().find(|reference| reference.is_prefix) {
         return Err(Error::unimplemented(format!("export of the names that start with {:?}", prefix.name)));
     }
     let others = source.extra_references.iter().map(|reference| reference.name.clone());
     let names = Some(source.name.clone()).filter(|name| !name.is_empty()).into_iter().chain(others).collect();
-    let request = SaveRequest { names, platform, owner: super::OWNER.to_owned() };
+    let left_out = LeftOut {
+        docker_manifest: destination.skip_compatibility_manifest,
+        foreign_layers: destination.skip_non_distributable,
+    };
+    let request = SaveRequest { names, extent: extent(destination), left_out, owner: super::OWNER.to_owned() };
     let saving = corten_images::save(&Catalog::new(local), &request).await;
     let saving = saving.map_err(|error| Error::new(error.kind(), chain(&error)))?;
     // Only our engine has a pipe, and wants to know what is in the archive before it comes.
@@ -75,6 +69,17 @@ pub async fn export(
     drop(writer);
     teller.event("Completed export");
     Ok(())
+}
+
+/// How much a client wants: docker's meaning of platforms is our engine's, which has a pipe.
+fn extent(destination: &ImageExportStream) -> Extent {
+    let mut platforms: Vec<Platform> = destination.platforms.iter().map(pull::platform).collect();
+    match (destination.all_platforms, platforms.len()) {
+        (true, _) => Extent::All,
+        (false, 0) => Extent::Here,
+        (false, 1) if !destination.corten_pipe.is_empty() => Extent::Only(platforms.remove(0)),
+        (false, _) => Extent::Of(platforms),
+    }
 }
 
 /// Where an archive goes.

@@ -1,14 +1,21 @@
 //! Images out of an archive that the client sends.
 
-use corten_images::{Change, ImportRequest, LoadRequest, Platform, Replaced, load};
-use corten_proto::containerd::types::transfer::{CortenImport, ImageImportStream, ImageStore, Progress};
+use corten_images::{
+    Change, ImportRequest, LoadRequest, Platform, load,
+    load::{ByDigest, Naming, PlainLayers, Rule, Rules, Whole},
+};
+use corten_proto::containerd::types::transfer::{
+    CortenImport, ImageImportStream, ImageReference, ImageStore, Progress,
+};
 use corten_types::{Reference, error::chain};
 
 use super::{
+    names,
     progress::Teller,
     pull::{platform, unpacked},
 };
 use crate::{
+    Supervisor,
     error::{Error, Result},
     local::LocalStore,
     streams::{Stream, bytes::StreamReader, pipe::PipeReader},
@@ -19,6 +26,7 @@ use crate::{
 /// # Errors
 /// What is wrong with the archive; nothing of it stays then.
 pub async fn import(
+    supervisor: &Supervisor,
     local: &LocalStore,
     source: &ImageImportStream,
     stream: Stream,
@@ -28,22 +36,19 @@ pub async fn import(
     if let Some(wanted) = &source.corten_import {
         return import_root(local, source, wanted, stream, destination, teller).await;
     }
-    if source.force_compress {
-        return Err(Error::unimplemented("import with compression of what is not compressed: not supported yet"));
-    }
-    if !destination.name.is_empty() {
-        let name = &destination.name;
-        return Err(Error::unimplemented(format!("import of the archive's index as {name:?}: not supported yet")));
-    }
-    if let Some(only) = destination.extra_references.iter().find(|reference| !reference.allow_overwrite) {
-        let name = &only.name;
-        return Err(Error::unimplemented(format!("import of the names that start with {name:?}: not supported yet")));
-    }
     teller.event("Importing");
-    let platform = unpacked(destination)?.unwrap_or_else(Platform::host);
+    let platform = unpacked(destination)?.into_iter().next().unwrap_or_else(Platform::host);
     // Only our engine has a pipe, and docker's meaning of names.
-    let replaced = if source.corten_pipe.is_empty() { Replaced::Forgotten } else { Replaced::Kept };
-    let request = LoadRequest { platform, replaced, owner: super::OWNER.to_owned() };
+    let naming = match source.corten_pipe.as_str() {
+        "" => Naming::Containerd(rules(destination)),
+        _ => Naming::Docker,
+    };
+    let layers = match source.force_compress {
+        true => PlainLayers::Compressed(supervisor.transfers.compressions.clone()),
+        false => PlainLayers::AsTheyAre,
+    };
+    let platforms = destination.platforms.iter().map(self::platform).collect();
+    let request = LoadRequest { platforms, naming, layers, ..LoadRequest::new(platform, super::OWNER) };
     let loaded = match source.corten_pipe.as_str() {
         "" => load(local, &request, StreamReader::new(stream)).await,
         path => load(local, &request, PipeReader::open(path, stream)?).await,
@@ -56,15 +61,35 @@ pub async fn import(
             corten_id: image.id.to_string(),
             ..Progress::default()
         };
-        if image.names.is_empty() {
+        if image.names.is_empty() && !source.corten_pipe.is_empty() {
             teller.tell_surely(&saved(String::new())).await;
         }
         for name in &image.names {
-            teller.tell_surely(&saved(name.to_string())).await;
+            teller.tell_surely(&saved(name.clone())).await;
         }
     }
     teller.event("Completed import");
     Ok(())
+}
+
+/// The rules of names that a client gives: of its references those that are prefixes count here.
+fn rules(destination: &ImageStore) -> Rules {
+    let prefixes = destination.extra_references.iter().filter(|reference| reference.is_prefix);
+    let rule = |reference: &ImageReference| Rule {
+        prefix: reference.name.clone(),
+        whole: if reference.allow_overwrite { Whole::Taken } else { Whole::OfPrefix },
+        by_digest: match (reference.add_digest, reference.skip_named_digest) {
+            (false, _) => ByDigest::Never,
+            (true, true) => ByDigest::Nameless,
+            (true, false) => ByDigest::Always,
+        },
+    };
+    Rules {
+        index: destination.name.clone(),
+        rules: prefixes.map(rule).collect(),
+        labels: destination.labels.clone().into_iter().collect(),
+        labels_of_images: names::extra_labels(destination),
+    }
 }
 
 /// Makes an image of the root file system in `stream`, which our engine asks for.

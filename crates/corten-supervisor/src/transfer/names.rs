@@ -36,7 +36,7 @@ fn labels(store: &ImageStore) -> Labels {
 }
 
 /// An extra name goes with the first one, where there is a first one.
-fn extra_labels(store: &ImageStore) -> Labels {
+pub fn extra_labels(store: &ImageStore) -> Labels {
     let mut labels = labels(store);
     if !store.name.is_empty() {
         labels.insert(GOES_WITH.to_owned(), store.name.clone());

@@ -1,15 +1,10 @@
 //! Images out of a registry.
 
-use std::sync::Arc;
-
 use corten_containerd_api::ImageStore as _;
-use corten_images::{
-    Naming, Platform, PullError, PullRequest,
-    registry::{Registry, RegistryError},
-};
+use corten_images::{Naming, Platform, PullError, PullRequest, registry::RegistryError};
 use corten_proto::containerd::types::{
     self,
-    transfer::{ImageStore, OciRegistry},
+    transfer::{ImageStore, OciRegistry, UnpackConfiguration},
 };
 use corten_types::{Reference, error::chain};
 
@@ -36,10 +31,7 @@ pub async fn pull(
     teller: &Teller,
 ) -> Result<()> {
     let resolver = source.resolver.clone().unwrap_or_default();
-    let credentials = registry::AskClient::on(&supervisor.streams, caller, &resolver)?;
-    let registry = Registry::new(registry::settings(&resolver)?, Arc::new(credentials))
-        .map_err(|error| Error::invalid(chain(&error)))?
-        .sharing(&supervisor.transfers);
+    let registry = registry::registry(supervisor, caller, &resolver)?;
     let sink = teller.sink();
     let pulled = corten_images::pull(local, &request(source, destination)?, &registry, &sink).await;
     let pulled = pulled.map_err(|error| refused(&error, destination))?;
@@ -69,18 +61,13 @@ fn request(source: &OciRegistry, destination: &ImageStore) -> Result<PullRequest
     })
 }
 
-/// The platform whose layers are unpacked, if any.
-pub(super) fn unpacked(destination: &ImageStore) -> Result<Option<Platform>> {
-    match destination.unpacks.as_slice() {
-        [] => Ok(None),
-        [one] => {
-            if !matches!(one.snapshotter.as_str(), "" | OVERLAYFS) {
-                return Err(Error::invalid(format!("snapshotter not loaded: {}", one.snapshotter)));
-            }
-            Ok(Some(one.platform.as_ref().map_or_else(Platform::host, platform)))
-        }
-        several => Err(Error::unimplemented(format!("unpacking for {} platforms: not supported yet", several.len()))),
-    }
+/// The platforms whose layers are unpacked.
+pub(super) fn unpacked(destination: &ImageStore) -> Result<Vec<Platform>> {
+    let one = |wanted: &UnpackConfiguration| match wanted.snapshotter.as_str() {
+        "" | OVERLAYFS => Ok(wanted.platform.as_ref().map_or_else(Platform::host, platform)),
+        other => Err(Error::invalid(format!("snapshotter not loaded: {other}"))),
+    };
+    destination.unpacks.iter().map(one).collect()
 }
 
 pub(super) fn platform(given: &types::Platform) -> Platform {

@@ -1,10 +1,8 @@
 //! Images into a registry.
 
-use std::sync::Arc;
-
 use corten_images::{
     push::{Layers, PushError, PushRequest},
-    registry::{Registry, RegistryError},
+    registry::RegistryError,
 };
 use corten_proto::containerd::types::transfer::{ImageStore, OciRegistry};
 use corten_types::{Reference, error::chain};
@@ -31,10 +29,7 @@ pub async fn push(
     teller: &Teller,
 ) -> Result<()> {
     let resolver = destination.resolver.clone().unwrap_or_default();
-    let credentials = registry::AskClient::on(&supervisor.streams, caller, &resolver)?;
-    let registry = Registry::new(registry::settings(&resolver)?, Arc::new(credentials))
-        .map_err(|error| Error::invalid(chain(&error)))?
-        .sharing(&supervisor.transfers);
+    let registry = registry::registry(supervisor, caller, &resolver)?;
     let reference: Reference = destination
         .reference
         .parse()

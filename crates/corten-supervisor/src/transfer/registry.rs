@@ -1,19 +1,26 @@
 //! A registry as a client describes it: where it is, how it is reached, and whom it is asked for.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use corten_images::registry::{Asked, Credential, Credentials, RegistryError, Settings};
+use bytes::Bytes;
+use corten_images::registry::{Asked, Credential, Credentials, Registry, RegistryError, Settings, Watcher};
 use corten_proto::{
     any,
-    containerd::types::transfer::{AuthRequest, AuthResponse, AuthType, RegistryResolver},
+    containerd::types::transfer::{AuthRequest, AuthResponse, AuthType, HttpDebug, RegistryResolver},
 };
-use tokio::sync::Mutex;
+use corten_types::error::chain;
+use tokio::sync::{Mutex, mpsc};
+use tracing::info;
 
 use crate::{
+    Supervisor,
     caller::Caller,
     error::{Error, Result},
-    streams::{Stream, Streams},
+    streams::{Stream, Streams, bytes::StreamWriter},
 };
+
+/// Requests and answers that wait for a client that watches: some hundred KiB.
+const TOLD_MAX: usize = 256;
 
 /// What `resolver` says of how registries are reached: our engine's settings, or containerd's fields.
 ///
@@ -28,15 +35,43 @@ pub fn settings(resolver: &RegistryResolver) -> Result<Settings> {
         "http" => true,
         other => return Err(Error::invalid(format!("registries by {other:?}: only http and https are spoken"))),
     };
-    if resolver.http_debug != 0 {
-        return Err(Error::unimplemented("showing the client what is said to a registry: not supported yet"));
-    }
-    if let Some(name) = resolver.headers.keys().next() {
-        return Err(Error::unimplemented(format!("header {name} on every request: not supported yet")));
-    }
     let host_dir = (!resolver.host_dir.is_empty()).then(|| PathBuf::from(&resolver.host_dir));
     // What docker's daemon reads is its own; containerd's clients know only containerd's directory.
-    Ok(Settings { tls_dir: None, host_dir, plain_http, ..Settings::default() })
+    let headers = resolver.headers.clone().into_iter().collect();
+    Ok(Settings { tls_dir: None, host_dir, plain_http, headers, ..Settings::default() })
+}
+
+/// Registries as `resolver` describes them, on behalf of whom the client says, with everybody's turns.
+///
+/// # Errors
+/// As [`settings`]; `NotFound` when a stream it names is not there.
+pub fn registry(supervisor: &Supervisor, caller: &Caller, resolver: &RegistryResolver) -> Result<Registry> {
+    let credentials = AskClient::on(&supervisor.streams, caller, resolver)?;
+    let registry = Registry::new(settings(resolver)?, Arc::new(credentials));
+    let registry = registry.map_err(|error| Error::invalid(chain(&error)))?;
+    Ok(registry.sharing(&supervisor.transfers).watched_by(watcher(&supervisor.streams, caller, resolver)?))
+}
+
+/// Who is told what is said to registries, if the client wants it told: the client where it gave a stream, or else the
+/// log. A client that does not read loses what does not fit.
+fn watcher(streams: &Streams, caller: &Caller, resolver: &RegistryResolver) -> Result<Option<Watcher>> {
+    if resolver.http_debug() == HttpDebug::Disabled {
+        return Ok(None);
+    }
+    if resolver.logs_stream.is_empty() {
+        return Ok(Some(Arc::new(|text| info!(text, "said to a registry"))));
+    }
+    let mut stream = StreamWriter::new(streams.take(&caller.namespace, &resolver.logs_stream)?);
+    let (sender, mut told) = mpsc::channel::<Bytes>(TOLD_MAX);
+    // Ends with the registry, and the stream with it.
+    tokio::spawn(async move {
+        while let Some(text) = told.recv().await {
+            if stream.send(text).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(Some(Arc::new(move |text| drop(sender.try_send(Bytes::copy_from_slice(text.as_bytes()))))))
 }
 
 /// Asks the client who asks, each time a registry wants to know.
@@ -106,6 +141,9 @@ mod tests {
         let of_scheme =
             |scheme: &str| RegistryResolver { default_scheme: scheme.into(), ..RegistryResolver::default() };
         assert!(settings(&of_scheme("http")).unwrap().plain_http && !settings(&of_scheme("https")).unwrap().plain_http);
+        let headers = [("X-Meta".to_owned(), "a".to_owned())].into();
+        let with_header = settings(&RegistryResolver { headers, ..RegistryResolver::default() }).unwrap();
+        assert_eq!(with_header.headers, [("X-Meta".to_owned(), "a".to_owned())]);
         assert!(settings(&of_scheme("ftp")).unwrap_err().to_string().contains("only http and https"));
     }
 

@@ -66,7 +66,7 @@ impl Running {
             // Nobody need be told that the client left: its archive ends, and half of one is refused.
             (Place::Import(source), Place::Store(destination)) => {
                 let stream = supervisor.streams.take(&caller.namespace, &source.stream)?;
-                import(&local, &source, stream, &destination, &teller).await
+                import(&supervisor, &local, &source, stream, &destination, &teller).await
             }
             (Place::Store(source), Place::Export(destination)) => {
                 let stream = supervisor.streams.take(&caller.namespace, &destination.stream)?;

@@ -32,10 +32,8 @@ pub(super) fn first_layer(count: u32) -> Vec<u8> {
     add(file("bin/setuid", 0o4755, 4096));
     add(Entry { uid: 7, gid: 8, ..file("bin/setgid", 0o2711, 100_000) });
     add(Entry { xattrs: vec![(b"security.capability".to_vec(), capability)], ..file("bin/capable", 0o755, 5) });
-    add(Entry {
-        xattrs: vec![(b"user.text".to_vec(), b"v".to_vec()), (b"user.empty".to_vec(), vec![])],
-        ..file("etc/x", 0o600, 1)
-    });
+    // One without a value docker sets since 28 only.
+    add(Entry { xattrs: vec![(b"user.text".to_vec(), b"v".to_vec())], ..file("etc/x", 0o600, 1) });
     add(Entry { uid: 5_000_000, gid: 4_000_000_000, ..file("etc/far", 0o644, 0) });
     add(Entry { mtime: (-100, 0), ..file("etc/before-1970", 0o644, 1) });
     add(Entry { mtime: (1_600_000_000, 123_456_789), ..file("etc/fraction", 0o644, 1) });
@@ -99,10 +97,9 @@ fn many(number: u32, add: &mut impl FnMut(Entry)) {
         }),
         4 => add(link(&path, Kind::HardLink, &at(&(number - 1).to_string()))),
         5 => add(Entry { uid, mtime, ..link(&path, Kind::Symlink, &"long/".repeat(60)) }),
-        6 => add(Entry {
-            xattrs: attributes(&[("user.text", b"v"), ("user.empty", b""), ("user.binary", &[0, 255, 10, 61])]),
-            ..file(&path)
-        }),
+        6 => {
+            add(Entry { xattrs: attributes(&[("user.text", b"v"), ("user.binary", &[0, 255, 10, 61])]), ..file(&path) })
+        }
         7 => add(Entry { xattrs: attributes(&[("user.long", &[b'l'; 1000]), ("trusted.own", b"t")]), ..file(&path) }),
         8 => add(Entry { xattrs: attributes(&[("security.capability", capability)]), ..file(&path) }),
         9 => {
