@@ -6,6 +6,7 @@ mod firewalld;
 mod firewalls;
 mod healing;
 mod host;
+mod hostile;
 mod netlink;
 mod places;
 mod rules;
