@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Daemon, PrivateNetwork, TempRoot, programs, send_signal};
+use crate::{Daemon, PrivateNetwork, TempRoot, programs, send_signal, sh};
 
 /// What a test may choose of a [`Cortend`].
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,8 @@ pub enum CortendNetwork {
     None,
     /// Everything as it likes, in a [`PrivateNetwork`], which lasts as long as the value.
     Private,
+    /// The same, after this script has run there.
+    Prepared(&'static str),
 }
 
 /// A running cortend.
@@ -55,7 +57,15 @@ impl Cortend {
     #[must_use]
     pub fn start_with(root: &TempRoot, options: CortendOptions) -> Cortend {
         let directory = root.make("cortend");
-        let network = (options.network == CortendNetwork::Private).then(PrivateNetwork::new);
+        let network = match options.network {
+            CortendNetwork::None => None,
+            CortendNetwork::Private => Some(PrivateNetwork::new()),
+            CortendNetwork::Prepared(script) => {
+                let network = PrivateNetwork::new();
+                drop(network.enter(|| sh(script)));
+                Some(network)
+            }
+        };
         let daemon = spawn(root, &directory, &options, network.as_ref());
         Cortend { daemon, directory, options, network }
     }

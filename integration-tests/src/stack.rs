@@ -96,7 +96,7 @@ impl Stack {
             (Kind::Original | Kind::OriginalOnSupervisor, Some(address)) => {
                 let network = match options.network {
                     CortendNetwork::None => DockerdNetwork::None,
-                    CortendNetwork::Private => DockerdNetwork::Private,
+                    CortendNetwork::Private | CortendNetwork::Prepared(_) => DockerdNetwork::Private,
                 };
                 let chosen = DockerdOptions { arguments, search_first, network };
                 Engine::Original(Dockerd::start_with(&root, &address, chosen))

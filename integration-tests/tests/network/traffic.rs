@@ -239,6 +239,10 @@ fn containers_leave_with_the_address_their_network_chose() {
 #[test]
 fn both_families_are_published_and_ipv4_alone_has_no_ipv6() {
     on_host(|host| {
+        // Frames are shown to the packet filter of one family alone.
+        for (name, value) in [("iptables", "0"), ("ip6tables", "1")] {
+            let _ = std::fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{name}"), value); // the kernel may have none
+        }
         let world = host.world();
         sh("ip -6 addr add 2001:db8::1/64 dev wan nodad");
         sh_in(&world, "ip -6 addr add 2001:db8::2/64 dev eth0 nodad; ip -6 route add fd00:88::/32 via 2001:db8::1");
@@ -261,6 +265,7 @@ fn both_families_are_published_and_ipv4_alone_has_no_ipv6() {
         let (world_six, host_six): (IpAddr, IpAddr) = ("2001:db8::2".parse().unwrap(), "2001:db8::1".parse().unwrap());
         assert_eq!(ask_from(&world, (host_six, 8081)), world_six);
         assert_eq!(ask((host_six, 8081)).unwrap(), host_six);
+        assert_eq!(ask_from(&container.sandbox, (host_six, 8081)), "fd00:88:1::1".parse::<IpAddr>().unwrap());
         assert_eq!(ask_from(&container.sandbox, (world_six, SERVED)), host_six);
         assert_closed_from(&world, (own, SERVED));
         assert_closed(([0, 0, 0, 0, 0, 0, 0, 1], 8081));

@@ -18,6 +18,7 @@ use crate::plan::{Bridge, GatewayMode, Network, alias};
 pub const GROUP: u32 = 0xc0_27e4;
 
 const FILTER: &str = "net/bridge/bridge-nf-call-iptables";
+const FILTER_V6: &str = "net/bridge/bridge-nf-call-ip6tables";
 
 /// Makes the network's bridge, or brings the one that is there to what it is to be.
 pub fn make(kernel: &Kernel, network: &Network, bridge: &Bridge) -> Result<()> {
@@ -187,9 +188,9 @@ pub fn can_filter() -> bool {
     sysctl::get(FILTER).is_some()
 }
 
-/// Whether the packet filter sees what passes within a bridge.
+/// Whether the packet filter sees what passes within a bridge, of one family at least.
 pub fn is_filtered(bridge: &Bridge) -> bool {
-    filters(bridge) || sysctl::get(FILTER).as_deref() == Some("1")
+    filters(bridge) || [FILTER, FILTER_V6].iter().any(|filter| sysctl::get(filter).as_deref() == Some("1"))
 }
 
 /// A hardware address that a bridge made anew has again: neighbours remember it. Left to the kernel it would change with

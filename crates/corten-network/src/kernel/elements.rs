@@ -73,7 +73,7 @@ fn family<Net, Address: Copy + Into<IpAddr>>(
     }
     let verdict = match family.mode {
         _ if network.internal || isolated => Verdict::Drop,
-        GatewayMode::NatUnprotected => Verdict::Accept,
+        GatewayMode::NatUnprotected => Verdict::Jump(ruleset::CHAIN_UNPROTECTED.into()),
         GatewayMode::Routed => Verdict::Jump(ruleset::CHAIN_ROUTED.into()),
         GatewayMode::Nat | GatewayMode::Isolated => Verdict::Jump(ruleset::CHAIN_NAT.into()),
     };

@@ -81,6 +81,8 @@ pub const SETS: [&Set; 19] = [
 pub const CHAIN_NAT: &str = "nat";
 /// Where connections to the ports of routed containers go on.
 pub const CHAIN_ROUTED: &str = "routed";
+/// Where connections to containers go on that everybody but other networks reaches directly.
+pub const CHAIN_UNPROTECTED: &str = "unprotected";
 
 const CHAIN_PUBLISHED: &str = "published";
 const CHAIN_SAME: &str = "same_bridge";
@@ -99,9 +101,10 @@ const fn base(name: &'static str, kind: &'static str, place: Place, priority: i3
 
 /// Before Docker's and other firewalls' own translation (−100 and 100), so that theirs cannot take what is ours; ours looks
 /// only at what is in our sets.
-const CHAINS: [Chain; 10] = [
+const CHAINS: [Chain; 11] = [
     Chain { name: CHAIN_NAT, hook: None },
     Chain { name: CHAIN_ROUTED, hook: None },
+    Chain { name: CHAIN_UNPROTECTED, hook: None },
     Chain { name: CHAIN_PUBLISHED, hook: None },
     Chain { name: CHAIN_SAME, hook: None },
     base("loopback", "filter", Place::Prerouting, -300),
@@ -213,6 +216,8 @@ fn forward() -> Vec<Rule> {
         rules.push((CHAIN_ROUTED, "published ports", open(six)));
     }
     rules.push((CHAIN_ROUTED, "nothing else", verdict(Verdict::Drop)));
+    let from_bridges = [input(FIRST), in_set(&BRIDGES), jump(CHAIN_NAT)].concat();
+    rules.push((CHAIN_UNPROTECTED, "from other networks published ports alone", from_bridges));
     rules
 }
 
