@@ -22,7 +22,7 @@ case $purpose in
   test) need="$need busybox:busybox-static script:bsdutils mount:mount runc:runc crun:crun containerd:containerd ctr:containerd
     docker-registry:docker-registry htpasswd:apache2-utils skopeo:skopeo docker-compose:docker-compose xz:xz-utils bzip2:bzip2
     dockerd:docker.io docker:docker.io tini:tini strace:strace socat:socat jq:jq ip:iproute2 nft:nftables dig:dnsutils newuidmap:uidmap mke2fs:e2fsprogs readelf:binutils
-    dbus-daemon:dbus-daemon firewalld:firewalld ufw:ufw"
+    dbus-daemon:dbus-daemon firewalld:firewalld ufw:ufw musl-gcc:musl-tools"
     wish="linux.uml:user-mode-linux apparmor_parser:apparmor dnsperf:dnsperf" ;;
   vm) need="$need busybox:busybox-static mmdebstrap:mmdebstrap mke2fs:e2fsprogs strace:strace ip:iproute2
     linux.uml:user-mode-linux apparmor_parser:apparmor" ;;

@@ -2,11 +2,14 @@
 //! networks made and removed, and bytes through a published port. Each engine has a network namespace of its own.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
     time::{Duration, Instant},
 };
 
-use integration_tests::{CortendNetwork, Kind, Stack, StackOptions, TempRoot, in_network_of};
+use corten_sys::pidfd;
+use integration_tests::{
+    CortendNetwork, DEADLINE, Kind, Stack, StackOptions, TempRoot, in_network_of, processes, send_signal, wait_for,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,6 +26,8 @@ const BYTES: usize = 2 << 30;
 const TRANSFERS: usize = 10;
 /// Starts and stops of one container in each state of the engine.
 const STARTS: usize = 12;
+/// How often corten-proxy is killed.
+const KILLS: usize = 7;
 
 /// Measures it.
 pub fn measure(report: &mut Report) {
@@ -51,6 +56,44 @@ pub fn measure(report: &mut Report) {
     // Of the bytes in a second 0.95 times docker's is asked, so of the time for them its inverse.
     report.ratio("2 GiB to a published port, translated", median(times.0), median(times.1), 1.0 / 0.95);
     many_ports(report, &ours, &theirs);
+    report.bound("names after corten-proxy was killed", names_again(&ours), None, 200.0, "ms");
+}
+
+/// Milliseconds until a name is answered again in a container after the program that answers was killed.
+fn names_again(stack: &Stack) -> f64 {
+    let docker = stack.docker();
+    let run = |arguments: &[&str]| docker.run(arguments).ok().out().to_owned();
+    run(&["network", "create", "named"]);
+    run(&["run", "-d", "--network", "named", "--name", "web", "-p", "9001:9001", "busybox", "sleep", "1000"]);
+    let pid = run(&["inspect", "--format", "{{.State.Pid}}", "web"]).parse().expect("inspect prints a pid");
+    let root = stack.root().path().display().to_string();
+    let times = (0..KILLS).map(|_| {
+        let proxy = processes().into_iter().find(|process| {
+            process.name == "corten-proxy" && process.arguments.contains(&root) && process.state != 'Z'
+        });
+        let proxy = proxy.expect("corten-proxy runs").pid;
+        in_network_of(pid, || {
+            let begun = Instant::now();
+            assert!(send_signal(proxy, "KILL"), "corten-proxy runs");
+            wait_for("the end of corten-proxy", DEADLINE, || !pidfd::lives(proxy));
+            wait_for("an answer", DEADLINE, || answers("web"));
+            begun.elapsed()
+        })
+    });
+    median(times.collect()).as_secs_f64() * 1e3
+}
+
+/// Whether a name is answered at 127.0.0.11, without much patience.
+fn answers(name: &str) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has a port");
+    socket.connect("127.0.0.11:53").expect("loopback is there");
+    socket.set_read_timeout(Some(Duration::from_millis(5))).expect("a socket");
+    let mut question = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0".to_vec();
+    question.push(name.len() as u8);
+    question.extend_from_slice(name.as_bytes());
+    question.extend_from_slice(b"\0\0\x01\0\x01");
+    let mut answer = [0; 512];
+    socket.send(&question).is_ok() && socket.recv(&mut answer).is_ok() && answer[7] == 1
 }
 
 /// Making and removing networks, by the API alone: the command line takes longer than either engine.

@@ -169,3 +169,60 @@ fn of_a_flood_a_bound_number_is_on_its_way_and_the_rest_refused() {
         assert_eq!(container.ask("web"), ["10.0.0.2"]);
     });
 }
+
+/// What a process has in memory for itself, in KiB.
+fn memory_kib(pid: u32) -> u64 {
+    let said = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = said.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn floods_cost_bounded_memory_and_nobody_elses_names() {
+    use std::{io::Write, net::TcpStream};
+    in_own_network(|| {
+        let (container, other) = (Container::new("client"), Container::new("other"));
+        let silent = server(Standpoint::Host, |_| None);
+        let mut served = resolving(Forward::Everywhere, &container, vec![silent]);
+        let crowd: Vec<String> = (1..=200).map(|last| format!("10.9.0.{last}")).collect();
+        let crowd: Vec<[&str; 1]> = crowd.iter().map(|address| [address.as_str()]).collect();
+        let mut hosts: Vec<(&str, &[&str])> = crowd.iter().map(|address| ("crowd", address.as_slice())).collect();
+        hosts.push(("web", &["10.0.0.2"]));
+        served.name_network("net", &hosts);
+        served.name_container(&other, &["net"], Forward::Nowhere, Vec::new());
+        served.resolve_for(&other);
+        let streams: Vec<TcpStream> = container.inside(|| {
+            // Questions with long answers, which nobody reads: as many as the connection takes.
+            let question = b"\0\x17\0\0\x01\0\0\x01\0\0\0\0\0\0\x05crowd\0\0\x01\0\x01".repeat(2000);
+            let stream = |_| {
+                let mut stream = TcpStream::connect("127.0.0.11:53").unwrap();
+                stream.set_nonblocking(true).unwrap();
+                let _ = stream.write(&question); // it takes what it takes
+                stream
+            };
+            let streams = (0..100).map(stream).collect();
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let query = b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
+            for _ in 0..20_000 {
+                let _ = socket.send_to(query, "127.0.0.11:53"); // what its buffer does not take is lost
+            }
+            streams
+        });
+        assert_eq!(other.ask("web"), ["10.0.0.2"]);
+        container.inside(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+            let own = b"\xff\xff\x01\0\0\x01\0\0\0\0\0\0\x03web\0\0\x01\0\x01";
+            let mut answer = [0; 512];
+            // While the flood is still in its buffer, one more question may be lost.
+            wait_for("its own names", DEADLINE, || {
+                socket.send_to(own, "127.0.0.11:53").unwrap();
+                socket.recv(&mut answer).is_ok() && answer[7] == 1
+            });
+        });
+        // 64 streams with 128 KiB and an answer each, a thousand questions on their way, and what it needs at rest.
+        let memory = memory_kib(served.relay.hello().pid);
+        assert!(memory < 24 * 1024, "{memory} KiB");
+        drop(streams);
+    });
+}

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use corten_relay::Subject;
 use corten_relay::names::{ContainerNames, Forward, Link, SeenNetwork};
-use integration_tests::{Ran, in_own_network, sh};
+use integration_tests::{Ran, TempRoot, in_own_network, programs, sh};
 
 use super::{Container, Served, id};
 
@@ -51,6 +51,8 @@ fn dig_finds_names_aliases_short_ids_and_addresses() {
             ("secret", "SERVFAIL", none),
             ("web.back", "SERVFAIL", none),
             ("web TXT", "SERVFAIL", none),
+            // Of services alone, which only a swarm has.
+            ("_http._tcp.web SRV", "SERVFAIL", none),
             ("-x 10.3.0.2", "SERVFAIL", none),
         ];
         let questions = expected.map(|(question, _, _)| question);
@@ -68,7 +70,7 @@ fn dig_finds_names_aliases_short_ids_and_addresses() {
 }
 
 #[test]
-fn the_resolvers_of_glibc_and_busybox_find_them() {
+fn the_resolvers_of_glibc_musl_and_busybox_find_them() {
     in_own_network(|| {
         let (served, container) = set_up();
         // glibc asks for no address of a family that the container has none of.
@@ -89,7 +91,43 @@ fn the_resolvers_of_glibc_and_busybox_find_them() {
         assert!(run("getent hosts 10.1.0.3").contains("db.front"));
         let said = run("busybox nslookup web 127.0.0.11");
         assert!(said.contains("10.1.0.2") && said.contains("fd00::2"), "{said}");
+        let program = musl_resolver(&served.root);
+        let sorted = |said: String| {
+            let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(run(&format!("{program} web"))), ["10.1.0.2", "fd00::2"]);
+        assert_eq!(sorted(run(&format!("{program} app"))), ["10.1.0.4", "10.1.0.5"]);
+        assert_eq!(sorted(run(&format!("{program} db.back"))), ["10.2.0.3"]);
+        // Try again: what an answer of 2 means there.
+        assert_eq!(sorted(run(&format!("{program} secret"))), ["EAI_AGAIN"]);
     });
+}
+
+/// A program with musl's resolver that prints the addresses of a name.
+fn musl_resolver(root: &TempRoot) -> String {
+    const SOURCE: &str = r#"
+#include <netdb.h>
+#include <stdio.h>
+#include <sys/socket.h>
+int main(int count, char **words) {
+    struct addrinfo wanted = { .ai_socktype = SOCK_STREAM }, *found;
+    int error = getaddrinfo(words[1], 0, &wanted, &found);
+    if (error) { puts(error == EAI_AGAIN ? "EAI_AGAIN" : gai_strerror(error)); return 0; }
+    for (; found; found = found->ai_next) {
+        char text[100];
+        getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, 0, 0, NI_NUMERICHOST);
+        puts(text);
+    }
+    return 0;
+}
+"#;
+    let (source, program) = (root.join("resolve.c"), root.join("resolve"));
+    std::fs::write(&source, SOURCE).unwrap();
+    let mut compiler = Command::new(programs::original("musl-gcc"));
+    let _ = Ran::of(compiler.arg("-static").arg("-o").arg(&program).arg(&source)).ok();
+    program.display().to_string()
 }
 
 #[test]
