@@ -117,7 +117,7 @@ struct Ours {
 impl Ours {
     fn start(root: &TempRoot) -> Ours {
         let (socket, directory) = (root.join("proxy.sock"), root.join("names"));
-        start(&programs::path("corten-proxy"), &socket, &directory).expect("it starts");
+        start(&programs::path("corten-proxy"), &socket, &directory, &directory).expect("it starts");
         let mut relay = Relay::connect(&socket).expect("it listens");
         let client = NetContainer::new("client");
         let names = Directory::at(&directory);

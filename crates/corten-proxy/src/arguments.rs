@@ -31,6 +31,9 @@ Usage of corten-proxy serve: holds and relays ports and answers names for an eng
     \tseconds to stay with nothing held and no engine connected (default 30)
   -names string
     \tthe directory of the engine's files of names
+  -sandboxes string
+    \tthe directory where the engine binds network namespaces: that of a container which ends while no engine is
+    \tconnected is let go
   -socket string
     \twhere to listen for the engine; the log is beside it
 ";
@@ -86,6 +89,8 @@ pub struct ServeRequest {
     pub socket: PathBuf,
     /// Where it writes names.
     pub names: PathBuf,
+    /// Where it binds the network namespaces of containers.
+    pub sandboxes: Option<PathBuf>,
     /// How long to stay with nothing held and no engine connected.
     pub linger: Duration,
 }
@@ -136,7 +141,7 @@ pub enum ArgumentError {
 const LINGER_SECONDS: &str = "30";
 /// The verb, and its flags; each has a value.
 const SERVE: &str = "serve";
-const SERVE_VALUED: [&str; 3] = ["socket", "names", "linger"];
+const SERVE_VALUED: [&str; 4] = ["socket", "names", "sandboxes", "linger"];
 /// The flags with a value.
 const VALUED: [&str; 5] = ["proto", "host-ip", "host-port", "container-ip", "container-port"];
 /// The flags without one; Go lets them be given `=true` and `=false`.
@@ -201,7 +206,7 @@ fn serve_call(given: Given<{ SERVE_VALUED.len() }>) -> Result<Call, ArgumentErro
     if let Some(asked) = asked(given.switches) {
         return Ok(asked);
     }
-    let [socket, names, linger] = given.values;
+    let [socket, names, sandboxes, linger] = given.values;
     // The program does not stay in the directory it is started in.
     let path = |flag, value: Option<String>| {
         let value = value.filter(|value| !value.is_empty()).ok_or(ArgumentError::Missing(flag))?;
@@ -216,6 +221,7 @@ fn serve_call(given: Given<{ SERVE_VALUED.len() }>) -> Result<Call, ArgumentErro
     Ok(Call::Serve(ServeRequest {
         socket: path("socket", socket)?,
         names: path("names", names)?,
+        sandboxes: sandboxes.map(|given| path("sandboxes", Some(given))).transpose()?,
         linger: Duration::from_secs(seconds.into()),
     }))
 }
@@ -351,13 +357,16 @@ mod tests {
 
     #[test]
     fn serving_needs_a_socket_and_a_directory() {
-        let serve = |linger| {
+        let serve_for = |linger, sandboxes: Option<&str>| {
             let (socket, names) = (PathBuf::from("/run/p.sock"), PathBuf::from("/run/names"));
-            Call::Serve(ServeRequest { socket, names, linger: Duration::from_secs(linger) })
+            let sandboxes = sandboxes.map(PathBuf::from);
+            Call::Serve(ServeRequest { socket, names, sandboxes, linger: Duration::from_secs(linger) })
         };
+        let serve = |linger| serve_for(linger, None);
         let line = "serve -socket /run/p.sock --names=/run/names";
         assert_eq!(parsed(line).expect(line), serve(30));
         assert_eq!(parsed(&format!("{line} -linger 1")).expect(line), serve(1));
+        assert_eq!(parsed(&format!("{line} -sandboxes /run/n")).expect(line), serve_for(30, Some("/run/n")));
         for (line, said) in [
             ("serve -names /n", "flag -socket is missing"),
             ("serve -socket /s", "flag -names is missing"),

@@ -1,6 +1,6 @@
 //! Two command lines on one daemon, and what they print compared.
 
-use integration_tests::{DockerCli, Kind, Ran, Stack};
+use integration_tests::{CortendNetwork, DockerCli, Kind, Ran, Stack, StackOptions, TempRoot};
 
 /// Docker's command line and ours on one daemon.
 pub struct Pair {
@@ -19,7 +19,12 @@ const FEWEST: usize = 3;
 impl Pair {
     /// Starts a daemon with the image busybox.
     pub fn start(kind: Kind) -> Pair {
-        let stack = Stack::start(kind);
+        Pair::start_with_network(kind, CortendNetwork::None)
+    }
+
+    /// The same, with a network of its own where that is asked for.
+    pub fn start_with_network(kind: Kind, network: CortendNetwork) -> Pair {
+        let stack = Stack::start_with(TempRoot::new(), kind, StackOptions { network, ..StackOptions::default() });
         stack.load_busybox();
         let (docker, corten) = (stack.docker(), stack.corten());
         let is_newest = docker.label.contains("newest");

@@ -19,6 +19,7 @@ mod like_docker;
 mod limits;
 mod logs;
 mod networks;
+mod networks_alone;
 mod networks_drivers;
 mod networks_lacking;
 mod pull_kills;

@@ -40,6 +40,8 @@ pub async fn network_create(cli: &Cli, matches: &Matches) -> Outcome {
     let given = |name: &str| matches.is_given(name).then(|| matches.flag(name));
     let body = NetworkCreate {
         name: matches.arguments.first().cloned().unwrap_or_default(),
+        // An older daemon would make a second one of that name.
+        check_duplicate: true,
         driver: matches.text("driver").to_owned(),
         scope: matches.text("scope").to_owned(),
         enable_ipv4: given("ipv4"),
@@ -111,17 +113,24 @@ fn pools(matches: &Matches) -> Result<Vec<IpamPool>, String> {
     if subnets.len() < ranges.len() || subnets.len() < gateways.len() {
         return Err("every ip-range or gateway must have a corresponding subnet".to_owned());
     }
-    let mut pools: Vec<(Range, IpamPool)> = Vec::new();
+    let mut pools: Vec<(Option<Range>, IpamPool)> = Vec::new();
+    let is_alone = subnets.len() == 1;
     for subnet in subnets {
-        let range = Range::parse(&subnet).ok_or_else(|| format!("invalid subnet: invalid CIDR address: {subnet}"))?;
-        if pools.iter().any(|(other, _)| other.contains(range.address) || range.contains(other.address)) {
+        let range = Range::parse(&subnet);
+        // One alone is compared with no other; what is wrong with it the daemon says.
+        if range.is_none() && !is_alone {
+            return Err(format!("invalid subnet: invalid CIDR address: {subnet}"));
+        }
+        let overlaps = |one: Range, other: Range| other.contains(one.address) || one.contains(other.address);
+        if range.is_some_and(|range| pools.iter().any(|(other, _)| other.is_some_and(|other| overlaps(range, other)))) {
             return Err("multiple overlapping subnet configuration is not supported".to_owned());
         }
         pools.push((range, IpamPool { subnet, ..IpamPool::default() }));
     }
+    let has = |subnet: Option<Range>, address: IpAddr| subnet.is_some_and(|subnet| subnet.contains(address));
     for text in ranges {
         let range = Range::parse(&text).ok_or_else(|| format!("invalid CIDR address: {text}"))?;
-        let pool = pools.iter_mut().find(|(subnet, _)| subnet.contains(range.address));
+        let pool = pools.iter_mut().find(|(subnet, _)| has(*subnet, range.address));
         let (_, pool) = pool.ok_or_else(|| format!("no matching subnet for range {text}"))?;
         if !pool.ip_range.is_empty() {
             return Err(format!(
@@ -133,7 +142,7 @@ fn pools(matches: &Matches) -> Result<Vec<IpamPool>, String> {
     }
     for text in gateways {
         let address: IpAddr = text.parse().map_err(|_| format!("invalid IP address: {text}"))?;
-        let pool = pools.iter_mut().find(|(subnet, _)| subnet.contains(address));
+        let pool = pools.iter_mut().find(|(subnet, _)| has(*subnet, address));
         let (_, pool) = pool.ok_or_else(|| format!("no matching subnet for gateway {text}"))?;
         if !pool.gateway.is_empty() {
             return Err(format!(
@@ -145,7 +154,7 @@ fn pools(matches: &Matches) -> Result<Vec<IpamPool>, String> {
     }
     for (name, text) in pairs(matches.list("aux-address")) {
         let address: IpAddr = text.parse().map_err(|_| format!("invalid IP address: {text}"))?;
-        let pool = pools.iter_mut().find(|(subnet, _)| subnet.contains(address));
+        let pool = pools.iter_mut().find(|(subnet, _)| has(*subnet, address));
         let (_, pool) = pool.ok_or_else(|| format!("no matching subnet for aux-address {text}"))?;
         pool.auxiliary_addresses.get_or_insert_default().insert(name, text);
     }

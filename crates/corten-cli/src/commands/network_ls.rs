@@ -70,8 +70,47 @@ fn row(network: &Network, is_short: bool) -> Row {
             ("IPv6", Some(network.enable_ipv6.to_string())),
             ("Internal", Some(network.internal.to_string())),
             ("Labels", Some(shown.join(","))),
-            ("CreatedAt", Some(network.created.clone())),
+            ("CreatedAt", Some(go_time(&network.created))),
         ],
     )
     .with_labels(labels)
+}
+
+/// A moment as Go prints it: `2026-01-02T03:04:05.60Z` becomes `2026-01-02 03:04:05.6 +0000 UTC`.
+fn go_time(text: &str) -> String {
+    let Some((date, time)) = text.split_once('T') else { return text.to_owned() };
+    let zone = time.find(['Z', '+', '-']).unwrap_or(time.len());
+    let (time, zone) = time.split_at(zone);
+    let time = match time.split_once('.') {
+        Some((seconds, part)) => match part.trim_end_matches('0') {
+            "" => seconds.to_owned(),
+            part => format!("{seconds}.{part}"),
+        },
+        None => time.to_owned(),
+    };
+    match zone {
+        "Z" | "" => format!("{date} {time} +0000 UTC"),
+        other => {
+            let other = other.replace(':', "");
+            format!("{date} {time} {other} {other}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::go_time;
+
+    #[test]
+    fn moments_are_written_as_go_does() {
+        for (text, expected) in [
+            ("2026-01-02T03:04:05.600000000Z", "2026-01-02 03:04:05.6 +0000 UTC"),
+            ("2026-01-02T03:04:05Z", "2026-01-02 03:04:05 +0000 UTC"),
+            ("2026-01-02T03:04:05.5+01:00", "2026-01-02 03:04:05.5 +0100 +0100"),
+            ("0001-01-01T00:00:00Z", "0001-01-01 00:00:00 +0000 UTC"),
+            ("soon", "soon"),
+        ] {
+            assert_eq!(go_time(text), expected);
+        }
+    }
 }

@@ -28,7 +28,7 @@ pub async fn port(cli: &Cli, matches: &Matches) -> Outcome {
             let key = if wanted.contains('/') { wanted.clone() } else { format!("{wanted}/tcp") };
             let bindings = ports.get(&key).cloned().flatten().unwrap_or_default();
             if bindings.is_empty() {
-                return Err(Failure::new(format!("Error: No public port '{key}' published for {name}")));
+                return Err(Failure::new(format!("Error: No public port '{wanted}' published for {name}")));
             }
             lines.extend(bindings.iter().map(|binding| (0, place(binding))));
         }

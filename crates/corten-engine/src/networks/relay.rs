@@ -26,6 +26,8 @@ use crate::errors::{EngineError, Result};
 /// Keeps the program.
 pub struct Keeper {
     socket: PathBuf,
+    /// Where the network namespaces of containers are bound.
+    sandboxes: PathBuf,
     /// The files of names.
     pub names: Directory,
     /// Held by whoever gathers and writes the names of networks.
@@ -43,6 +45,7 @@ impl Keeper {
     pub fn new(exec_root: &std::path::Path, program: Option<PathBuf>) -> Self {
         Self {
             socket: exec_root.join("proxy.sock"),
+            sandboxes: sandbox::directory(exec_root),
             names: Directory::at(&exec_root.join("names")),
             writing: Mutex::default(),
             program,
@@ -93,7 +96,7 @@ impl Keeper {
                     Some(program) => program.clone(),
                     None => crate::serve::find_program("corten-proxy")?,
                 };
-                corten_relay::start(&program, &self.socket, self.names.path())
+                corten_relay::start(&program, &self.socket, self.names.path(), &self.sandboxes)
                     .map_err(|error| EngineError::internal(chain(&error)))?;
                 Relay::connect(&self.socket).map_err(|error| failed(&error))?
             }

@@ -4,7 +4,7 @@
 //! it does at the container's end, whoever notices that, and before a start for what a killed one has left.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use corten_docker_api::containers::Endpoint;
@@ -35,7 +35,12 @@ pub type Places = Vec<(Arc<Record>, Endpoint)>;
 
 /// Where the sandbox of a container is bound.
 pub fn path(engine: &Engine, id: &str) -> PathBuf {
-    engine.config.exec_root.join("netns").join(id.get(..12).unwrap_or(id))
+    directory(&engine.config.exec_root).join(id.get(..12).unwrap_or(id))
+}
+
+/// Where all of them are.
+pub fn directory(exec_root: &Path) -> PathBuf {
+    exec_root.join("netns")
 }
 
 /// The sandbox of a container.

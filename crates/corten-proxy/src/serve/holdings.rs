@@ -15,7 +15,7 @@ use corten_sys::{
 };
 use corten_types::Identifier;
 
-use super::copy;
+use super::{copy, sandbox::Sandbox};
 use crate::{
     relay,
     resolver::Sockets,
@@ -36,6 +36,8 @@ pub struct Holding {
     pub resolver: Option<Arc<Sockets>>,
     /// The relays of its ports whose sockets another process has taken: what flows goes on.
     pub left: Vec<u64>,
+    /// Its network namespace, where its engine has bound it.
+    pub sandbox: Option<Sandbox>,
 }
 
 /// A port's socket.

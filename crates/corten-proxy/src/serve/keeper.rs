@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,6 +23,7 @@ use super::{
     copy,
     holdings::{self, HeldSocket, Holding},
     ports::{Closing, Ports},
+    sandbox::Sandbox,
 };
 use crate::resolver::{Sockets, handle::Handle};
 
@@ -46,6 +47,7 @@ pub struct Keeper {
     pub(super) holdings: BTreeMap<Identifier, Holding>,
     ports: Ports,
     resolver: Handle,
+    sandboxes: Option<PathBuf>,
     linger: Duration,
     /// Since when nothing is held and nobody connected.
     idle_since: Option<Instant>,
@@ -76,7 +78,7 @@ impl Keeper {
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
-    pub fn new(names: &Path, linger: Duration) -> io::Result<Keeper> {
+    pub fn new(names: &Path, sandboxes: Option<PathBuf>, linger: Duration) -> io::Result<Keeper> {
         Ok(Keeper {
             epoll: Epoll::new()?,
             sources: HashMap::new(),
@@ -86,6 +88,7 @@ impl Keeper {
             holdings: BTreeMap::new(),
             ports: Ports::new(rlimit::open_files()? / DESCRIPTORS_KEPT_DIVISOR),
             resolver: Handle::start(names)?,
+            sandboxes,
             linger,
             idle_since: None,
             has_left: false,
@@ -136,7 +139,7 @@ impl Keeper {
 
     fn take(&mut self, event: &Event, now: Instant) {
         match self.sources.get(&event.token).cloned() {
-            Some(Source::Init(container)) => self.drop_container(&container, now),
+            Some(Source::Init(container)) => self.ended(&container, now),
             Some(Source::Connection) => self.obey(event.token, now),
             Some(Source::Door) => self.let_in(),
             Some(Source::ResolverGone) => {
@@ -199,9 +202,10 @@ impl Keeper {
             let token = self
                 .watch(&init, Source::Init(container.clone()))
                 .map_err(|error| format!("watch the init of container {container}: {error}"))?;
+            let sandbox = self.sandboxes.as_ref().and_then(|directory| Sandbox::find(directory, &container));
             self.holdings.insert(
                 container.clone(),
-                Holding { init, token, ports: BTreeMap::new(), resolver: None, left: Vec::new() },
+                Holding { init, token, ports: BTreeMap::new(), resolver: None, left: Vec::new(), sandbox },
             );
         }
         for socket in ports {
@@ -248,6 +252,17 @@ impl Keeper {
             if let Some(token) = held.relay {
                 self.ports.close(token, Closing::Gone, now);
             }
+        }
+    }
+
+    /// A container has ended. An engine that is connected takes its network back; with none the namespace would stay.
+    fn ended(&mut self, container: &Identifier, now: Instant) {
+        let sandbox = self.holdings.get_mut(container).and_then(|holding| holding.sandbox.take());
+        self.drop_container(container, now);
+        if self.connections.is_empty()
+            && let Some(sandbox) = sandbox
+        {
+            sandbox.let_go();
         }
     }
 

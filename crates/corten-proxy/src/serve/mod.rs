@@ -9,6 +9,7 @@ mod holdings;
 mod keeper;
 mod log;
 mod ports;
+mod sandbox;
 
 use std::{
     fs::File,
@@ -134,7 +135,8 @@ fn begin(request: &ServeRequest) -> Result<Keeper, ServeError> {
     log::to(&beside(socket, "log")).map_err(ServeError::Prepare)?;
     // With the limit it was started with it holds less.
     let _ = rlimit::raise_open_files();
-    let mut keeper = Keeper::new(&request.names, request.linger).map_err(ServeError::Prepare)?;
+    let mut keeper =
+        Keeper::new(&request.names, request.sandboxes.clone(), request.linger).map_err(ServeError::Prepare)?;
     let lock = take_lock(socket, &mut keeper)?;
     let listener = server::listen(socket).map_err(|source| ServeError::Listen { path: socket.clone(), source })?;
     keeper.listen(listener, lock).map_err(ServeError::Prepare)?;

@@ -35,7 +35,7 @@ impl Served {
     fn new() -> Served {
         let root = TempRoot::new();
         let socket = root.join("proxy.sock");
-        start(&ours(), &socket, &root.join("names")).unwrap();
+        start(&ours(), &socket, &root.join("names"), &root.join("netns")).unwrap();
         let relay = Relay::connect(&socket).unwrap();
         Served { root, relay }
     }

@@ -28,7 +28,7 @@ fn a_connection_stays_and_new_ones_go_to_the_new_program() {
         flowing.write_all(b"one").unwrap();
         flowing.read_exact(&mut [0; 3]).unwrap();
 
-        start(&ours(), &served.socket(), &served.root.join("names")).unwrap();
+        start(&ours(), &served.socket(), &served.root.join("names"), &served.root.join("netns")).unwrap();
         served.reconnect();
         assert_ne!(served.relay.hello().pid, old);
         assert_eq!(served.relay.list().unwrap(), before);
@@ -62,7 +62,7 @@ fn after_the_old_one_is_killed_a_new_one_begins_anew() {
         corten_sys::poll::readable(&[std::os::fd::AsFd::as_fd(&served.relay)], Some(DEADLINE)).unwrap();
         served.relay.list().unwrap_err();
         wait_for("the port to be free", DEADLINE, || corten_relay::reserve(port).is_ok());
-        start(&ours(), &served.socket(), &served.root.join("names")).unwrap();
+        start(&ours(), &served.socket(), &served.root.join("names"), &served.root.join("netns")).unwrap();
         served.reconnect();
         assert_eq!(served.relay.list().unwrap(), []);
     });
