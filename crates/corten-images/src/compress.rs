@@ -21,8 +21,8 @@ const WINDOW: u64 = 32 << 10;
 const BLOCKS_MAX: usize = 4;
 /// Layers at once: while one begins or ends, another has blocks.
 const LAYERS_MAX: usize = 2;
-/// 18 % faster than 6 for 0.3 % more bytes.
-const LEVEL: u32 = 5;
+/// A third faster than 5 for 4 % more bytes.
+const LEVEL: u32 = 3;
 /// On a plain layer: its compressed form, kept as long as the layer is.
 const COMPRESSED: &str = "containerd.io/gc.ref.content.gzip";
 /// No name, no time, no operating system: the same layer gives the same bytes.
