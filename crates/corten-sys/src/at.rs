@@ -381,6 +381,21 @@ pub fn begin_writing_back(file: BorrowedFd<'_>, offset: u64, length: u64) -> io:
     cvt(unsafe { libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE) }).map(drop)
 }
 
+/// Begins to read `length` bytes of `file` from `offset` on into the page cache, and waits for none of them
+/// (posix_fadvise(2), `POSIX_FADV_WILLNEED`).
+///
+/// # Errors
+/// Those of posix_fadvise(2).
+pub fn begin_reading(file: BorrowedFd<'_>, offset: u64, length: u64) -> io::Result<()> {
+    let signed = |value: u64| i64::try_from(value).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL));
+    let (offset, length) = (signed(offset)?, signed(length)?);
+    // SAFETY: posix_fadvise takes integers only.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), offset, length, libc::POSIX_FADV_WILLNEED) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
 /// The magic number of the file system `file` lies on (statfs(2), `f_type`).
 ///
 /// # Errors
