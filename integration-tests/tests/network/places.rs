@@ -143,6 +143,21 @@ fn five_hundred_ports_come_and_go() {
 }
 
 #[test]
+fn a_container_that_starts_again_does_not_wait_for_its_earlier_interface() {
+    on_host(|host| {
+        let network = host.network(1, |_| {});
+        let again = endpoint(&network, 2, "eth0");
+        for round in 0..60 {
+            let sandbox = host.sandbox();
+            // The kernel takes the pair of the round before away behind our back.
+            host.kernel.join(&sandbox, &network, &again).unwrap_or_else(|error| panic!("round {round}: {error}"));
+            host.kernel.forget(&network, &again).unwrap();
+            host.kernel.remove_sandbox(&sandbox).unwrap();
+        }
+    });
+}
+
+#[test]
 fn containers_that_come_and_go_leave_nothing() {
     on_host(|host| {
         let network = host.network(1, |_| {});

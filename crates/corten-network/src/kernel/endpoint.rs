@@ -99,9 +99,10 @@ fn make_pair(
     if !error.is_present() {
         return Err(refused(object)(error));
     }
-    // One of the names is taken. By a maker that was killed, and the pair is the one we want; or half of it.
+    // One of the names is taken. By a maker that was killed, and the pair is the one we want; or half of it; or by the pair
+    // of an earlier run of the container, which the kernel is taking away, now or a moment ago.
     let there = link::named(&mut socket, &host).map_err(refused(object))?;
-    let Some(there) = there else { return Err(refused(object)(error)) };
+    let Some(there) = there else { return socket.run(batch).map_err(refused(object)) };
     let whole = sandbox::inside(sandbox, || {
         let mut socket = Socket::route().map_err(refused(object))?;
         let inner = link::named(&mut socket, &endpoint.interface).map_err(refused(object))?;
@@ -112,7 +113,12 @@ fn make_pair(
         again.set_link(there.index, Settings { mtu: network.mtu, ..outer });
         again.set_alias(&host, &alias(&kernel.settings.owner, &network.id));
     } else {
-        again.delete_link(there.index);
+        let mut gone = Batch::new();
+        gone.delete_link(there.index);
+        match socket.run(gone) {
+            Err(error) if error.is_missing() => {}
+            other => other.map_err(refused(object))?,
+        }
         again.append(batch);
     }
     socket.run(again).map_err(refused(object))
