@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -79,6 +79,34 @@ impl UdpPort {
         self.clients.len()
     }
 
+    /// Its clients: who sends, to which address of ours, and a copy of the socket that the container knows him by. Of what
+    /// cannot be copied the client begins anew.
+    pub fn flows(&self) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, OwnedFd)> {
+        self.clients.values().filter_map(|client| {
+            let socket = client.to_container.as_fd().try_clone_to_owned().ok()?;
+            Some((client.key.0, client.key.1, socket))
+        })
+    }
+
+    /// Goes on with a client of another process. One that is known already, or too many, begins anew.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub fn adopt(
+        &mut self,
+        client: SocketAddr,
+        destination: Option<IpAddr>,
+        socket: OwnedFd,
+        shared: &mut Shared,
+        now: Instant,
+    ) -> io::Result<()> {
+        let key = (client, destination);
+        if self.numbers.contains_key(&key) || shared.clients >= shared.most_clients {
+            return Ok(());
+        }
+        self.remember(key, UdpSocket::from(socket), shared, now).map(drop)
+    }
+
     /// Does what can be done without waiting, or a fair share of it.
     ///
     /// # Errors
@@ -144,7 +172,10 @@ impl UdpPort {
         if shared.clients >= shared.most_clients {
             self.forget_oldest(shared);
         }
-        let to_container = connect(self.target)?;
+        self.remember(key, connect(self.target)?, shared, now)
+    }
+
+    fn remember(&mut self, key: Key, to_container: UdpSocket, shared: &mut Shared, now: Instant) -> io::Result<u64> {
         let number = self.last + 1;
         self.epoll.add(&to_container, number, Interest::Readable)?;
         self.last = number;

@@ -165,6 +165,7 @@ impl Relay {
                     Some(last) => {
                         last.ports.extend(hold.ports);
                         last.resolver = hold.resolver.or(last.resolver.take());
+                        last.flows.extend(hold.flows);
                     }
                     None => all.push(hold),
                 },

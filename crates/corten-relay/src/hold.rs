@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     str::FromStr,
 };
@@ -90,13 +90,28 @@ pub struct Hold {
     pub ports: Vec<PortSocket>,
     /// Its resolver, in the place of one that it has; needs the container's file of [`names`](crate::names).
     pub resolver: Option<Resolver>,
+    /// Clients of its ports of datagrams, from whoever relayed them before.
+    pub flows: Vec<Flow>,
+}
+
+/// A client of a relayed port of datagrams. The container knows it by the address of the socket.
+#[derive(Debug)]
+pub struct Flow {
+    /// Which port.
+    pub port: Port,
+    /// Who sends.
+    pub client: SocketAddr,
+    /// The host's address it sends to, where that is known.
+    pub destination: Option<IpAddr>,
+    /// Connected to the container.
+    pub socket: OwnedFd,
 }
 
 impl Hold {
     /// Of nothing yet.
     #[must_use]
     pub fn new(container: Identifier, init: PidFd) -> Hold {
-        Hold { container, init, ports: Vec::new(), resolver: None }
+        Hold { container, init, ports: Vec::new(), resolver: None, flows: Vec::new() }
     }
 }
 

@@ -22,7 +22,7 @@ mod reserve;
 pub mod server;
 
 pub use client::{Hello, Relay, RelayError};
-pub use hold::{Held, HeldPort, Hold, Port, PortSocket, Protocol, Resolver, Subject};
+pub use hold::{Flow, Held, HeldPort, Hold, Port, PortSocket, Protocol, Resolver, Subject};
 pub use message::{Answer, FORMAT, MAX_PACKET_BYTES, MessageError, Request};
 pub use program::{StartError, start};
 pub use reserve::reserve;

@@ -6,11 +6,12 @@
 //! port tcp 0.0.0.0:80           + a socket              corten-relay 1 error
 //! port tcp [::]:80 172.18.0.2:80 + a socket             why not
 //! resolver                      + udp, tcp, namespace
+//! flow udp [::1]:53 [::1]:4711 ::1 + a socket
 //! ```
 
 use std::{
     fmt::Write as _,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     str::{FromStr, SplitAsciiWhitespace},
 };
@@ -18,7 +19,7 @@ use std::{
 use corten_sys::{pidfd::PidFd, scm};
 use corten_types::Identifier;
 
-use crate::{Held, HeldPort, Hold, Port, PortSocket, Protocol, Resolver, Subject};
+use crate::{Flow, Held, HeldPort, Hold, Port, PortSocket, Protocol, Resolver, Subject};
 
 /// The format this release speaks.
 pub const FORMAT: u32 = 1;
@@ -269,6 +270,17 @@ fn hold_packets<'a>(verb: &str, hold: &'a Hold) -> Vec<Packet<'a>> {
         last.line(format_args!("resolver"));
         last.descriptors.extend(resolver.descriptors());
     }
+    packets.extend(hold.flows.chunks(PORTS_EACH).map(|flows| {
+        let mut packet = Packet::new(verb);
+        packet.line(format_args!("container {}", hold.container));
+        packet.descriptors.push(hold.init.as_fd());
+        for Flow { port, client, destination, socket } in flows {
+            let destination = destination.map_or_else(String::new, |address| format!(" {address}"));
+            packet.line(format_args!("flow {port} {client}{destination}"));
+            packet.descriptors.push(socket.as_fd());
+        }
+        packet
+    }));
     packets
 }
 
@@ -302,6 +314,7 @@ enum Line {
     Container(Identifier),
     Port(HeldPort),
     Resolver,
+    Flow(Port, SocketAddr, Option<IpAddr>),
 }
 
 fn parse_line(line: &str) -> Result<Line, MessageError> {
@@ -310,6 +323,7 @@ fn parse_line(line: &str) -> Result<Line, MessageError> {
         Some("container") => next(&mut words).map(Line::Container),
         Some("port") => parse_port(&mut words).map(Line::Port),
         Some("resolver") => Some(Line::Resolver),
+        Some("flow") => parse_flow(&mut words),
         _ => None,
     };
     match (parsed, words.next()) {
@@ -325,6 +339,16 @@ fn parse_port(words: &mut SplitAsciiWhitespace<'_>) -> Option<HeldPort> {
         Some(target) => Some(target.parse().ok()?),
     };
     Some(HeldPort { port, target })
+}
+
+fn parse_flow(words: &mut SplitAsciiWhitespace<'_>) -> Option<Line> {
+    let port = Port { protocol: next::<Protocol>(words)?, host: next(words)? };
+    let client = next(words)?;
+    let destination = match words.next() {
+        None => None,
+        Some(address) => Some(address.parse().ok()?),
+    };
+    Some(Line::Flow(port, client, destination))
 }
 
 fn parse_subject(line: &str) -> Result<Subject, MessageError> {
@@ -345,6 +369,9 @@ fn parse_hold(lines: std::str::Lines<'_>, descriptors: Vec<OwnedFd>) -> Result<H
             (Line::Container(id), None) => hold = Some(Hold::new(id, PidFd::from_owned(descriptor()?))),
             (Line::Port(HeldPort { port, target }), Some(hold)) => {
                 hold.ports.push(PortSocket { port, target, socket: descriptor()? });
+            }
+            (Line::Flow(port, client, destination), Some(hold)) => {
+                hold.flows.push(Flow { port, client, destination, socket: descriptor()? });
             }
             (Line::Resolver, Some(hold)) if hold.resolver.is_none() => {
                 hold.resolver = Some(Resolver { udp: descriptor()?, tcp: descriptor()?, namespace: descriptor()? });

@@ -27,6 +27,7 @@ fn hold(ports: u16) -> Hold {
         init: PidFd::from_owned(descriptor()),
         ports: (1..=ports).map(socket).collect(),
         resolver: Some(resolver),
+        flows: Vec::new(),
     }
 }
 
@@ -38,6 +39,31 @@ fn over_the_wire(packet: &Packet<'_>) -> (Vec<u8>, Vec<OwnedFd>) {
     let mut buffer = vec![0; MAX_PACKET_BYTES];
     let (length, descriptors) = scm::receive(&theirs, &mut buffer).expect("received");
     (buffer[..length].to_vec(), descriptors)
+}
+
+#[test]
+fn clients_of_datagrams_travel_with_their_sockets() {
+    for count in [0, 1, 56, 57, 300] {
+        let mut given = hold(1);
+        given.flows.extend((1..=count).map(|number: u16| Flow {
+            port: port("udp [::]:1"),
+            client: SocketAddr::from(([127, 0, 0, 1], number)),
+            destination: number.is_multiple_of(2).then(|| IpAddr::from([127, 0, 0, 2])),
+            socket: descriptor(),
+        }));
+        let answer = Answer::Given(given);
+        let mut flows = Vec::new();
+        for packet in answer.packets() {
+            let (bytes, descriptors) = over_the_wire(&packet);
+            let Ok(Answer::Given(part)) = Answer::parse(&bytes, descriptors) else { panic!("nothing given") };
+            flows.extend(part.flows);
+        }
+        assert_eq!(flows.len(), usize::from(count));
+        for (flow, number) in flows.iter().zip(1..) {
+            assert_eq!((flow.client.port(), flow.destination.is_some()), (number, number % 2 == 0));
+            assert_eq!(flow.port, port("udp [::]:1"));
+        }
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Keeper {
             }
             Request::Takeover => {
                 for (container, holding) in &self.holdings {
-                    server::answer(connection.as_fd(), &Answer::Given(holding.copies(container)?))?;
+                    server::answer(connection.as_fd(), &Answer::Given(self.copies(container, holding)?))?;
                 }
                 Ok(())
             }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use corten_relay::{Hold, Port, PortSocket, Subject, server};
+use corten_relay::{Flow, Hold, Port, PortSocket, Subject, server};
 use corten_sys::{
     epoll::{Epoll, Event, Interest},
     pidfd::PidFd,
@@ -33,6 +33,9 @@ const EVENTS_PER_TURN: usize = 128;
 const MOST_CONNECTIONS: usize = 32;
 /// The descriptors that connections of ports leave to everything else: what is held, and names.
 const DESCRIPTORS_KEPT_DIVISOR: u64 = 2;
+
+/// The most clients of datagrams of a container that are handed over: a share of the descriptors both processes have.
+const MOST_FLOWS: usize = 1024;
 
 /// Everything of this thread.
 #[derive(Debug)]
@@ -190,7 +193,7 @@ impl Keeper {
     /// # Errors
     /// The sentence.
     pub fn hold(&mut self, hold: Hold) -> Result<(), String> {
-        let Hold { container, init, ports, resolver } = hold;
+        let Hold { container, init, ports, resolver, flows } = hold;
         let now = Instant::now();
         if let Some(holding) = self.holdings.get(&container)
             && has_ended(&holding.init)
@@ -213,6 +216,9 @@ impl Keeper {
             self.hold_port(&container, socket, now)
                 .map_err(|why| format!("hold {port} of container {container}: {why}"))?;
         }
+        for flow in flows {
+            self.adopt(&container, flow, now)?;
+        }
         if let Some(resolver) = resolver {
             let sockets = Arc::new(Sockets::new(resolver)?);
             self.resolver.serve(&container, sockets.clone())?;
@@ -221,6 +227,31 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Goes on with a client of datagrams, where its port is relayed.
+    fn adopt(&mut self, container: &Identifier, flow: Flow, now: Instant) -> Result<(), String> {
+        holdings::check(flow.port, &flow.socket)?;
+        let port = self.holdings.get(container).and_then(|holding| holding.ports.get(&flow.port));
+        match port.and_then(|held| held.relay) {
+            Some(token) => self.ports.adopt(token, flow, now).map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies of everything of a container, for whoever takes over.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub(super) fn copies(&self, container: &Identifier, holding: &Holding) -> io::Result<Hold> {
+        let mut hold = holding.copies(container)?;
+        for (port, held) in &holding.ports {
+            let Some(token) = held.relay else { continue };
+            let room = MOST_FLOWS.saturating_sub(hold.flows.len());
+            let flow = |(client, destination, socket)| Flow { port: *port, client, destination, socket };
+            hold.flows.extend(self.ports.flows(token).take(room).map(flow));
+        }
+        Ok(hold)
     }
 
     fn hold_port(&mut self, container: &Identifier, socket: PortSocket, now: Instant) -> Result<(), String> {

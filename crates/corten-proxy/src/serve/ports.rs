@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     io,
-    os::fd::AsFd,
+    net::{IpAddr, SocketAddr},
+    os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
 
+use corten_relay::Flow;
 use corten_sys::epoll::{Epoll, Interest};
 
 use crate::{
@@ -65,7 +67,7 @@ impl Ports {
     }
 
     /// Lets nobody in any more at `token`. Streams go on until they have ended, for a container that is gone not long;
-    /// datagrams only while their socket is somebody else's from now on.
+    /// datagrams do not: who relays the port from now on has its clients.
     pub fn close(&mut self, token: u64, why: Closing, now: Instant) {
         let Some(relayed) = self.ports.get_mut(&token) else { return };
         let closed = if relayed.is_closing { Ok(()) } else { relayed.port.close_door() };
@@ -75,10 +77,33 @@ impl Ports {
             relayed.ends = Some(ends);
             self.due.insert((ends, token));
         }
-        let is_bound = why == Closing::Gone && matches!(relayed.port, Port::Udp(_));
-        if closed.is_err() || is_bound || relayed.port.is_idle() {
+        let is_over = matches!(relayed.port, Port::Udp(_));
+        if closed.is_err() || is_over || relayed.port.is_idle() {
             self.end(token);
         }
+    }
+
+    /// The clients of a port of datagrams.
+    pub fn flows(&self, token: u64) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, OwnedFd)> {
+        let port = match self.ports.get(&token).map(|relayed| &relayed.port) {
+            Some(Port::Udp(port)) => Some(port),
+            _ => None,
+        };
+        port.into_iter().flat_map(|port| port.flows())
+    }
+
+    /// Goes on with a client of another process.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub fn adopt(&mut self, token: u64, flow: Flow, now: Instant) -> io::Result<()> {
+        let Some(Relayed { port: Port::Udp(port), due, .. }) = self.ports.get_mut(&token) else { return Ok(()) };
+        port.adopt(flow.client, flow.destination, flow.socket, &mut self.shared, now)?;
+        if due.is_none() {
+            // A turn tells when the client is to be forgotten.
+            self.again.push_back(token);
+        }
+        Ok(())
     }
 
     /// When the next turn is to be taken that no event asks for.

@@ -22,14 +22,26 @@ fn a_connection_stays_and_new_ones_go_to_the_new_program() {
         let kept = reserved(Protocol::Tcp, "0.0.0.0", None);
         let (stream_host, message_host, kept_port) = (streams.port.host, messages.port.host, kept.port);
         served.hold_ports(&container, vec![streams, messages, kept]);
-        let before = served.relay.list().unwrap();
         let old = served.relay.hello().pid;
         let mut flowing = connect(stream_host);
         flowing.write_all(b"one").unwrap();
         flowing.read_exact(&mut [0; 3]).unwrap();
 
+        let (seen, asked) = (datagrams("[::1]:0"), datagrams("[::1]:0"));
+        let told = reserved(Protocol::Udp, "::1", Some(seen.local_addr().unwrap()));
+        let told_host = told.port.host;
+        served.hold_ports(&container, vec![told]);
+        let before = served.relay.list().unwrap();
+        asked.send_to(b"before", told_host).unwrap();
+        let (_, known_as) = seen.recv_from(&mut [0; 16]).unwrap();
+
         start(&ours(), &served.socket(), &served.root.join("names"), &served.root.join("netns")).unwrap();
         served.reconnect();
+        // The container knows its client again, and answers him.
+        asked.send_to(b"after", told_host).unwrap();
+        assert_eq!(seen.recv_from(&mut [0; 16]).unwrap(), (5, known_as));
+        seen.send_to(b"answer", known_as).unwrap();
+        assert_eq!(asked.recv_from(&mut [0; 16]).unwrap(), (6, told_host));
         assert_ne!(served.relay.hello().pid, old);
         assert_eq!(served.relay.list().unwrap(), before);
         ask(stream_host, b"hello");
