@@ -126,6 +126,13 @@ pub(super) fn endpoints(engine: &Engine, view: &View) -> BTreeMap<String, Endpoi
     view.record.networks().into_iter().map(shown).collect()
 }
 
+/// Whether it is in a network from which ports can be published: of another one docker shows no ports at all.
+fn has_way_in(engine: &Engine, view: &View) -> bool {
+    let mut networks =
+        view.state.networking.attachments.values().filter_map(|place| engine.networks.index.get(&place.network));
+    networks.any(|network| !network.is_internal())
+}
+
 fn network_settings(engine: &Engine, view: &View) -> NetworkSettings {
     let networks = endpoints(engine, view);
     let runs = view.state.is_alive();
@@ -139,7 +146,11 @@ fn network_settings(engine: &Engine, view: &View) -> NetworkSettings {
     NetworkSettings {
         sandbox_key: sandbox.as_ref().map(|_| key).unwrap_or_default(),
         sandbox_id: sandbox.unwrap_or_default(),
-        ports: if runs { networks::ports::shown(&view.record, &view.state.networking.ports) } else { PortMap::new() },
+        ports: if runs && has_way_in(engine, view) {
+            networks::ports::shown(&view.record, &view.state.networking.ports)
+        } else {
+            PortMap::new()
+        },
         endpoint_id: if old.ip_address.is_empty() { String::new() } else { old.endpoint_id },
         gateway: old.gateway,
         global_ipv6_address: old.global_ipv6_address,

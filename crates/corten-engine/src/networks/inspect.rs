@@ -41,7 +41,7 @@ pub fn shown(record: &Record) -> Network {
         attachable: record.attachable,
         containers: Some(BTreeMap::new()),
         options: Some(record.options.clone()),
-        labels: record.labels.clone(),
+        labels: Some(record.labels.clone().unwrap_or_default()),
         ..Network::default()
     }
 }
@@ -62,7 +62,9 @@ fn ipam(record: &Record) -> Ipam {
             });
         }
     }
-    Ipam { driver: record.ipam.driver.clone(), options: record.ipam.options.clone(), config: Some(config) }
+    // Networks without addresses of the engine's have no list of pools, not an empty one.
+    let config = Some(config).filter(|_| record.has_kernel_objects());
+    Ipam { driver: record.ipam.driver.clone(), options: record.ipam.options.clone(), config }
 }
 
 /// The running containers in a network.

@@ -5,6 +5,7 @@
 
 mod lab;
 mod reachability;
+mod shapes;
 
 use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
