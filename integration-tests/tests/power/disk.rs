@@ -1,13 +1,13 @@
 //! A disk that can lose power: ext4 in a file, on a loop device.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use corten_sys::filesystem;
-use integration_tests::{Ran, TempRoot, programs};
+use integration_tests::{DEADLINE, Ran, TempRoot, programs, wait_for};
 
 const SIZE_BYTES: u64 = 512 << 20;
 
@@ -28,9 +28,18 @@ impl Disk {
         disk
     }
 
-    /// Mounts it; after a cut the kernel replays the journal.
+    /// Mounts it; after a cut the kernel replays the journal, when nobody has the file system of before any more: whoever
+    /// was killed in the middle of writing takes its time to end.
     pub fn mount(&self) {
+        wait_for("the file system of before to be gone", DEADLINE, || !self.is_attached());
         let _ = Ran::of(Command::new("mount").args(["-o", "loop"]).arg(&self.file).arg(&self.mountpoint)).ok();
+    }
+
+    /// Whether a loop device has it: each goes with the file system on it.
+    fn is_attached(&self) -> bool {
+        let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+        let mut files = devices.filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok());
+        files.any(|file| Path::new(file.trim_end()) == self.file)
     }
 
     /// Stops all writing at once; what was not on the disk is lost.
