@@ -218,6 +218,24 @@ fn a_running_container_joins_and_leaves() {
 }
 
 #[test]
+fn a_container_of_the_default_bridge_finds_names_once_it_joins_a_network() {
+    let stack = networked();
+    let _ = network(&stack, "web", json!({}));
+    let _ = start(&stack, "one", &sleeper("web"));
+    let _ = start(&stack, "two", &sleeper("bridge"));
+    let ping = ["ping", "-c", "1", "-W", "5", "one"];
+    assert_ne!(exec(&stack, "two", &["grep", "-q", "127.0.0.11", "/etc/resolv.conf"]).0, 0);
+    expect(post(&stack, "/networks/web/connect", &json!({ "Container": "two" })), 200);
+    let (code, said) = exec(&stack, "two", &ping);
+    assert_eq!(code, 0, "{said}");
+    let address = inspect(&stack, "two")["NetworkSettings"]["Networks"]["web"]["IPAddress"].clone();
+    let line = format!("^{}\\s", address.as_str().unwrap());
+    assert_eq!(exec(&stack, "two", &["grep", "-q", &line, "/etc/hosts"]).0, 0, "{line}");
+    expect(post(&stack, "/networks/web/disconnect", &json!({ "Container": "two" })), 200);
+    assert_ne!(exec(&stack, "two", &["grep", "-q", &line, "/etc/hosts"]).0, 0, "{line}");
+}
+
+#[test]
 fn what_runs_stays_connected_while_the_engine_is_dead_and_after_it_is_back() {
     let mut stack = networked();
     let _ = network(&stack, "web", json!({}));

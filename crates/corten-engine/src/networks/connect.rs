@@ -14,6 +14,7 @@ use crate::containers::record::Record as Container;
 use crate::containers::{Turn, View};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
+use crate::files;
 
 /// Connects a container to a network; one that does not run is when it is started.
 ///
@@ -125,7 +126,15 @@ pub(super) async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Re
         return Err(error);
     }
     finished(turn, network);
+    write_files(engine, turn);
     Ok(())
+}
+
+/// Writes anew what a running container reads of its addresses and of who answers names; what it wrote there itself stays.
+pub(super) fn write_files(engine: &Engine, turn: &Turn<'_>) {
+    if let Err(error) = files::prepare(engine, turn, &turn.view()) {
+        tracing::warn!(id = turn.id, error = error.message(), "hosts and resolv.conf of a container are old");
+    }
 }
 
 /// Makes a place of a running container in the kernel, or the rest of it. Blocks.
@@ -188,4 +197,5 @@ pub(super) async fn leave(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<R
     if let Err(error) = told.await {
         tracing::warn!(id = turn.id, error = error.message(), "what a container sees of its networks is old");
     }
+    write_files(engine, turn);
 }

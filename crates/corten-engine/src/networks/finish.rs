@@ -65,7 +65,10 @@ async fn complete(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, 
     let made = blocking(move || connect::make(&own, &view, plan?.as_ref(), &place)).await;
     drop(work);
     match made {
-        Ok(()) => connect::finished(turn, network),
+        Ok(()) => {
+            connect::finished(turn, network);
+            connect::write_files(engine, turn);
+        }
         Err(error) => warn!(id = turn.id, network = network.name, error = error.message(), "finish a connect"),
     }
 }

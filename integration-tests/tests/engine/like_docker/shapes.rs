@@ -135,8 +135,5 @@ fn key_of(way: &str) -> &str {
 fn networks_and_their_containers_are_shown_as_docker_shows_them() {
     let subject = Subject::start("true", &["--bip=10.80.0.1/24"]);
     let found = look(&subject);
-    // docker adds a line to the hosts of a container for each network it joins while it runs.
-    let joined = "10.80.0.2\tme.example.org me\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
-                  fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters";
-    compare(&subject, "shapes", &found, &[("container on-bridge /etc/hosts", joined)]);
+    compare(&subject, "shapes", &found, &[]);
 }
