@@ -28,7 +28,7 @@ use compare::Report;
 type Bench = fn(&mut Report);
 
 /// The benchmarks, in the order they run.
-const BENCHES: [(&str, Bench); 13] = [
+const BENCHES: [(&str, Bench); 14] = [
     ("runtime", runtime::measure),
     ("run", run::measure),
     ("exec", exec::measure),
@@ -40,6 +40,7 @@ const BENCHES: [(&str, Bench); 13] = [
     ("proxy", proxy::measure),
     ("networks", networks::measure),
     ("published", published::measure),
+    ("return", published::measure_return),
     ("names", names::measure),
     ("images", images::measure),
 ];
