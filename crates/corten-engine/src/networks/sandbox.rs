@@ -266,6 +266,10 @@ fn undo(engine: &Engine, id: &str, networking: &Networking) {
     for place in networking.attachments.values() {
         let Some(network) = engine.networks.index.get(&place.network) else { continue };
         let forgotten = network.plan().and_then(|plan| match plan {
+            // The kernel takes the sandbox away behind the answer, and an interface in it keeps its parent until then.
+            Some(plan) if matches!(plan.driver, plan::Driver::Macvlan(_)) => {
+                Ok(kernel.leave(&of(engine, id), &plan, &place.plan(id)?)?)
+            }
             Some(plan) => Ok(kernel.forget(&plan, &place.plan(id)?)?),
             None => Ok(()),
         });
