@@ -60,7 +60,6 @@ pub async fn network_create(cli: &Cli, matches: &Matches) -> Outcome {
             .map(|network| ConfigReference { network: network.to_owned() }),
         options: Some(pairs(matches.list("opt"))),
         labels: Some(pairs(matches.list("label"))),
-        ..NetworkCreate::default()
     };
     let body = json::encode(&body).map_err(|error| Failure::new(error.to_string()))?;
     let made: NetworkCreated =
