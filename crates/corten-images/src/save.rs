@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::catalog::{Catalog, Details, ResolveError, is_dangling, read_details};
-use crate::lease::{Held, hold};
+use crate::lease::{Abandoned, Held, hold};
 use crate::manifest::{Index, ManifestError, Pointer, read_index, read_manifest};
 use crate::media_type::{OCI_INDEX, is_index, is_manifest};
 use crate::platform::Platform;
@@ -123,9 +123,9 @@ fn api(operation: impl Into<String>) -> impl FnOnce(ApiError) -> SaveError {
     move |source| SaveError::Api { operation, source }
 }
 
-/// An archive about to be written; its blobs are kept until it was, or is dropped and settled.
-pub struct Saving<S> {
-    held: Held<S>,
+/// An archive about to be written; its blobs are kept until it was, or until it is dropped.
+pub struct Saving<S: Store> {
+    held: Abandoned<S>,
     head: Vec<u8>,
     blobs: Vec<Blob>,
     /// Ids of the images in it, in order.
@@ -166,6 +166,7 @@ pub async fn save<S: Store>(catalog: &Catalog<S>, request: &SaveRequest) -> Resu
         return Err(SaveError::TooMany { count: wanted.len(), what: "images", max: IMAGES_MAX });
     }
     let held = hold(catalog.store(), "save", &request.owner).await.map_err(api("take a lease"))?;
+    let mut held = Abandoned::new(held);
     match gather(&held, &wanted, request).await {
         Ok(blobs) => {
             let mut ids: Vec<Digest> = Vec::new();
@@ -418,7 +419,7 @@ fn head(wanted: &[Wanted], blobs: &[Blob], left_out: LeftOut) -> Vec<u8> {
 
 impl<S: Store> Saving<S> {
     /// Sends the archive piece by piece; an error is the last thing sent, and breaks the archive off.
-    pub async fn write(self, out: mpsc::Sender<io::Result<Bytes>>) {
+    pub async fn write(mut self, out: mpsc::Sender<io::Result<Bytes>>) {
         let sent = self.send(&out).await;
         if let Err(Stopped::Failed(error)) = sent {
             // Whoever reads may have left meanwhile.

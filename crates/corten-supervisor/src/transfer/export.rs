@@ -40,13 +40,14 @@ pub async fn export(
         foreign_layers: destination.skip_non_distributable,
     };
     let request = SaveRequest { names, extent: extent(destination), left_out, owner: super::OWNER.to_owned() };
-    let saving = corten_images::save(&Catalog::new(local), &request).await;
-    let saving = saving.map_err(|error| Error::new(error.kind(), chain(&error)))?;
-    // Only our engine has a pipe, and wants to know what is in the archive before it comes.
+    // Only our engine has a pipe, which is gone when it died meanwhile.
     let mut writer = match destination.corten_pipe.as_str() {
         "" => Writer::Stream(Box::new(StreamWriter::new(stream))),
         path => Writer::Pipe(open_writer(path)?),
     };
+    let saving = corten_images::save(&Catalog::new(local), &request).await;
+    let saving = saving.map_err(|error| Error::new(error.kind(), chain(&error)))?;
+    // It wants to know what is in the archive before it comes.
     for id in &saving.ids {
         let corten_id = id.to_string();
         teller.tell_surely(&Progress { event: "saving".to_owned(), corten_id, ..Progress::default() }).await;
