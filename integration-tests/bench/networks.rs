@@ -112,8 +112,6 @@ fn endpoint(network: &Network, number: u8) -> Endpoint {
         v6: None,
         link_local: Vec::new(),
         sysctls: std::collections::BTreeMap::new(),
-        announcements: 3,
-        announcement_gap_ms: 1000,
     }
 }
 

@@ -200,10 +200,6 @@ pub struct Endpoint {
     pub link_local: Vec<IpAddr>,
     /// Values below `/proc/sys`, `net/ipv4/conf/eth0/forwarding` → `1` (`com.docker.network.endpoint.sysctls`).
     pub sysctls: BTreeMap<String, String>,
-    /// How often its addresses are announced to neighbours (`com.docker.network.advertise_addr_nmsgs`, 0 to 3).
-    pub announcements: u8,
-    /// Milliseconds between two of them (`com.docker.network.advertise_addr_ms`, 100 to 2000).
-    pub announcement_gap_ms: u16,
 }
 
 impl Endpoint {
@@ -266,6 +262,19 @@ pub struct Port {
     pub loopback: bool,
 }
 
+/// What a container may reach of another one where containers are kept from each other (`--link`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// The address of who reaches.
+    pub from: Ipv4Addr,
+    /// The address of who is reached.
+    pub to: Ipv4Addr,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The port of who is reached.
+    pub port: u16,
+}
+
 /// All that is to be in the kernel of one engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
@@ -277,6 +286,8 @@ pub struct Desired {
     pub routes: Vec<(Sandbox, DefaultRoutes)>,
     /// Every published port of a running container.
     pub ports: Vec<Port>,
+    /// What running containers reach of each other although their network keeps them apart.
+    pub links: Vec<Link>,
 }
 
 /// Something that is not as it is to be.
@@ -317,8 +328,6 @@ mod tests {
             v6: None,
             link_local: Vec::new(),
             sysctls: BTreeMap::new(),
-            announcements: 3,
-            announcement_gap_ms: 1000,
         };
         assert_eq!(endpoint.host_interface(), "veth0123456");
         assert_eq!(table(&id), "corten-01234567");

@@ -33,6 +33,7 @@ pub mod mount;
 pub mod mount_options;
 pub mod netlink;
 pub mod openat2;
+pub mod packet;
 pub mod pidfd;
 pub mod poll;
 pub mod prctl;

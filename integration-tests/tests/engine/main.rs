@@ -22,6 +22,7 @@ mod networks;
 mod networks_alone;
 mod networks_drivers;
 mod networks_lacking;
+mod networks_live;
 mod pull_kills;
 mod refusals;
 mod registries;

@@ -80,7 +80,7 @@ fn images_are_named_and_compressed_as_containerds_clients_ask() {
         assert!(listed.contains("image.index.v1+json") && listed.contains("of=us"), "{listed}");
         // Both forms have one configuration, and the snapshots of it.
         assert_eq!(host.listed(&["images", "check", "-q"]), ["all:1", &by_digest, "r.example/a:1"]);
-        let details = host.catalog().resolve(&loaded[0].id.to_string()).await.unwrap().details;
+        let details = host.catalog().resolve(loaded[0].id.as_ref()).await.unwrap().details;
         assert_eq!(details.layers.len(), 2);
 
         let nameless = by_rule("other", Whole::OfPrefix, ByDigest::Never);

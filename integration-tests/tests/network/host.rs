@@ -188,8 +188,6 @@ pub fn endpoint(network: &Network, number: u8, interface: &str) -> Endpoint {
         v6,
         link_local: Vec::new(),
         sysctls: BTreeMap::new(),
-        announcements: 3,
-        announcement_gap_ms: 1000,
     }
 }
 

@@ -10,11 +10,11 @@ use integration_tests::registry::TestRegistry;
 use integration_tests::{ImageFiles, Supervisor, TempRoot, busybox};
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 fn connect(supervisor: &Supervisor, root: &TempRoot) -> Client {
-    Client::connect(supervisor.address(), root.name()).unwrap()
+    Client::connect(supervisor.address(), root.name()).expect("a client")
 }
 
 /// Sends `data` as the other side takes it, and ends the stream.
@@ -22,7 +22,10 @@ async fn feed(mut stream: Stream, data: &[u8]) {
     let mut window = 0;
     for piece in data.chunks(32 << 10) {
         while window < piece.len() {
-            window += usize::try_from(stream.next::<WindowUpdate>().await.unwrap().unwrap().update).unwrap();
+            window += usize::try_from(
+                stream.next::<WindowUpdate>().await.expect("the other side speaks").expect("and goes on").update,
+            )
+            .expect("a size");
         }
         stream.send(&Data { data: piece.to_vec() }).await;
         window -= piece.len();
@@ -37,7 +40,7 @@ async fn feed(mut stream: Stream, data: &[u8]) {
 async fn drain(mut stream: Stream) -> Vec<u8> {
     let mut all = Vec::new();
     stream.send(&WindowUpdate { update: i32::MAX }).await;
-    while let Some(Data { data }) = stream.next::<Data>().await.unwrap() {
+    while let Some(Data { data }) = stream.next::<Data>().await.expect("the other side speaks") {
         all.extend(data);
     }
     all

@@ -124,8 +124,6 @@ impl Attachment {
             v6: self.v6,
             link_local: self.link_local.clone(),
             sysctls: self.sysctls.clone(),
-            announcements: self.announcements,
-            announcement_gap_ms: self.announcement_gap_ms,
         })
     }
 

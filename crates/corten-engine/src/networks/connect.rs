@@ -9,7 +9,7 @@ use corten_types::ErrorKind;
 
 use super::attachment::{self, Attachment};
 use super::record::Record;
-use super::{blocking, endpoint, names, publish, sandbox};
+use super::{announce, blocking, endpoint, links, moving, names, publish, sandbox};
 use crate::containers::record::Record as Container;
 use crate::containers::{Turn, View};
 use crate::engine::Engine;
@@ -119,7 +119,10 @@ pub(super) async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Re
         }
         Ok(())
     });
-    let made = made.await;
+    let mut made = made.await;
+    if made.is_ok() {
+        made = moving::settle(engine, turn).await;
+    }
     drop(work);
     if let Err(error) = made {
         leave(engine, turn, network, &chosen).await;
@@ -127,6 +130,7 @@ pub(super) async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Re
     }
     finished(turn, network);
     write_files(engine, turn);
+    announce::begin(engine, &turn.id, [&Attachment { unfinished: false, ..chosen }]);
     Ok(())
 }
 
@@ -143,6 +147,7 @@ pub(super) fn make(engine: &Engine, view: &View, plan: Option<&Network>, place: 
         let (id, kernel) = (&view.record.id, engine.networks.kernel()?);
         kernel.join(&sandbox::of(engine, id), plan, &place.plan(id)?)?;
     }
+    links::make(engine, view)?;
     route(engine, view)
 }
 
@@ -171,10 +176,15 @@ pub(super) fn route(engine: &Engine, view: &View) -> Result<()> {
 /// Takes a running container out of a network; what cannot be taken back is told.
 pub(super) async fn leave(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Record>, place: &Attachment) {
     let _work = engine.networks.work.read().await;
+    let before = turn.view();
     // From here on nobody mends what is taken back.
     turn.change(|state| drop(state.networking.attachments.remove(&network.name)));
     let (own, id, plan, gone) = (Arc::clone(engine), turn.id.clone(), network.plan(), place.clone());
+    let had_links = network.is_predefined();
     let left = blocking(move || {
+        if had_links {
+            links::remove(&own, &before);
+        }
         if let Some(plan) = plan? {
             own.networks.kernel()?.leave(&sandbox::of(&own, &id), &plan, &gone.plan(&id)?)?;
         }
@@ -182,6 +192,10 @@ pub(super) async fn leave(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<R
     });
     if let Err(error) = left.await {
         tracing::warn!(id = turn.id, error = error.message(), "take a container out of a network");
+    }
+    // Nobody gets the address before nothing leads to it any more.
+    if let Err(error) = moving::settle(engine, turn).await {
+        tracing::warn!(id = turn.id, error = error.message(), "a container's ports do not follow its way out");
     }
     sandbox::give_back(engine, &turn.id, place);
     let (own, view, id) = (Arc::clone(engine), turn.view(), place.network.clone());

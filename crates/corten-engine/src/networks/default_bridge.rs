@@ -9,6 +9,7 @@ use corten_docker_api::networks::{Ipam, IpamPool};
 use corten_network::plan::HostRange;
 use corten_network::{Kernel, NetworkError};
 use ipnet::IpNet;
+use tracing::warn;
 
 use super::attachment::text;
 use super::flags::{DEFAULT_BRIDGE, DefaultBridge, Flags};
@@ -60,7 +61,12 @@ async fn make(engine: &Arc<Engine>, flags: &Flags) -> Result<Record> {
         if bridge.adopted && !create::interface_exists(&bridge.interface) {
             return Err(EngineError::invalid(format!("--bridge {}: there is no such interface", bridge.interface)));
         }
-        let record = design(engine, flags, bridge, stored.as_deref(), &others, &ranges)?;
+        let present = match bridge.adopted {
+            true => addresses(engine, &bridge.interface).await?,
+            false => Vec::new(),
+        };
+        let known = Known { stored: stored.as_deref(), others: &others, ranges: &ranges, present: &present };
+        let record = design(engine, flags, bridge, &known)?;
         create::save(engine, record.clone()).await?;
         let Some(plan) = record.plan()? else { continue };
         let own = Arc::clone(engine);
@@ -75,6 +81,26 @@ async fn make(engine: &Arc<Engine>, flags: &Flags) -> Result<Record> {
     Err(EngineError::conflict("every name of a default bridge is somebody else's"))
 }
 
+/// The addresses of a bridge that somebody else has made, but for those the kernel gives it by itself.
+async fn addresses(engine: &Arc<Engine>, interface: &str) -> Result<Vec<IpNet>> {
+    let interface = interface.to_owned();
+    let all = with_kernel(engine, move |kernel| kernel.addresses_of(&interface)).await?;
+    let is_own = |net: &IpNet| !matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+    Ok(all.into_iter().filter(is_own).collect())
+}
+
+/// What the network's subnets follow from, beside the flags.
+struct Known<'a> {
+    /// What it was before.
+    stored: Option<&'a Record>,
+    /// The other networks.
+    others: &'a [Arc<Record>],
+    /// What the host uses.
+    ranges: &'a [HostRange],
+    /// The addresses of a bridge that somebody else has made.
+    present: &'a [IpNet],
+}
+
 /// Names of the bridge in the order they are tried: the one it had, docker's, ours.
 fn candidates(flags: &Flags, stored: Option<&Record>) -> Vec<String> {
     if let DefaultBridge::Adopted(name) = &flags.bridge {
@@ -87,25 +113,18 @@ fn candidates(flags: &Flags, stored: Option<&Record>) -> Vec<String> {
     names
 }
 
-fn design(
-    engine: &Engine,
-    flags: &Flags,
-    bridge: Bridge,
-    stored: Option<&Record>,
-    others: &[Arc<Record>],
-    ranges: &[HostRange],
-) -> Result<Record> {
+fn design(engine: &Engine, flags: &Flags, bridge: Bridge, known: &Known<'_>) -> Result<Record> {
+    let Known { stored, others, ranges, present } = *known;
     // What the bridge itself has is not in its way.
     let host: Vec<HostRange> = ranges.iter().filter(|used| used.interface != bridge.interface).cloned().collect();
-    let mut config = vec![pool_v4(flags, &bridge, ranges)];
+    let mut config: Vec<IpamPool> = pool_v4(flags, present).into_iter().collect();
     if flags.ipv6 {
-        config.push(pool_v6(flags));
+        config.extend(pool_v6(flags, present)?);
     }
-    let mut config: Vec<IpamPool> = config.into_iter().flatten().collect();
     for subnet in stored.map(|record| record.subnets.as_slice()).unwrap_or_default() {
         let is_v6 = subnet.subnet.addr().is_ipv6();
         let is_said = config.iter().any(|pool| pool.subnet.contains(':') == is_v6);
-        if !is_said && (!is_v6 || flags.ipv6) && is_free(subnet, others, &host) {
+        if !is_said && !bridge.adopted && (!is_v6 || flags.ipv6) && is_free(subnet, others, &host) {
             config.push(IpamPool {
                 subnet: subnet.subnet.to_string(),
                 gateway: text(subnet.gateway),
@@ -155,26 +174,59 @@ fn is_free(subnet: &Subnet, others: &[Arc<Record>], host: &[HostRange]) -> bool 
 }
 
 /// What the flags say of its IPv4 subnet, or the addresses a bridge has that was there before.
-fn pool_v4(flags: &Flags, bridge: &Bridge, ranges: &[HostRange]) -> Option<IpamPool> {
-    let found = ranges.iter().find(|used| used.interface == bridge.interface && used.range.addr().is_ipv4());
-    let adopted = found.filter(|_| bridge.adopted).map(|used| used.range);
-    let own = flags.bip.map(IpNet::V4).or(adopted).or(flags.fixed_cidr.map(IpNet::V4))?;
-    Some(IpamPool {
-        subnet: own.trunc().to_string(),
-        ip_range: text(flags.fixed_cidr.filter(|range| IpNet::V4(*range) != own.trunc())),
-        gateway: if own == own.trunc() { String::new() } else { own.addr().to_string() },
-        ..IpamPool::default()
-    })
+fn pool_v4(flags: &Flags, present: &[IpNet]) -> Option<IpamPool> {
+    let fixed = flags.fixed_cidr.map(IpNet::V4);
+    let found = chosen(present, false, fixed);
+    let mut range = fixed;
+    if let (Some(own), Some(fixed)) = (found, fixed)
+        && !found_in(own, &fixed)
+    {
+        // docker says so and goes on.
+        warn!(fixed_cidr = %fixed, bridge = %own, "fixed-cidr is in no subnet of the bridge's addresses: it is not used");
+        range = None;
+    }
+    Some(pool(flags.bip.map(IpNet::V4).or(found).or(fixed)?, range))
 }
 
-fn pool_v6(flags: &Flags) -> Option<IpamPool> {
-    let own = flags.bip6.or(flags.fixed_cidr_v6)?;
-    Some(IpamPool {
+/// The same for IPv6.
+///
+/// # Errors
+/// When the range is in no subnet of the bridge's addresses.
+fn pool_v6(flags: &Flags, present: &[IpNet]) -> Result<Option<IpamPool>> {
+    let fixed = flags.fixed_cidr_v6.map(IpNet::V6);
+    let found = chosen(present, true, fixed);
+    if let (Some(found), Some(fixed)) = (found, fixed)
+        && !found_in(found, &fixed)
+    {
+        return Err(EngineError::invalid(format!(
+            "fixed-cidr-v6={fixed} is outside any subnet implied by addresses on the user-managed default bridge"
+        )));
+    }
+    Ok(flags.bip6.map(IpNet::V6).or(found).or(fixed).map(|own| pool(own, fixed)))
+}
+
+fn pool(own: IpNet, fixed: Option<IpNet>) -> IpamPool {
+    IpamPool {
         subnet: own.trunc().to_string(),
-        ip_range: text(flags.fixed_cidr_v6.filter(|range| *range != own.trunc())),
+        ip_range: text(fixed.filter(|range| *range != own.trunc())),
         gateway: if own == own.trunc() { String::new() } else { own.addr().to_string() },
         ..IpamPool::default()
-    })
+    }
+}
+
+/// The address of a bridge that becomes its containers' gateway: the first; where a range is named, that whose subnet the
+/// range is in, else the first within the range.
+fn chosen(present: &[IpNet], v6: bool, fixed: Option<IpNet>) -> Option<IpNet> {
+    let mut own = present.iter().filter(|net| net.addr().is_ipv6() == v6).copied();
+    let first = own.clone().next()?;
+    let Some(fixed) = fixed else { return Some(first) };
+    let around = own.clone().find(|net| net.contains(&fixed.addr()));
+    Some(around.or_else(|| own.find(|net| fixed.contains(&net.addr()))).unwrap_or(first))
+}
+
+/// Whether addresses of the range are addresses of the bridge's subnet.
+fn found_in(own: IpNet, range: &IpNet) -> bool {
+    own.contains(&range.addr()) && range.prefix_len() >= own.prefix_len()
 }
 
 /// The options that docker shows of it.
@@ -220,15 +272,27 @@ mod tests {
     fn the_flags_say_what_the_default_network_is() {
         let flags =
             Flags { bip: "10.9.0.5/16".parse().ok(), fixed_cidr: "10.9.7.0/24".parse().ok(), ..Flags::default() };
-        let bridge = Bridge { interface: "docker0".to_owned(), adopted: false };
-        let pool = pool_v4(&flags, &bridge, &[]).unwrap();
+        let pool = pool_v4(&flags, &[]).unwrap();
         assert_eq!((pool.subnet.as_str(), pool.gateway.as_str()), ("10.9.0.0/16", "10.9.0.5"));
         assert_eq!(pool.ip_range, "10.9.7.0/24");
-        assert_eq!(pool_v4(&Flags::default(), &bridge, &[]), None);
-        let adopted = Bridge { interface: "br0".to_owned(), adopted: true };
-        let used = HostRange { range: "10.7.0.1/24".parse().unwrap(), interface: "br0".to_owned() };
-        let pool = pool_v4(&Flags::default(), &adopted, &[used]).unwrap();
-        assert_eq!((pool.subnet.as_str(), pool.gateway.as_str()), ("10.7.0.0/24", "10.7.0.1"));
+        assert_eq!(pool_v4(&Flags::default(), &[]), None);
+    }
+
+    #[test]
+    fn an_adopted_bridge_s_gateway_is_the_address_that_fits() {
+        let present = ["10.7.0.9/24", "fd00:7::9/64", "10.8.0.9/24"].map(|net| net.parse().unwrap());
+        let with = |fixed: &str| {
+            let flags = Flags { fixed_cidr: fixed.parse().ok(), ..Flags::default() };
+            let pool = pool_v4(&flags, &present).unwrap();
+            (pool.subnet, pool.ip_range, pool.gateway)
+        };
+        let text = |subnet: &str, range: &str, gateway: &str| (subnet.to_owned(), range.to_owned(), gateway.to_owned());
+        assert_eq!(with(""), text("10.7.0.0/24", "", "10.7.0.9"));
+        assert_eq!(with("10.8.0.128/25"), text("10.8.0.0/24", "10.8.0.128/25", "10.8.0.9"));
+        assert_eq!(with("10.9.0.0/24"), text("10.7.0.0/24", "", "10.7.0.9"), "a range nowhere is not used");
+        let v6 = |fixed: &str| pool_v6(&Flags { fixed_cidr_v6: fixed.parse().ok(), ..Flags::default() }, &present);
+        assert_eq!(v6("fd00:7::/80").unwrap().unwrap().gateway, "fd00:7::9");
+        assert!(v6("fd00:8::/80").unwrap_err().message().contains("outside any subnet implied"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use corten_network::plan::GatewayMode;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::attachment::{Attachment, mac, mac_text};
-use super::options::interface_name;
+use super::options::{ANNOUNCEMENT_GAP, ANNOUNCEMENTS, announcement_gap, announcements, interface_name};
 use super::record::{Record, v4_of, v6_of};
 use crate::containers::View;
 use crate::containers::record::Record as Container;
@@ -18,8 +18,6 @@ use crate::errors::{EngineError, Result};
 
 const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 const INTERFACE: &str = "com.docker.network.endpoint.ifname";
-const ANNOUNCEMENTS: &str = "com.docker.network.advertise_addr_nmsgs";
-const ANNOUNCEMENT_GAP: &str = "com.docker.network.advertise_addr_ms";
 
 /// Most aliases of a container in a network.
 const MAX_ALIASES: usize = 200;
@@ -111,18 +109,18 @@ pub fn split_link(link: &str) -> Option<(&str, &str)> {
     (!name.is_empty() && !alias.is_empty() && !alias.contains(':')).then_some((name, alias))
 }
 
-/// What the driver's options of a place say.
+/// What the driver's options of a place say. Announcements are the network's to say in docker; here a place may, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PlaceOptions {
     interface: Option<String>,
     sysctls: BTreeMap<String, String>,
-    announcements: u8,
-    announcement_gap_ms: u16,
+    announcements: Option<u8>,
+    announcement_gap_ms: Option<u16>,
 }
 
 fn options(endpoint: &Endpoint, interface: &str, mistakes: &mut Vec<String>) -> PlaceOptions {
     let mut read =
-        PlaceOptions { interface: None, sysctls: BTreeMap::new(), announcements: 3, announcement_gap_ms: 1000 };
+        PlaceOptions { interface: None, sysctls: BTreeMap::new(), announcements: None, announcement_gap_ms: None };
     let own = |key: &str| endpoint.driver_opts.as_ref().and_then(|options| options.get(key));
     if let Some(name) = own(INTERFACE) {
         match interface_name(INTERFACE, name) {
@@ -139,17 +137,13 @@ fn options(endpoint: &Endpoint, interface: &str, mistakes: &mut Vec<String>) -> 
             )),
         }
     }
-    if let Some(text) = own(ANNOUNCEMENTS) {
-        match text.parse().ok().filter(|number| (0..=3).contains(number)) {
-            Some(number) => read.announcements = number,
-            None => mistakes.push(format!("{ANNOUNCEMENTS}: {text:?} is not from 0 to 3")),
-        }
+    match own(ANNOUNCEMENTS).map(|text| announcements(text)).transpose() {
+        Ok(number) => read.announcements = number,
+        Err(mistake) => mistakes.push(mistake),
     }
-    if let Some(text) = own(ANNOUNCEMENT_GAP) {
-        match text.parse().ok().filter(|number| (100..=2000).contains(number)) {
-            Some(number) => read.announcement_gap_ms = number,
-            None => mistakes.push(format!("{ANNOUNCEMENT_GAP}: {text:?} is not from 100 to 2000")),
-        }
+    match own(ANNOUNCEMENT_GAP).map(|text| announcement_gap(text)).transpose() {
+        Ok(number) => read.announcement_gap_ms = number,
+        Err(mistake) => mistakes.push(mistake),
     }
     read
 }
@@ -234,8 +228,8 @@ pub fn choose(
             .and_then(|_| v4_of(way_out(false, "DefaultGatewayIPv4"))),
         gateway_v6: v6.filter(|_| !internal).and_then(|_| v6_of(way_out(true, "DefaultGatewayIPv6"))),
         sysctls: options.sysctls,
-        announcements: options.announcements,
-        announcement_gap_ms: options.announcement_gap_ms,
+        announcements: options.announcements.unwrap_or(driver.announcements),
+        announcement_gap_ms: options.announcement_gap_ms.unwrap_or(driver.announcement_gap_ms),
         gateway_priority: asked.gw_priority,
         names: if network.resolves_names() { names(container, asked) } else { Vec::new() },
         unfinished: false,
@@ -361,7 +355,7 @@ mod tests {
             text("bridge", &endpoint).contains("network-scoped aliases are only supported for user-defined networks")
         );
         assert!(text("web", &with_option(SYSCTLS, "net.x")).contains("unrecognised network interface sysctl 'net.x'"));
-        assert!(text("web", &with_option(ANNOUNCEMENTS, "4")).contains("not from 0 to 3"));
+        assert!(text("web", &with_option(ANNOUNCEMENTS, "4")).contains("in the range 0 to 3"));
         assert!(text("web", &with_option(INTERFACE, "a/b")).contains("cannot have"));
         assert!(check("web", None, &with_option(SYSCTLS, "net.ipv6.conf.ifname.accept_ra=1")).is_ok());
     }

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::attachment::Attachment;
 use super::record::Record;
-use super::{blocking, connect};
+use super::{blocking, connect, moving};
 use crate::containers::Turn;
 use crate::engine::Engine;
 
@@ -54,6 +54,13 @@ async fn finish_one(engine: &Arc<Engine>, turn: &Turn<'_>) {
                 warn!(id = turn.id, network = network.name, error = error.message(), "finish a connect");
                 give_up(turn, &network);
             }
+        }
+    }
+    if moving::is_behind(engine, &turn.view()) {
+        info!(id = turn.id, "published ports follow the way out");
+        let _work = engine.networks.work.read().await;
+        if let Err(error) = moving::settle(engine, turn).await {
+            warn!(id = turn.id, error = error.message(), "published ports do not follow the way out");
         }
     }
 }

@@ -254,6 +254,17 @@ fn refuse(flags: &Flags, backend: Option<String>, direct: Option<bool>) -> Resul
     if flags.bridge != DefaultBridge::Own && flags.bip.is_some() {
         return Err(wrong("bip", &"You specified -b & --bip, mutually exclusive options. Please specify only one"));
     }
+    if flags.bridge != DefaultBridge::Own && flags.bip6.is_some() {
+        return Err(wrong("bip6", &"You specified -b & --bip6, mutually exclusive options. Please specify only one"));
+    }
+    if !flags.icc && !flags.iptables {
+        let text = "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. Please set --icc or --iptables to true";
+        return Err(wrong("icc", &text));
+    }
+    if !flags.icc && flags.ipv6 && !flags.ip6tables {
+        let text = "You specified --ip6tables=false with --icc=false. ICC=false uses ip6tables to function. Please set --icc or --ip6tables to true";
+        return Err(wrong("icc", &text));
+    }
     if let Some(mtu) = flags.mtu.filter(|mtu| !(68..=65535).contains(mtu)) {
         return Err(wrong("mtu", &format!("{mtu} is not from 68 to 65535")));
     }

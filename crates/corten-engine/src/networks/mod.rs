@@ -4,6 +4,7 @@
 //! ([`attachment`], in the container's state). Everything in the kernel, every address in use and every name follows from
 //! these two, so that a start after a crash does what a start does. The kernel is spoken to in threads that may block.
 
+pub mod announce;
 pub mod attachment;
 pub mod connect;
 pub mod create;
@@ -16,7 +17,9 @@ pub mod flags;
 pub mod heal;
 mod index;
 pub mod inspect;
+pub mod links;
 pub mod list;
+pub mod moving;
 pub mod names;
 pub mod options;
 pub mod ports;
@@ -57,6 +60,8 @@ pub struct Networks {
     pub ephemeral: ports::Ephemeral,
     /// Shared by whoever changes a container's place and its state together; alone for who compares the two.
     pub work: tokio::sync::RwLock<()>,
+    /// Held while links are looked for and made, or taken back.
+    pub links: Mutex<()>,
     settings: Settings,
     kernel: Mutex<Option<Arc<Kernel>>>,
     /// Whether somebody watches the kernel's side.
@@ -76,6 +81,7 @@ impl Networks {
             relay,
             ephemeral: ports::Ephemeral::default(),
             work: tokio::sync::RwLock::default(),
+            links: Mutex::default(),
             settings: Settings {
                 owner: id.to_owned(),
                 ip_forward: flags.ip_forward,

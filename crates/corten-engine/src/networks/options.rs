@@ -16,6 +16,11 @@ pub const ENABLE_V6: &str = "com.docker.network.enable_ipv6";
 /// Whether nothing goes in or out.
 const INTERNAL: &str = "com.docker.network.internal";
 
+/// How often the addresses of a container are announced to its neighbours.
+pub const ANNOUNCEMENTS: &str = "com.docker.network.advertise_addr_nmsgs";
+/// Milliseconds between two announcements.
+pub const ANNOUNCEMENT_GAP: &str = "com.docker.network.advertise_addr_ms";
+
 /// Longest name of an interface (`IFNAMSIZ` without its end).
 const INTERFACE_NAME_BYTES: usize = 15;
 
@@ -55,6 +60,10 @@ pub struct Options {
     pub parent: Option<String>,
     /// How macvlan's interfaces see each other.
     pub macvlan_mode: MacvlanMode,
+    /// How often the addresses of a container are announced.
+    pub announcements: u8,
+    /// Milliseconds between two of them.
+    pub announcement_gap_ms: u16,
 }
 
 impl Default for Options {
@@ -75,6 +84,8 @@ impl Default for Options {
             internal: false,
             parent: None,
             macvlan_mode: MacvlanMode::Bridge,
+            announcements: 3,
+            announcement_gap_ms: 1000,
         }
     }
 }
@@ -98,6 +109,10 @@ impl Options {
                     options.interface_prefix.clone_from(value);
                 }
                 INTERNAL => options.internal = boolean(key, value)?,
+                ANNOUNCEMENTS => options.announcements = announcements(value).map_err(EngineError::invalid)?,
+                ANNOUNCEMENT_GAP => {
+                    options.announcement_gap_ms = announcement_gap(value).map_err(EngineError::invalid)?
+                }
                 _ => {}
             }
         }
@@ -197,6 +212,28 @@ pub fn interface_name(what: &str, name: &str) -> std::result::Result<(), String>
     }
 }
 
+/// How often addresses are announced.
+///
+/// # Errors
+/// docker's sentence.
+pub fn announcements(value: &str) -> std::result::Result<u8, String> {
+    let wrong = |_| format!("value for option {ANNOUNCEMENTS} {value:?} must be an integer");
+    let number: i64 = value.parse().map_err(wrong)?;
+    let fits = u8::try_from(number).ok().filter(|number| *number <= 3);
+    fits.ok_or_else(|| format!("{ANNOUNCEMENTS} must be in the range 0 to 3"))
+}
+
+/// Milliseconds between two announcements.
+///
+/// # Errors
+/// docker's sentence.
+pub fn announcement_gap(value: &str) -> std::result::Result<u16, String> {
+    let wrong = |_| format!("value for option {ANNOUNCEMENT_GAP} {value:?} must be integer milliseconds");
+    let number: i64 = value.parse().map_err(wrong)?;
+    let fits = u16::try_from(number).ok().filter(|number| (100..=2000).contains(number));
+    fits.ok_or_else(|| format!("{ANNOUNCEMENT_GAP} must be in the range 100 to 2000"))
+}
+
 fn mode(key: &str, value: &str) -> Result<GatewayMode> {
     match value {
         "nat" => Ok(GatewayMode::Nat),
@@ -250,6 +287,8 @@ mod tests {
         check("com.docker.network.driver.mtu", "1400", |options| options.mtu == Some(1400));
         check("com.docker.network.host_ipv4", "192.0.2.1", |options| options.leave_as_v4.is_some());
         check("com.docker.network.container_iface_prefix", "net", |options| options.interface_prefix == "net");
+        check("com.docker.network.advertise_addr_nmsgs", "0", |options| options.announcements == 0);
+        check("com.docker.network.advertise_addr_ms", "250", |options| options.announcement_gap_ms == 250);
         check("nobody.knows.it", "x", |options| *options == Options::default());
         assert_eq!(read("macvlan", "macvlan_mode", "vepa").unwrap().macvlan_mode, MacvlanMode::Vepa);
         assert_eq!(read("macvlan", "parent", "eth0.7").unwrap().parent.as_deref(), Some("eth0.7"));
@@ -268,6 +307,16 @@ mod tests {
                 "com.docker.network.bridge.host_binding_ipv4",
                 "x",
                 "failed to parse com.docker.network.bridge.host_binding_ipv4 value: x (nil ip)",
+            ),
+            (
+                "com.docker.network.advertise_addr_nmsgs",
+                "4",
+                "com.docker.network.advertise_addr_nmsgs must be in the range 0 to 3",
+            ),
+            (
+                "com.docker.network.advertise_addr_ms",
+                "x",
+                "value for option com.docker.network.advertise_addr_ms \"x\" must be integer milliseconds",
             ),
             (
                 "com.docker.network.bridge.gateway_mode_ipv4",

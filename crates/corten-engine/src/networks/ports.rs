@@ -32,6 +32,24 @@ pub struct Wanted {
     range: Option<(u16, u16)>,
 }
 
+impl Wanted {
+    /// The container's port.
+    pub fn container_port(&self) -> u16 {
+        self.container_port
+    }
+
+    /// Its protocol.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether a port of the host is one that was asked for.
+    pub fn takes(&self, host: SocketAddr) -> bool {
+        self.address.is_none_or(|address| address == host.ip())
+            && self.range.is_none_or(|(first, last)| (first..=last).contains(&host.port()))
+    }
+}
+
 /// A port of the host with its socket, for whoever holds it.
 #[derive(Debug)]
 pub struct Reserved {
@@ -118,6 +136,7 @@ fn host_range(text: &str) -> Result<Option<(u16, u16)>> {
 }
 
 /// Where the ports of a container lead: the places that are its ways out.
+#[derive(Clone, Copy)]
 pub struct Targets<'a> {
     /// For IPv4.
     pub v4: Option<(&'a Record, &'a Attachment)>,
@@ -143,7 +162,12 @@ pub fn reserve(engine: &Engine, container: &str, wanted: &[Wanted], targets: &Ta
 }
 
 /// What one binding becomes, for each address of the host; the number is still to be chosen.
-fn candidates(flags: &Flags, one: &Wanted, targets: &Targets<'_>, host_has_v6: bool) -> Result<Vec<PublishedPort>> {
+pub(super) fn candidates(
+    flags: &Flags,
+    one: &Wanted,
+    targets: &Targets<'_>,
+    host_has_v6: bool,
+) -> Result<Vec<PublishedPort>> {
     let mut default = flags.ip;
     if let Some((network, _)) = targets.v4 {
         default = network.driver_options()?.host_binding.or(default);
@@ -205,7 +229,12 @@ fn candidate(flags: &Flags, one: &Wanted, address: IpAddr, targets: &Targets<'_>
     Ok(Some(PublishedPort { translated, loopback: translated && !relayed, relayed, bound: true, ..port(address) }))
 }
 
-fn reserve_one(engine: &Engine, container: &str, one: &Wanted, candidates: &[PublishedPort]) -> Result<Vec<Reserved>> {
+pub(super) fn reserve_one(
+    engine: &Engine,
+    container: &str,
+    one: &Wanted,
+    candidates: &[PublishedPort],
+) -> Result<Vec<Reserved>> {
     if candidates.iter().all(|candidate| !candidate.bound) {
         return Ok(candidates.iter().cloned().map(|port| Reserved { port, socket: None }).collect());
     }
@@ -252,6 +281,12 @@ fn reserve_number(
         all.push(Reserved { port: PublishedPort { host, ..candidate.clone() }, socket: Some(socket) });
     }
     Ok(all)
+}
+
+/// The socket of one port whose number is known.
+pub(super) fn reserve_port(engine: &Engine, container: &str, port: &PublishedPort) -> Result<OwnedFd> {
+    let refused = |error| refused(engine, container, port.kind(), port.host, &error);
+    relay::reserve(relay_port(port.kind(), port.host)).map_err(refused)
 }
 
 /// The port in the words of the hand-over.
@@ -315,7 +350,7 @@ fn ephemeral_range() -> (u16, u16) {
 }
 
 /// Whether the host speaks IPv6: docker's test.
-fn host_has_v6() -> bool {
+pub(super) fn host_has_v6() -> bool {
     TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 

@@ -153,5 +153,6 @@ pub fn desired(engine: &Engine) -> Result<Desired> {
         let ports: Vec<Port> = networking.ports.iter().filter_map(PublishedPort::plan).collect();
         desired.ports.extend(ports);
     }
+    desired.links = super::links::all(engine);
     Ok(desired)
 }

@@ -16,7 +16,7 @@ use super::attachment::{self, Attachment, Networking, Way};
 use super::flags::DefaultBridge;
 use super::ports::{self, Reserved, Targets};
 use super::record::Record;
-use super::{blocking, endpoint, names, relay};
+use super::{announce, blocking, endpoint, links, names, relay};
 use crate::containers::{Turn, View};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -151,7 +151,7 @@ fn pairs<'a>(networking: &'a Networking, networks: &'a [Arc<Record>]) -> Vec<(&'
     networking.attachments.values().filter_map(|place| Some((&**of(place)?, place))).collect()
 }
 
-fn targets<'a>(networking: &'a Networking, networks: &'a [Arc<Record>]) -> Targets<'a> {
+pub(super) fn targets<'a>(networking: &'a Networking, networks: &'a [Arc<Record>]) -> Targets<'a> {
     let pairs = pairs(networking, networks);
     // On a wire of its own nobody stands between a container and whoever asks it.
     let of = |way| attachment::way_out(pairs.iter().copied(), way).filter(|(network, _)| network.bridge.is_some());
@@ -177,6 +177,7 @@ fn make(engine: &Engine, view: &View, networks: &[Arc<Record>]) -> Result<Option
     if !planned.is_empty() {
         kernel.publish(&planned)?;
     }
+    links::make(engine, view)?;
     let resolves = networks.iter().any(|network| network.resolves_names());
     let resolver = if resolves { Some(kernel.resolver(&sandbox)?) } else { None };
     Ok(resolver)
@@ -193,6 +194,7 @@ pub async fn hand_over(engine: &Arc<Engine>, turn: &Turn<'_>, prepared: Prepared
     if networks.is_empty() {
         return Ok(());
     }
+    announce::begin(engine, &turn.id, view.state.networking.attachments.values());
     let own = Arc::clone(engine);
     blocking(move || {
         if prepared.resolver.is_some() {
@@ -234,9 +236,9 @@ pub async fn release(engine: &Arc<Engine>, turn: &Turn<'_>) {
     let _work = engine.networks.work.read().await;
     // From here on nobody mends what is taken back.
     turn.change(|state| state.networking.sandbox = false);
-    let (own, id, taken) = (Arc::clone(engine), turn.id.clone(), networking.clone());
+    let (own, view) = (Arc::clone(engine), turn.view());
     let undone = blocking(move || {
-        undo(&own, &id, &taken);
+        undo(&own, &view);
         Ok(())
     });
     if let Err(error) = undone.await {
@@ -251,7 +253,9 @@ pub async fn release(engine: &Arc<Engine>, turn: &Turn<'_>) {
     }
 }
 
-fn undo(engine: &Engine, id: &str, networking: &Networking) {
+fn undo(engine: &Engine, view: &View) {
+    let (id, networking) = (view.record.id.as_str(), &view.state.networking);
+    links::remove(engine, view);
     let complain = |step: &str, error: EngineError| warn!(id, error = error.message(), "{step}");
     let kernel = match engine.networks.kernel() {
         Ok(kernel) => kernel,

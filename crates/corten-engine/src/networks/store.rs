@@ -7,9 +7,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use corten_sys::atomic_file::{self, Durability};
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::record::{FORMAT, Record};
+use crate::store::set_aside;
 
 const FILE: &str = "network.json";
 
@@ -33,7 +34,7 @@ pub fn load(data_root: &Path) -> io::Result<Vec<Record>> {
             Ok(Some(record)) => records.push(record),
             // Its maker was killed before anybody was told of it.
             Ok(None) => drop(fs::remove_dir_all(&path)),
-            Err(error) => set_aside(data_root, &path, &id, &error),
+            Err(error) => set_aside(data_root, "network", &path, &format!("network-{id}"), &error.to_string()),
         }
     }
     Ok(records)
@@ -55,18 +56,6 @@ fn read(path: &Path, id: &str) -> io::Result<Option<Record>> {
     // What it says must still be of use.
     record.plan().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.message()))?;
     Ok(Some(record))
-}
-
-fn set_aside(data_root: &Path, path: &Path, id: &str, reason: &io::Error) {
-    let broken = data_root.join("broken");
-    let place = broken.join(format!("network-{id}-{}", crate::clock::Moment::now().nanos()));
-    let moved = DirBuilder::new().recursive(true).mode(0o700).create(&broken).and_then(|()| fs::rename(path, &place));
-    match moved {
-        Ok(()) => error!(id, error = %reason, path = %place.display(), "network set aside: its record is broken"),
-        Err(move_error) => {
-            error!(id, error = %reason, %move_error, "network left out: its record is broken and cannot be set aside");
-        }
-    }
 }
 
 /// Writes a network down; it survives a power cut once this returns.

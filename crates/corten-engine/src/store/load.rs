@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use tracing::{error, warn};
+use corten_types::error::chain;
+use tracing::warn;
 
 use super::save::UNFINISHED;
-use super::{RECORD, STATE, broken_directory, containers_directory, trash_directory};
+use super::{RECORD, STATE, containers_directory, set_aside, trash_directory};
 use crate::containers::record::{FORMAT, Record, State};
 
 /// A container as it was written down.
@@ -80,7 +81,7 @@ pub fn load(data_root: &Path) -> io::Result<Vec<Loaded>> {
         }
         match read_one(&path, name) {
             Ok(container) => loaded.push(container),
-            Err(error) => set_aside(data_root, &path, name, &error),
+            Err(error) => set_aside(data_root, "container", &path, name, &chain(&error)),
         }
     }
     Ok(loaded)
@@ -103,26 +104,11 @@ fn read_one(directory: &Path, id: &str) -> Result<Loaded, BrokenError> {
     Ok(Loaded { record, state: state.unwrap_or_default(), directory: directory.to_owned() })
 }
 
-fn set_aside(data_root: &Path, path: &Path, name: &str, error: &BrokenError) {
-    let broken = broken_directory(data_root);
-    let place = broken.join(format!("{name}-{}", crate::clock::Moment::now().nanos()));
-    let moved = DirBuilder::new().recursive(true).mode(0o700).create(&broken).and_then(|()| fs::rename(path, &place));
-    let reason = corten_types::error::chain(error);
-    match moved {
-        Ok(()) => {
-            error!(id = name, error = reason, path = %place.display(), "container set aside: its record is broken")
-        }
-        Err(move_error) => {
-            error!(id = name, error = reason, %move_error, "container left out: its record is broken and cannot be set aside");
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Moment;
-    use crate::store::save;
+    use crate::store::{broken_directory, save};
 
     fn record(id: &str) -> Record {
         Record {

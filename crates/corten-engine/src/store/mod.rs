@@ -15,7 +15,11 @@ pub use lock::lock;
 pub use remove::{remove, sweep};
 pub use save::{save, save_record, save_state};
 
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+
+use tracing::error;
 
 /// The file of a container's record.
 const RECORD: &str = "container.json";
@@ -38,6 +42,20 @@ pub fn is_set_aside(data_root: &Path, id: &str) -> bool {
     let entries = std::fs::read_dir(broken_directory(data_root)).into_iter().flatten().flatten();
     let prefix = format!("{id}-");
     entries.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+}
+
+/// Sets a directory aside whose record cannot be used, as `<data-root>/broken/<name>-<time>`: it costs what it holds,
+/// never the start. `what` is `container` or `network`.
+pub fn set_aside(data_root: &Path, what: &str, path: &Path, name: &str, reason: &str) {
+    let broken = broken_directory(data_root);
+    let place = broken.join(format!("{name}-{}", crate::clock::Moment::now().nanos()));
+    let moved = DirBuilder::new().recursive(true).mode(0o700).create(&broken).and_then(|()| fs::rename(path, &place));
+    match moved {
+        Ok(()) => error!(what, name, reason, path = %place.display(), "set aside: its record is broken"),
+        Err(error) => {
+            error!(what, name, reason, %error, "left out: its record is broken and cannot be set aside");
+        }
+    }
 }
 
 /// Where unreadable directories are kept for whoever wants to look.

@@ -170,7 +170,7 @@ fn configure(kernel: &Kernel, network: &Network, bridge: &Bridge, link: &Link, o
     if !link.up || group.is_some() || mtu.is_some() {
         batch.set_link(link.index, Settings { up: Some(true), group, mtu, ..Settings::default() });
     }
-    if link.filters != filters(bridge) && !bridge.adopted {
+    if link.filters != filters(bridge) && (!bridge.adopted || filters(bridge)) {
         batch.set_bridge_filter(&bridge.interface, filters(bridge));
     }
     socket.run(batch).map_err(refused(object))

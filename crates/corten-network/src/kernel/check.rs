@@ -166,7 +166,8 @@ fn look_at_network<'a>(
     if !link.up {
         wrong.push(format!("bridge {name} is down"));
     }
-    if !bridge.adopted && link.filters != bridge::filters(bridge) {
+    // Somebody else's is left showing what it shows, unless containers on it are kept from each other.
+    if link.filters != bridge::filters(bridge) && (!bridge.adopted || bridge::filters(bridge)) {
         wrong.push(format!("bridge {name} does not show the packet filter what it should"));
     }
     if !bridge.adopted && link.group != bridge::GROUP {
@@ -246,7 +247,7 @@ fn compare(
     }
     let mut differences = Vec::new();
     let mut batch = Batch::new();
-    let sets: &[&nft::Set] = if *table == kernel.tables.packets { &ruleset::SETS } else { &[&ruleset::CLOSED] };
+    let sets: &[&nft::Set] = if *table == kernel.tables.packets { &ruleset::SETS } else { &ruleset::FRAME_SETS };
     for set in sets {
         let none = BTreeMap::new();
         let wanted = wanted.get(set.name).unwrap_or(&none);
@@ -281,6 +282,9 @@ fn of_packets(kernel: &Kernel, desired: &Desired) -> Wanted {
     all.extend(elements::of_ports(ports, |port| {
         networks.get(port.network.as_str()).is_some_and(|network| is_routed(network, port.container.is_ipv6()))
     }));
+    if kernel.settings.rules_v4 && bridge::can_filter() {
+        all.extend(elements::of_links(&desired.links));
+    }
     all.0.into_iter().map(|(set, elements)| (set, by_key(elements))).collect()
 }
 
@@ -296,7 +300,8 @@ fn of_frames(desired: &Desired) -> Wanted {
         desired.networks.iter().filter(|network| is_closed(network)).map(|network| network.id.as_str()).collect();
     let ports = desired.endpoints.iter().filter(|(_, endpoint)| closed.contains(endpoint.network.as_str()));
     let ports = ports.map(|(_, endpoint)| elements::of_closed_port(&endpoint.host_interface()));
-    BTreeMap::from([(ruleset::CLOSED.name, by_key(ports.collect()))])
+    let links = elements::of_links(&desired.links).0.into_iter().map(|(set, elements)| (set, by_key(elements)));
+    std::iter::once((ruleset::CLOSED.name, by_key(ports.collect()))).chain(links).collect()
 }
 
 /// Whether the network's containers are kept from each other where frames pass: where packets are not seen.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use corten_netlink::nft::{Data, Element, Verdict, set::name_field};
 
 use super::ruleset;
-use crate::plan::{Bridge, Driver, Family, GatewayMode, Network, Port, Protocol};
+use crate::plan::{Bridge, Driver, Family, GatewayMode, Link, Network, Port, Protocol};
 
 /// Elements by the name of their set.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -116,6 +116,18 @@ fn publish(elements: &mut Elements, host: SocketAddr, transport: &[u8], to: Data
     } else if loopback || !host.ip().is_loopback() {
         push(elements, ruleset::PORTS[six].name, [transport, &octets(host.ip()), &port].concat(), to);
     }
+}
+
+/// The elements of links, in either table.
+pub fn of_links(links: &[Link]) -> Elements {
+    let mut elements = Elements::default();
+    for link in links {
+        let transport = field(&[number(link.protocol)]);
+        let port = field(&link.port.to_be_bytes());
+        let key = [octets(link.from.into()), octets(link.to.into()), transport, port].concat();
+        elements.add(ruleset::LINKED.name, key, Data::None);
+    }
+    elements
 }
 
 /// Without the look for doubles, which five thousand ports would notice; [`super::Kernel`] takes them out.

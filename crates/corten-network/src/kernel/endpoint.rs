@@ -175,13 +175,6 @@ fn configure(endpoint: &Endpoint, object: &str) -> Result<()> {
     if endpoint.v6.is_some() {
         sysctl::set_if_known(object, &format!("net/ipv6/conf/{interface}/accept_ra"), "0")?;
     }
-    if endpoint.announcements > 0 {
-        // The kernel announces the addresses when the interface comes up.
-        sysctl::set(object, &format!("net/ipv4/conf/{interface}/arp_notify"), "1")?;
-        if endpoint.v6.is_some() {
-            sysctl::set_if_known(object, &format!("net/ipv6/conf/{interface}/ndisc_notify"), "1")?;
-        }
-    }
     for (path, value) in &endpoint.sysctls {
         sysctl::set(object, path, value)?;
     }

@@ -1,5 +1,6 @@
 //! The plan in the kernel: bridges, sandboxes, endpoints, rules, published ports.
 
+pub mod announce;
 pub mod bridge;
 pub mod check;
 mod connections;
@@ -23,7 +24,9 @@ use corten_netlink::{Error, Socket, address, conntrack, link, nft::Table, route}
 use ipnet::IpNet;
 
 use crate::error::NetworkError;
-use crate::plan::{DefaultRoutes, Desired, Difference, Driver, Endpoint, HostRange, Network, Port, Sandbox, Settings};
+use crate::plan::{
+    DefaultRoutes, Desired, Difference, Driver, Endpoint, HostRange, Link, Network, Port, Sandbox, Settings,
+};
 use connections::Connections;
 use elements::Elements;
 use tables::Tables;
@@ -207,6 +210,30 @@ impl Kernel {
         resolver::make(sandbox)
     }
 
+    /// Announces an endpoint's addresses to its neighbours once.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn announce(&self, sandbox: &Sandbox, endpoint: &Endpoint) -> Result<()> {
+        announce::announce(sandbox, endpoint)
+    }
+
+    /// Lets linked containers pass where containers are kept from each other.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn link(&self, links: &[Link]) -> Result<()> {
+        self.change_links(links, Tables::add)
+    }
+
+    /// Lets them pass no more; what is not there is as well as taken back.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn unlink(&self, links: &[Link]) -> Result<()> {
+        self.change_links(links, Tables::remove)
+    }
+
     /// Publishes ports: all of them, or none. Those that are published stay.
     ///
     /// # Errors
@@ -264,6 +291,19 @@ impl Kernel {
             }
         }
         Ok(ranges)
+    }
+
+    /// The addresses that an interface of the host has, in the order they were given; none for one that is not there.
+    ///
+    /// # Errors
+    /// What the kernel refuses.
+    pub fn addresses_of(&self, interface: &str) -> Result<Vec<IpNet>> {
+        let mut socket = self.route_socket();
+        let object = format!("interface {interface}");
+        let Some(link) = link::named(&mut socket, interface).map_err(refused(&object))? else { return Ok(Vec::new()) };
+        let all = address::all(&mut socket).map_err(refused(&object))?;
+        let own = all.into_iter().filter(|found| found.link == link.index);
+        Ok(own.filter_map(|found| IpNet::new(found.address, found.prefix).ok()).collect())
     }
 
     /// What of `desired` is not there, and what is there of ours that is not desired.
@@ -362,6 +402,21 @@ impl Kernel {
         let elements = Elements(BTreeMap::from([(ruleset::CLOSED.name, vec![element])]));
         let object = endpoint::name(endpoint, network);
         change(&self.tables, &mut self.filter_socket(), &self.tables.frames, &elements, &object)
+    }
+
+    fn change_links(
+        &self,
+        links: &[Link],
+        change: impl Fn(&Tables, &mut Socket, &Table, &Elements, &str) -> Result<()>,
+    ) -> Result<()> {
+        if links.is_empty() || !self.settings.rules_v4 {
+            return Ok(());
+        }
+        let elements = elements::of_links(links);
+        let mut socket = self.filter_socket();
+        // Where the table of packets sees what passes within a bridge, that of frames is not there.
+        let table = if bridge::can_filter() { &self.tables.packets } else { &self.tables.frames };
+        change(&self.tables, &mut socket, table, &elements, "links")
     }
 
     /// Datagrams to a port go on where earlier ones went, until nobody remembers: also when that was nowhere.

@@ -37,6 +37,8 @@ pub const BRIDGES: Set = set("bridges", &[Type::Interface]);
 pub const SAME: Set = set("same", &[Type::Interface, Type::Interface]);
 /// Bridges whose containers do not reach each other, and their ports in the table of frames.
 pub const CLOSED: Set = set("closed", &[Type::Interface]);
+/// What containers reach of each other there all the same: who, of whom, protocol, port.
+pub const LINKED: Set = set("linked4", &[Type::Ipv4, Type::Ipv4, Type::Transport, Type::Port]);
 /// What becomes of what leaves a bridge.
 pub const FROM: Set = Set { name: "from", key: &[Type::Interface], values: Values::Verdicts };
 /// What becomes of what goes to a bridge.
@@ -55,7 +57,7 @@ pub const LEAVE_AS: [Set; 2] =
     [map("leave4", &[Type::Interface], &[Type::Ipv4]), map("leave6", &[Type::Interface], &[Type::Ipv6])];
 
 /// Every set of the table of packets.
-pub const SETS: [&Set; 19] = [
+pub const SETS: [&Set; 20] = [
     &PORTS[0],
     &PORTS[1],
     &ANY_PORTS[0],
@@ -66,6 +68,7 @@ pub const SETS: [&Set; 19] = [
     &BRIDGES,
     &SAME,
     &CLOSED,
+    &LINKED,
     &FROM,
     &TO[0],
     &TO[1],
@@ -76,6 +79,9 @@ pub const SETS: [&Set; 19] = [
     &LEAVE_AS[0],
     &LEAVE_AS[1],
 ];
+
+/// Every set of the table of frames.
+pub const FRAME_SETS: [&Set; 2] = [&CLOSED, &LINKED];
 
 /// Where connections to published ports go on.
 pub const CHAIN_NAT: &str = "nat";
@@ -126,6 +132,8 @@ const SECOND_NAME: Register = Register(4);
 const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
 const DESTINATION_TRANSLATED: u32 = 32;
 const KIND_LOCAL: u32 = 2;
+const ARP: u16 = 0x0806;
+const IPV4: u16 = 0x0800;
 
 /// The rules of the table of packets, in order.
 fn rules() -> Vec<Rule> {
@@ -198,6 +206,7 @@ fn forward() -> Vec<Rule> {
         "published ports",
         [tracked(Tracked::Status, DESTINATION_TRANSLATED), verdict(Verdict::Accept)].concat(),
     ));
+    rules.push((CHAIN_SAME, "links", [linked(Direction::There), verdict(Verdict::Accept)].concat()));
     rules.push((
         CHAIN_SAME,
         "containers that do not reach each other",
@@ -255,9 +264,15 @@ fn postrouting() -> Vec<Rule> {
 /// The rules of the table of frames: containers on one bridge, where the kernel cannot show the table of packets what
 /// passes from port to port (br_netfilter).
 fn bridge_rules() -> Vec<Rule> {
+    // Whoever asks for an address learns it and no more; connections are not known here, so answers are let pass as such.
+    let mut rules = vec![("forward", "questions for addresses", [of_frame(ARP), verdict(Verdict::Accept)].concat())];
+    for (direction, note) in [(Direction::There, "links"), (Direction::Back, "answers of links")] {
+        rules.push(("forward", note, [of_frame(IPV4), linked(direction), verdict(Verdict::Accept)].concat()));
+    }
     let mut both = [input(FIRST), in_set(&CLOSED)].concat();
     both.extend([output(FIRST), in_set(&CLOSED), verdict(Verdict::Drop)].concat());
-    vec![("forward", "containers that do not reach each other", both)]
+    rules.push(("forward", "containers that do not reach each other", both));
+    rules
 }
 
 /// The table of packets.
@@ -277,7 +292,7 @@ pub fn make_packets(table: &Table, note: &str) -> Batch {
 
 /// Makes the table of frames with everything but elements.
 pub fn make_frames(table: &Table, note: &str) -> Batch {
-    make(table, note, &[&CLOSED], &BRIDGE_CHAINS, bridge_rules())
+    make(table, note, &FRAME_SETS, &BRIDGE_CHAINS, bridge_rules())
 }
 
 /// What [`corten_netlink::nft::dump::rules`] finds in a table that nobody changed.
@@ -351,6 +366,31 @@ fn destination(six: usize, to: Register) -> Vec<Expression> {
 
 fn destination_port(to: Register) -> Vec<Expression> {
     vec![Expression::Payload(Base::Transport, 2, 2, to)]
+}
+
+fn of_frame(protocol: u16) -> Vec<Expression> {
+    vec![Expression::Meta(Meta::Protocol, FIRST), Expression::Equal(FIRST, protocol.to_be_bytes().to_vec())]
+}
+
+/// Which way a packet goes between who reaches and who is reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    There,
+    Back,
+}
+
+/// Whether a packet of IPv4 is one of linked containers'.
+fn linked(direction: Direction) -> Vec<Expression> {
+    const SOURCE: (u32, u32) = (12, 0);
+    const DESTINATION: (u32, u32) = (16, 2);
+    let ((from, _), (to, _), port) = match direction {
+        Direction::There => (SOURCE, DESTINATION, DESTINATION.1),
+        Direction::Back => (DESTINATION, SOURCE, SOURCE.1),
+    };
+    let network = |offset, to| vec![Expression::Payload(Base::Network, offset, 4, Register(to))];
+    let port = vec![Expression::Payload(Base::Transport, port, 2, Register(3))];
+    let family = if direction == Direction::There { of_family(0) } else { Vec::new() };
+    [family, network(from, 0), network(to, 1), transport(Register(2)), port, in_set(&LINKED)].concat()
 }
 
 fn transport_and_port(to: Register) -> Vec<Expression> {
