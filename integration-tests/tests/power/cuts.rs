@@ -76,7 +76,7 @@ fn acknowledged(docker: &DockerCli, root: &TempRoot, server: &TestRegistry, numb
             let _ = docker.run(&["cp", &path, "made:/committed"]).ok();
             let _ = docker.run(&["commit", "made", &name]).ok();
             let _ = docker.run(&["rm", "made"]).ok();
-            expected = files(&busybox::layer()[..]);
+            expected = files(busybox::layer());
             expected.insert("committed".to_owned(), digest(number.to_string().as_bytes()));
         }
     }
