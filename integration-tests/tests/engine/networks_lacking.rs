@@ -34,7 +34,7 @@ fn a_kernel_without_nf_tables_has_no_bridge_networks_and_says_so() {
         "HostConfig": { "PortBindings": { "80/tcp": [{ "HostPort": "" }] } },
     });
     let id = create(&stack, "published", &published);
-    let answer = post(&stack, &format!("/containers/{id}/start"), &Value::Null);
-    println!("published without nf_tables: {} {}", answer.status, answer.text());
+    let text = refusal(post(&stack, &format!("/containers/{id}/start"), &Value::Null), 501);
+    assert!(text.contains("publish port 80:") && text.contains("CONFIG_NF_TABLES"), "{text}");
     expect(get(&stack, "/info"), 200);
 }

@@ -13,10 +13,10 @@ use corten_network::plan;
 use tracing::warn;
 
 use super::attachment::{self, Attachment, Networking, Way};
-use super::flags::DefaultBridge;
 use super::ports::{self, Reserved, Targets};
 use super::record::Record;
 use super::{announce, blocking, endpoint, links, names, relay};
+use crate::containers::record::Record as Container;
 use crate::containers::{Turn, View};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
@@ -73,9 +73,19 @@ pub fn places(engine: &Engine, view: &View) -> Result<Places> {
     Ok(places)
 }
 
-/// Whether a container that names no network gets none although it should.
-pub fn lacks_bridge(engine: &Engine) -> bool {
-    engine.config.networks.bridge != DefaultBridge::None && engine.networks.no_bridge().is_some()
+/// Refuses to publish ports of a container that gets no network because there is no default bridge, although there should
+/// be one: what was asked for is never left out without a word.
+fn refuse_ports_without_bridge(engine: &Engine, record: &Container) -> Result<()> {
+    let Some(reason) = engine.networks.no_bridge().filter(|_| record.has_own_networks()) else { return Ok(()) };
+    let is_default = engine.networks.index.find(record.network_name().unwrap_or_default());
+    let is_default = is_default.is_ok_and(|network| network.name == "bridge");
+    match ports::wanted(record)?.first() {
+        Some(port) if is_default => {
+            let number = port.container_port();
+            Err(EngineError::unimplemented(format!("publish port {number}: there is no default network: {reason}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes everything of a container's networks that is there before its processes.
@@ -87,6 +97,7 @@ pub async fn prepare(engine: &Arc<Engine>, turn: &Turn<'_>) -> Result<Prepared> 
     let while_setting_up = |error: EngineError| error.while_doing("failed to set up container networking");
     let places = places(engine, &turn.view()).map_err(while_setting_up)?;
     if places.is_empty() {
+        refuse_ports_without_bridge(engine, &turn.view().record).map_err(while_setting_up)?;
         return Ok(Prepared::default());
     }
     let made = choose_and_make(engine, turn, places).await;
