@@ -51,9 +51,9 @@ pub fn set_aside(data_root: &Path, what: &str, path: &Path, name: &str, reason: 
     let place = broken.join(format!("{name}-{}", crate::clock::Moment::now().nanos()));
     let moved = DirBuilder::new().recursive(true).mode(0o700).create(&broken).and_then(|()| fs::rename(path, &place));
     match moved {
-        Ok(()) => error!(what, name, reason, path = %place.display(), "set aside: its record is broken"),
+        Ok(()) => error!(name, reason, path = %place.display(), "{what} set aside: its record is broken"),
         Err(error) => {
-            error!(what, name, reason, %error, "left out: its record is broken and cannot be set aside");
+            error!(name, reason, %error, "{what} left out: its record is broken and cannot be set aside");
         }
     }
 }

@@ -81,7 +81,11 @@ struct Before {
 }
 
 impl Before {
+    /// When no container but the bystander has an interface any more: the kernel takes some behind the answer.
     fn look(stack: &mut Stack) -> Before {
+        wait_for("the interfaces of containers that have ended to go", DEADLINE, || {
+            NetLeaks::of(stack.cortend().network()).veths() == 1
+        });
         Before {
             left: Left::look(stack),
             network: NetLeaks::of(stack.cortend().network()),
