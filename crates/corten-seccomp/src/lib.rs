@@ -1,7 +1,7 @@
 //! System call filters: `linux.seccomp` of the runtime specification becomes a classic BPF program.
 //!
-//! In reading order: a [`profile`] is what config.json says; [`rules`] is what it means, call by call for every
-//! [`arch`]itecture, by the numbers in [`table`] and, on 32-bit x86, the calls that carry others ([`multiplex`]);
+//! In reading order: a [`profile`] is what config.json says, its calls looked up as they are read ([`name`]); [`rules`] is
+//! what it means, call by call for every [`arch`]itecture, by the numbers in [`table`] and, on 32-bit x86, the calls that carry others ([`multiplex`]);
 //! [`tree`] writes that as a [`program`] which finds a call's verdict by binary search. [`interpret`] runs a program
 //! as the kernel does.
 //!

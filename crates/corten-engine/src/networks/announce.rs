@@ -21,6 +21,7 @@ async fn repeat(engine: Arc<Engine>, id: String, place: Attachment) {
     let gap = Duration::from_millis(place.announcement_gap_ms.into());
     for number in 0..place.announcements {
         if number > 0 {
+            // The gap is what was asked for; nothing is waited for.
             tokio::time::sleep(gap).await;
         }
         let is_there = engine.containers.get(&id).is_some_and(|container| {

@@ -178,6 +178,7 @@ fn strike(stack: &mut Stack, victim: Victim, site: &Site, delay: Duration) -> (b
                         victim.kill(stack, &process);
                         break;
                     }
+                    // Short against the work; nothing tells of a process that is about to be there.
                     thread::sleep(Duration::from_micros(200));
                 }
             }
