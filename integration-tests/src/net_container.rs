@@ -2,15 +2,15 @@
 
 use std::{
     fs::File,
-    net::{TcpListener, UdpSocket},
     process::{Child, Command, Stdio},
 };
 
+use corten_network::{kernel::resolver, plan::Sandbox};
 use corten_relay::{Hold, Resolver};
 use corten_sys::pidfd::PidFd;
 use corten_types::Identifier;
 
-use crate::{Ran, in_network_of, in_own_network, sh};
+use crate::{Ran, in_network_of, in_own_network};
 
 /// A process with a network namespace of its own, in a container's place.
 #[derive(Debug)]
@@ -62,31 +62,10 @@ impl NetContainer {
     /// When it cannot be made.
     #[must_use]
     pub fn resolver(&self) -> Resolver {
-        self.inside(|| {
-            let udp = UdpSocket::bind("127.0.0.11:0").expect("the test has the right and the time");
-            let tcp = TcpListener::bind("127.0.0.11:0").expect("the test has the right and the time");
-            let (udp_port, tcp_port) = (
-                udp.local_addr().expect("the test has the right and the time").port(),
-                tcp.local_addr().expect("the test has the right and the time").port(),
-            );
-            sh(&format!(
-                "nft -f - <<'END'
-                table ip corten-dns {{
-                  chain output {{
-                    type nat hook output priority -100;
-                    ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:{udp_port}
-                    ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:{tcp_port}
-                  }}
-                  chain postrouting {{
-                    type nat hook postrouting priority 100;
-                    ip saddr 127.0.0.11 udp sport {udp_port} snat to 127.0.0.11:53
-                    ip saddr 127.0.0.11 tcp sport {tcp_port} snat to 127.0.0.11:53
-                  }}
-                }}\nEND"
-            ));
-            let namespace = File::open("/proc/thread-self/ns/net").expect("the test has the right and the time");
-            Resolver { udp: udp.into(), tcp: tcp.into(), namespace: namespace.into() }
-        })
+        let sandbox = Sandbox { path: format!("/proc/{}/ns/net", self.init.id()).into() };
+        let sockets = resolver::make(&sandbox).expect("the test has the right and the time");
+        let namespace = File::open(&sandbox.path).expect("the test has the right and the time");
+        Resolver { udp: sockets.udp.into(), tcp: sockets.tcp.into(), namespace: namespace.into() }
     }
 
     /// What dig says to `question`, without its comments.

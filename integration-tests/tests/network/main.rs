@@ -9,5 +9,6 @@ mod host;
 mod hostile;
 mod netlink;
 mod places;
+mod resolver;
 mod rules;
 mod traffic;

@@ -1,47 +1,13 @@
-//! Sandboxes, resolvers, macvlan, sizes: what containers find in their place.
+//! Sandboxes, macvlan, sizes: what containers find in their place.
 
-use std::{
-    io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, TcpStream, UdpSocket},
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 use corten_network::plan::{DefaultRoute, DefaultRoutes, Driver, Macvlan, MacvlanMode, Port, Protocol};
 use integration_tests::{DEADLINE, sh, wait_for};
 
-use crate::host::{SERVED, ask, ask_from, bridge_network, endpoint, inside, on_host, serve, sh_in};
+use crate::host::{SERVED, ask, ask_from, bridge_network, endpoint, on_host, serve, sh_in};
 
 const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
-
-#[test]
-fn names_are_asked_at_port_53_which_stays_the_containers() {
-    on_host(|host| {
-        let sandbox = host.sandbox();
-        host.kernel.resolver(&sandbox).unwrap();
-        // Again, as after the end of whoever had the sockets.
-        let resolver = host.kernel.resolver(&sandbox).unwrap();
-        let asked = inside(&sandbox, || {
-            let _own = UdpSocket::bind("0.0.0.0:53").unwrap();
-            let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
-            udp.connect("127.0.0.11:53").unwrap();
-            udp.set_read_timeout(Some(DEADLINE)).unwrap();
-            udp.send(b"question").unwrap();
-            udp
-        });
-        let mut buffer = [0; 64];
-        let (length, sender) = resolver.udp.recv_from(&mut buffer).unwrap();
-        assert_eq!(&buffer[..length], b"question");
-        resolver.udp.send_to(b"answer", sender).unwrap();
-        // It comes from where it was asked: a connected socket takes nothing else.
-        assert_eq!(asked.recv(&mut buffer).unwrap(), 6);
-        let mut asked = inside(&sandbox, || TcpStream::connect("127.0.0.11:53").unwrap());
-        let (mut stream, _) = resolver.tcp.accept().unwrap();
-        stream.write_all(b"answer").unwrap();
-        drop(stream);
-        let mut text = String::new();
-        asked.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "answer");
-    });
-}
 
 #[test]
 fn a_macvlan_container_is_on_its_parents_wire() {

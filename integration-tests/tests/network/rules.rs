@@ -22,13 +22,14 @@ fn nft_shows_the_rules_that_were_recorded() {
         host.publish(&closed, &two, "203.0.113.1:8082");
         host.kernel.resolver(&one.sandbox).unwrap();
         let resolver = crate::host::sh_in(&one.sandbox, "nft list ruleset");
+        // The kernel has chosen the resolver's own ports.
         let ports = |line: &str| {
-            let digits = line.split(' ').map(|word| match word.strip_prefix("127.0.0.11:") {
-                Some("53") | None if !word.parse::<u16>().is_ok_and(|port| port != 53) => word.to_owned(),
-                Some(_) => "127.0.0.11:PORT".to_owned(),
-                None => "PORT".to_owned(),
-            });
-            digits.collect::<Vec<_>>().join(" ") + "\n"
+            let number = |word: &str| match word.strip_prefix("0x") {
+                Some(digits) => u16::from_str_radix(digits, 16).ok(),
+                None => word.parse().ok(),
+            };
+            let word = |word| if number(word).is_some_and(|port| port > 1023) { "PORT" } else { word };
+            line.split(' ').map(word).collect::<Vec<&str>>().join(" ") + "\n"
         };
         let name = corten_network::plan::table(&host.kernel.settings().owner);
         let found =

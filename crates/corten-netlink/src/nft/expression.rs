@@ -57,6 +57,16 @@ pub enum Base {
     Transport = 2,
 }
 
+/// The checksum that is kept right when bytes of a packet are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// That of the transport, whichever it is; a datagram that has none gets none (`NFT_PAYLOAD_L4CSUM_PSEUDOHDR`,
+    /// Linux 4.10).
+    Transport,
+    /// The one at this offset from the same base.
+    At(u32),
+}
+
 /// What becomes of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -79,6 +89,8 @@ pub enum Expression {
     Tracked(Tracked, Register),
     /// Loads bytes of the packet.
     Payload(Base, u32, u32, Register),
+    /// Writes a register's bytes into the packet, and its checksum anew.
+    Write(Base, u32, u32, Register, Checksum),
     /// Loads what kind of address the destination is: 2 for one of this host's.
     DestinationKind(Register),
     /// As [`Self::DestinationKind`], of the source.
@@ -133,6 +145,14 @@ impl Expression {
             Self::Tracked(key, to) => named(batch, "ct", &[(2, *key as u32), (1, to.number())]),
             Self::Payload(base, offset, length, to) => {
                 named(batch, "payload", &[(1, to.number()), (2, *base as u32), (3, *offset), (4, *length)]);
+            }
+            Self::Write(base, offset, length, from, checksum) => {
+                let checksum = match checksum {
+                    Checksum::Transport => [(6, 0), (8, 1)],
+                    Checksum::At(offset) => [(6, 1), (7, *offset)],
+                };
+                let place = [(5, from.number()), (2, *base as u32), (3, *offset), (4, *length)];
+                named(batch, "payload", &[&place[..], &checksum].concat());
             }
             Self::DestinationKind(to) => kind_of_address(batch, *to, 2),
             Self::SourceKind(to) => kind_of_address(batch, *to, 1),
