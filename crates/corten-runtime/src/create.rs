@@ -413,6 +413,7 @@ fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &
         has_own_pids: plan.namespaces.has_own_pid(),
         has_own_users: plan.namespaces.has_own_users(),
         personality: plan.process.personality,
+        umask: spec.process.as_ref().and_then(|process| process.user.umask),
         strong_capabilities: strong_capabilities(plan),
         hooks: spec.hooks.clone(),
         ..Record::default()

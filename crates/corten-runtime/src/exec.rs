@@ -73,6 +73,7 @@ pub fn exec(root: &Path, arguments: &Exec, log: &Log) -> Result<u8, ExecError> {
     let mut plan = plan(arguments, &container, log)?;
     plan.limited_by_parent = record.has_own_users;
     plan.personality = record.personality;
+    plan.umask = plan.umask.or(record.umask);
     plan.check_security()?;
     let mut own = OwnStatus::read();
     if record.has_own_users {

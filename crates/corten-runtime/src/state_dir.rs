@@ -61,6 +61,9 @@ pub struct Record {
     /// The execution domain, which an exec has, too.
     #[serde(default)]
     pub personality: Option<u32>,
+    /// The file mode creation mask it asks for, which an exec has that asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub umask: Option<u32>,
     /// Whether its processes run under a system call filter, which is kept then; `None` in a record of a runtime that did
     /// not keep it.
     #[serde(default)]

@@ -237,8 +237,8 @@ pub fn context_message(context: BorrowedFd<'_>, buffer: &mut [u8]) -> usize {
 /// Attaches the detached mount `from` on top of what `onto` refers to.
 ///
 /// # Errors
-/// Those of move_mount(2): `ENOTDIR` when one is a directory and the other is not, `EINVAL` when `onto` is not in
-/// the caller's mount namespace.
+/// Those of move_mount(2): `EINVAL` when one is a directory and the other is not, or `onto` is not in the caller's mount
+/// namespace.
 pub fn attach(from: BorrowedFd<'_>, onto: BorrowedFd<'_>) -> io::Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are the empty literal; the descriptors are borrowed for the call.

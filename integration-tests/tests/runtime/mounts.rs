@@ -186,6 +186,22 @@ fn what_an_earlier_mount_shows_can_be_shown_again_with_other_owners() {
 }
 
 #[test]
+fn a_directory_on_a_file_and_a_file_on_a_directory_are_refused_as_such() {
+    let host = Host::new();
+    fs::write(host.root.join("file"), "").expect("the root is writable");
+    for (name, source, target) in
+        [("file", host.root.join("file"), "/etc"), ("directory", host.root.path().to_owned(), "/etc/passwd")]
+    {
+        let ran = host.run_script(name, "true", |config| {
+            push(config, "/mounts", json!({"destination": target, "source": source, "options": ["rbind"]}));
+        });
+        // Engines look for these words to say what their user did.
+        assert!(ran.code == 1 && ran.stderr.contains("not a directory"), "{name}: {ran:?}");
+    }
+    host.assert_clean();
+}
+
+#[test]
 fn an_option_of_a_bind_makes_the_named_flags_the_only_ones_unless_they_are_locked() {
     let host = Host::new();
     let run = |name: &str, has_users: bool, options: serde_json::Value| {

@@ -59,6 +59,20 @@ fn limits_umask_and_oom_score_are_set() {
 }
 
 #[test]
+fn a_mask_that_is_not_given_is_the_usual_one_and_an_exec_has_the_containers() {
+    let host = Host::new();
+    assert_eq!(host.run_script("usual", "umask", |_| {}).ok().out(), "0022");
+    let _ = host.sleeping("web", |config| config["process"]["user"]["umask"] = json!(0o77));
+    // A process of its own says nothing of it.
+    let process = host.root.path().join("process.json");
+    let json = json!({"args": ["sh", "-c", "umask"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}});
+    fs::write(&process, json.to_string()).unwrap();
+    assert_eq!(host.run(&["exec", "--process", text(&process), "web"]).ok().out(), "0077");
+    let _ = host.run(&["delete", "-f", "web"]).ok();
+    host.assert_clean();
+}
+
+#[test]
 fn the_directory_is_entered_made_when_missing_and_a_file_is_an_error() {
     let host = Host::new();
     assert_eq!(host.run_script("web", "pwd", |config| set(config, "/process/cwd", json!("/root"))).ok().out(), "/root");

@@ -179,9 +179,22 @@ fn one(
             Fault::new(Stage::Mount, Operation::Create, index, &error).with_message(b"copying what it covers")
         })?;
     }
-    mount::attach(tree.as_fd(), target.as_fd()).at_index(Stage::Mount, Operation::Attach, index)?;
+    let attached = mount::attach(tree.as_fd(), target.as_fd());
+    let attached =
+        attached.map_err(|error| if is_of_other_kind(&target, is_directory) { no_directory() } else { error });
+    attached.at_index(Stage::Mount, Operation::Attach, index)?;
     leave_to_exec(target);
     Ok(Some(tree))
+}
+
+/// A directory does not go onto a file, nor a file onto a directory. move_mount(2) has `EINVAL` for it as for much else;
+/// mount(2), and so docker's hint to its user, has `ENOTDIR`.
+fn is_of_other_kind(target: &OwnedFd, is_directory: bool) -> bool {
+    files::stat(target.as_fd(), c"").is_ok_and(|found| found.is(files::S_IFDIR) != is_directory)
+}
+
+fn no_directory() -> io::Error {
+    io::Error::from_raw_os_error(ENOTDIR)
 }
 
 /// By what the target is, not by its path: a symlink of the image may lead there.
@@ -194,6 +207,7 @@ pub(super) fn refuse_proc(target: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 const EPERM: i32 = 1;
+const ENOTDIR: i32 = 20;
 
 /// Where a step is attached.
 struct Target {

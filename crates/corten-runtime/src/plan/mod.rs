@@ -131,6 +131,8 @@ impl Plan {
             domainname: name("domainname", &spec.domainname, &namespaces)?,
             working_directory: InRootfs::new(&process.cwd).map_err(|_| invalid("process.cwd", "holds a NUL byte"))?,
             process: ProcessPlan {
+                // Its files are made under none; what it was called with is the caller's. As runc has it.
+                umask: process.user.umask.or(Some(0o022)),
                 limited_by_parent: namespaces.has_own_users(),
                 personality: spec.linux.personality.as_ref().map(schedule::personality).transpose()?,
                 filter: FilterPlan::new(spec.linux.seccomp.clone()),
