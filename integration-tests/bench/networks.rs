@@ -68,7 +68,8 @@ fn timed(work: impl FnOnce() -> Result<(), corten_network::NetworkError>) -> Dur
 
 fn settings() -> Settings {
     let (owner, system_bus) = (random_id(16), String::new());
-    Settings { owner, ip_forward: true, ip_forward_no_drop: true, rules_v4: true, rules_v6: true, system_bus }
+    let (ip_forward, ip_forward_no_drop, rules_v4, rules_v6) = (true, true, true, true);
+    Settings { owner, ip_forward, ip_forward_no_drop, rules_v4, rules_v6, system_bus, accept_mark: None }
 }
 
 fn network() -> Network {

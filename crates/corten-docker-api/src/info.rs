@@ -142,6 +142,9 @@ body! {
         /// Directories of CDI specifications.
         #[serde(rename = "CDISpecDirs")]
         pub cdi_spec_dirs: Option<Vec<String>>,
+        /// How rules of the packet filter are made (1.49).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub firewall_backend: Option<FirewallInfo>,
         /// The containerd this engine stands on.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub containerd: Option<ContainerdInfo>,
@@ -254,6 +257,17 @@ body! {
         pub base: String,
         /// The prefix length of one network.
         pub size: i64,
+    }
+}
+
+body! {
+    /// How rules of the packet filter are made (1.49).
+    pub struct FirewallInfo {
+        /// `nftables`, with `+firewalld` where that is told of networks.
+        pub driver: String,
+        /// Labels and values.
+        #[serde(skip_serializing_if = "is_empty")]
+        pub info: Option<Vec<[String; 2]>>,
     }
 }
 

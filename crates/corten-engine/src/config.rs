@@ -494,6 +494,8 @@ mod tests {
             (&["-H", "tcp://0.0.0.0:2375"], "", "only unix:///absolute/path"),
             (&["--data-root", "relative"], "", "invalid data-root"),
             (&[], r#"{"debug":"maybe"}"#, "invalid debug"),
+            (&["--bridge-accept-fwmark", "1/x"], "", "invalid bridge-accept-fwmark: invalid firewall mask \"1/x\""),
+            (&[], r#"{"bridge-accept-fwmark":"-1"}"#, "invalid bridge-accept-fwmark: invalid firewall mark \"-1\""),
             (&[], "[]", "unable to configure the daemon with file"),
         ] {
             let text = read(arguments, file).unwrap_err().to_string();

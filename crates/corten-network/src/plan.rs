@@ -53,6 +53,48 @@ pub struct Settings {
     pub rules_v6: bool,
     /// Where the message bus is by which firewalld is reached; nowhere, when it is empty.
     pub system_bus: String,
+    /// What packets carry that reach containers all the same (`--bridge-accept-fwmark`).
+    pub accept_mark: Option<Mark>,
+}
+
+/// A packet's mark: its bits in the mask are those of the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The bits.
+    pub value: u32,
+    /// Those that are looked at.
+    pub mask: u32,
+}
+
+impl std::str::FromStr for Mark {
+    type Err = String;
+
+    /// `VALUE` or `VALUE/MASK`, each decimal, `0x…`, `0o…`, `0…` or `0b…`, as dockerd reads it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (value, mask) = text.split_once('/').map_or((text, None), |(value, mask)| (value, Some(mask)));
+        let value = number(value).ok_or_else(|| format!("invalid firewall mark {text:?}"))?;
+        let mask = mask.map(|mask| number(mask).ok_or_else(|| format!("invalid firewall mask {text:?}")));
+        Ok(Self { value, mask: mask.transpose()?.unwrap_or(u32::MAX) })
+    }
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#x}/{:#x}", self.value, self.mask)
+    }
+}
+
+/// A number as Go's `strconv.ParseUint` reads it with base 0, without underscores.
+fn number(text: &str) -> Option<u32> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, radix) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (&lower[2..], 16),
+        [b'0', b'b', ..] => (&lower[2..], 2),
+        [b'0', b'o', ..] => (&lower[2..], 8),
+        [b'0', _, ..] => (&lower[1..], 8),
+        _ => (lower.as_str(), 10),
+    };
+    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
 }
 
 /// One network with objects in the kernel.
@@ -314,6 +356,18 @@ pub struct HostRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_are_read_as_numbers_with_a_mask() {
+        let read = |text: &str| text.parse::<Mark>().map(|mark| (mark.value, mark.mask));
+        assert_eq!(read("2/3"), Ok((2, 3)));
+        assert_eq!(read("0x10"), Ok((16, u32::MAX)));
+        assert_eq!(read("010/0XfF"), Ok((8, 255)));
+        assert_eq!(read("0b11/0o7"), Ok((3, 7)));
+        for wrong in ["", "x", "1/", "/1", "-1", "+1", "1/2/3", "4294967296", "0x"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn objects_are_named_after_ids() {

@@ -1,7 +1,7 @@
 //! The frame around every call: versions, headers, bodies, unknown paths.
 
 use integration_tests::{Kind, Stack};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{expect, get, post, refusal};
 
@@ -43,6 +43,8 @@ fn the_frame_is_docker_s() {
         assert_eq!(refusal(get(&stack, path), status), message, "{path}");
     }
     assert_eq!(get(&stack, "//info").status, 301);
+    let firewall = |version: &str| get(&stack, &format!("/v{version}/info")).json().get("FirewallBackend").cloned();
+    assert_eq!((firewall("1.48"), firewall("1.49")), (None, Some(json!({ "Driver": "nftables" }))));
     assert_eq!(get(&stack, "/plugins").text(), "[]\n");
     assert_eq!(get(&stack, "/volumes").text(), "{\"Volumes\":[],\"Warnings\":null}\n");
     let networks = get(&stack, "/networks").json();

@@ -147,10 +147,13 @@ fn a_published_port_answers_and_is_free_again_afterwards() {
     let stack = networked();
     let mut body = sleeper("bridge");
     body["Cmd"] = json!(["sh", "-c", "echo hello > /tmp/index.html; exec httpd -f -p 80 -h /tmp"]);
-    body["HostConfig"]["PortBindings"] = json!({ "80/tcp": [{ "HostPort": "" }] });
+    // A binding counts only for a port that is exposed, as in dockerd 20.10 and 28; the client exposes what it binds.
+    let any = json!([{ "HostPort": "" }]);
+    body["HostConfig"]["PortBindings"] = json!({ "80/tcp": any, "82/tcp": any });
     body["ExposedPorts"] = json!({ "80/tcp": {}, "81/tcp": {} });
     let _ = start(&stack, "web", &body);
     let shown = inspect(&stack, "web")["NetworkSettings"].clone();
+    assert_eq!(shown["Ports"].as_object().unwrap().keys().collect::<Vec<_>>(), ["80/tcp", "81/tcp"]);
     assert_eq!(shown["Ports"]["81/tcp"], Value::Null);
     let port = shown["Ports"]["80/tcp"][0]["HostPort"].as_str().unwrap().to_owned();
     assert_eq!(shown["Ports"]["80/tcp"][0]["HostIp"], "0.0.0.0");

@@ -139,6 +139,7 @@ fn thirty_networks_come_and_go_without_a_trace() {
     assert!(text.contains("all predefined address pools have been fully subnetted"), "{text}");
     let mut body = sleeper("net-0");
     body["HostConfig"]["PortBindings"] = json!({ "80/tcp": [{ "HostPort": "" }] });
+    body["ExposedPorts"] = json!({ "80/tcp": {} });
     let _ = start(&stack, "everywhere", &body);
     for number in 1..30 {
         let connect = json!({ "Container": "everywhere" });

@@ -258,6 +258,37 @@ fn macvlan_puts_containers_on_the_host_s_wire() {
     let mac = place["Networks"]["wire"]["MacAddress"].as_str().unwrap().to_owned();
     assert!(world.run(&format!("ip neigh show {one}")).contains(&mac), "its own hardware address is on the wire");
 
+    // Of several subnets the first that has an address gives it, and its gateway; a container may name one of another.
+    macvlan(
+        &stack,
+        "wide",
+        "bridge",
+        json!({ "IPAM": { "Config": [
+            { "Subnet": "10.91.4.0/30", "Gateway": "10.91.4.1" }, { "Subnet": "10.91.5.0/24", "Gateway": "10.91.5.254" },
+        ] } }),
+    );
+    let place = |name: &str| {
+        let place = inspect(&stack, name)["NetworkSettings"]["Networks"]["wide"].clone();
+        let text = |key: &str| place[key].as_str().unwrap().to_owned();
+        (text("IPAddress"), place["IPPrefixLen"].clone(), text("Gateway"))
+    };
+    let mut named = sleeper("wide");
+    named["NetworkingConfig"] =
+        json!({ "EndpointsConfig": { "wide": { "IPAMConfig": { "IPv4Address": "10.91.5.77" } } } });
+    for (name, body, address, length, gateway) in [
+        ("six", sleeper("wide"), "10.91.4.2", 30, "10.91.4.1"),
+        ("seven", sleeper("wide"), "10.91.5.1", 24, "10.91.5.254"),
+        ("eight", named, "10.91.5.77", 24, "10.91.5.254"),
+    ] {
+        let _ = start(&stack, name, &body);
+        assert_eq!(place(name), (address.to_owned(), json!(length), gateway.to_owned()), "{name}");
+        assert!(exec(&stack, name, &["ip", "route"]).1.contains(&format!("default via {gateway}")), "{name}");
+    }
+    assert!(pings("seven", "eight"), "by name");
+    let two =
+        json!({ "Name": "two", "IPAM": { "Config": [{ "Subnet": "10.92.1.0/24" }, { "Subnet": "10.92.2.0/24" }] } });
+    assert_eq!(refusal(post(&stack, "/networks/create", &two), 403), "bridge driver doesn't support multiple subnets");
+
     // Nobody has named a gateway: none is made up.
     let shown = get(&stack, "/networks/no-way-out").json();
     assert_eq!(shown["IPAM"]["Config"][0]["Gateway"], Value::Null);
@@ -272,10 +303,10 @@ fn macvlan_puts_containers_on_the_host_s_wire() {
             && text.ends_with(" is already using parent interface wan"),
         "{text}"
     );
-    for name in ["one", "two", "three", "four", "five"] {
+    for name in ["one", "two", "three", "four", "five", "six", "seven", "eight"] {
         expect(delete(&stack, &format!("/containers/{name}?force=1")), 204);
     }
-    for name in ["wire", "apart", "no-way-out"] {
+    for name in ["wire", "apart", "no-way-out", "wide"] {
         expect(delete(&stack, &format!("/networks/{name}")), 204);
     }
     macvlan(&stack, "alone", "passthru", json!({ "Internal": true, "IPAM": pool(3)["IPAM"] }));

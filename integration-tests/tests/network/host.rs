@@ -50,7 +50,8 @@ pub fn on_host(test: impl FnOnce(&mut Host) + Send) {
 pub fn settings() -> Settings {
     let owner = random_id(16);
     let system_bus = String::new();
-    Settings { owner, ip_forward: true, ip_forward_no_drop: true, rules_v4: true, rules_v6: true, system_bus }
+    let (ip_forward, ip_forward_no_drop, rules_v4, rules_v6) = (true, true, true, true);
+    Settings { owner, ip_forward, ip_forward_no_drop, rules_v4, rules_v6, system_bus, accept_mark: None }
 }
 
 impl Host {

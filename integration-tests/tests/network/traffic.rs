@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use corten_network::plan::{GatewayMode, Protocol};
-use integration_tests::sh;
+use corten_network::Kernel;
+use corten_network::plan::{GatewayMode, Protocol, Settings};
+use integration_tests::{in_own_network, sh};
 
 use crate::host::{
-    Host, SERVED, ask, ask_from, assert_closed, assert_closed_from, bridge, inside, on_host, port, sh_in,
+    Host, SERVED, ask, ask_from, assert_closed, assert_closed_from, bridge, inside, on_host, port, settings, sh_in,
 };
 
 const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
@@ -299,5 +300,53 @@ fn datagrams_go_to_the_new_container_at_once() {
         // The old one is silent from now on.
         sh_in(&old.sandbox, "ip link set eth0 down");
         assert_eq!(exchange(), SocketAddr::from((HOST, 8081)));
+    });
+}
+
+/// Marks what somebody sends to these addresses, as an administrator's own table does it.
+fn mark(number: u8, to: &str) {
+    let script = format!(
+        "nft add table inet marks; nft 'add chain inet marks in {{ type filter hook prerouting priority mangle; }}'; \
+         nft add rule inet marks in ip daddr {to} meta mark set {number}"
+    );
+    let _ = sh(&script);
+}
+
+#[test]
+fn marked_packets_reach_what_is_not_published() {
+    in_own_network(|| {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
+        let settings = Settings { accept_mark: Some("2/3".parse().unwrap()), ..settings() };
+        let mut host = Host::with(Kernel::open(settings.clone()).unwrap());
+        let world = host.world();
+        let (open, shut) = (host.network(1, |_| {}), host.network(2, |network| network.internal = true));
+        let apart = host.network(3, |network| bridge(network).icc = false);
+        let (one, two) = (host.container(&open, 2), host.container(&shut, 2));
+        let (three, four) = (host.container(&apart, 2), host.container(&apart, 3));
+        for container in [&one, &two, &three] {
+            assert_closed_from(&world, (container.address, SERVED));
+        }
+        assert_closed_from(&four.sandbox, (three.address, SERVED));
+        // The lowest two bits count; another mark is none.
+        mark(5, "10.88.0.0/16");
+        assert_closed_from(&world, (one.address, SERVED));
+        let _ = sh("nft flush chain inet marks in");
+        mark(6, "10.88.0.0/16");
+        assert_eq!(ask_from(&world, (one.address, SERVED)), WORLD);
+        assert_eq!(ask_from(&world, (three.address, SERVED)), WORLD);
+        // What is shut off stays so.
+        assert_closed_from(&world, (two.address, SERVED));
+        if std::path::Path::new("/proc/sys/net/bridge/bridge-nf-call-iptables").exists() {
+            assert_eq!(ask_from(&four.sandbox, (three.address, SERVED)), four.address);
+        }
+        assert_eq!(host.kernel.check(&host.desired).unwrap(), []);
+
+        // Another mark, or none any more, is a change of rules.
+        let changed = Kernel::open(Settings { accept_mark: None, ..settings.clone() }).unwrap();
+        changed.repair(&host.desired).unwrap();
+        assert_closed_from(&world, (one.address, SERVED));
+        let again = Kernel::open(settings).unwrap();
+        again.repair(&host.desired).unwrap();
+        assert_eq!(ask_from(&world, (one.address, SERVED)), WORLD);
     });
 }

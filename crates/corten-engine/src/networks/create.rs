@@ -216,10 +216,9 @@ pub(super) fn subnets(
     for (wanted, version) in [(v4, 4), (v6, 6)] {
         let of = |subnet: &&ipam::Subnet| subnet.subnet.addr().is_ipv6() == (version == 6);
         let count = chosen.iter().filter(of).count();
-        if count > 1 {
-            return Err(EngineError::unimplemented(format!(
-                "{driver} networks with several IPv{version} subnets: not supported yet"
-            )));
+        if count > 1 && driver == "bridge" {
+            let text = "bridge driver doesn't support multiple subnets";
+            return Err(EngineError::new(ErrorKind::PermissionDenied, text));
         }
         if wanted && count == 0 {
             let nets: Vec<IpNet> = taken.iter().map(|(net, _)| *net).collect();

@@ -200,8 +200,9 @@ pub fn choose(
         Ok(((v4, v6), [v4, v6].into_iter().flatten().map(|net| net.addr()).collect()))
     })?;
     let internal = network.is_internal();
-    let way_out = |v6: bool, default_route: &str| {
-        let subnet = network.subnets.iter().find(|subnet| subnet.subnet.addr().is_ipv6() == v6)?;
+    // Of several subnets each has its own.
+    let way_out = |own: IpNet, default_route: &str| {
+        let subnet = network.subnets.iter().find(|subnet| subnet.subnet.contains(&own.addr()))?;
         subnet.reserved.get(default_route).copied().or(subnet.gateway)
     };
     Ok(Attachment {
@@ -225,8 +226,8 @@ pub fn choose(
             .collect(),
         gateway_v4: v4
             .filter(|_| !internal && driver.mode_v4 != GatewayMode::Isolated)
-            .and_then(|_| v4_of(way_out(false, "DefaultGatewayIPv4"))),
-        gateway_v6: v6.filter(|_| !internal).and_then(|_| v6_of(way_out(true, "DefaultGatewayIPv6"))),
+            .and_then(|own| v4_of(way_out(own, "DefaultGatewayIPv4"))),
+        gateway_v6: v6.filter(|_| !internal).and_then(|own| v6_of(way_out(own, "DefaultGatewayIPv6"))),
         sysctls: options.sysctls,
         announcements: options.announcements.unwrap_or(driver.announcements),
         announcement_gap_ms: options.announcement_gap_ms.unwrap_or(driver.announcement_gap_ms),
@@ -284,7 +285,9 @@ fn in_use(engine: &Engine, taken: &BTreeMap<IpAddr, String>) -> Taken {
 
 fn address(network: &Record, v6: bool, asked: &Endpoint, running: &Taken, reserved: &Taken) -> Result<Option<IpNet>> {
     let subnets = network.subnets_of(v6);
-    let Some(first) = subnets.first() else { return Ok(None) };
+    if subnets.is_empty() {
+        return Ok(None);
+    }
     let addresses = asked.ipam_config.clone().unwrap_or_default();
     let text = if v6 { addresses.ipv6_address } else { addresses.ipv4_address };
     let (subnet, chosen) = match text.parse::<IpAddr>() {
@@ -293,7 +296,7 @@ fn address(network: &Record, v6: bool, asked: &Endpoint, running: &Taken, reserv
         Err(_) => {
             let name = format!("{} ({})", network.name, network.id);
             let taken = reserved.clone().into_iter().chain(running.clone()).collect();
-            (first.clone(), ipam::free_address(first, &taken, &name)?)
+            free_address(&subnets, &taken, &name)?
         }
     };
     let length = subnet.subnet.prefix_len();
@@ -302,6 +305,18 @@ fn address(network: &Record, v6: bool, asked: &Endpoint, running: &Taken, reserv
         IpAddr::V6(address) => Ipv6Net::new(address, length).map(IpNet::V6),
     };
     net.map(Some).map_err(|error| EngineError::internal("an address with its length").caused_by(error))
+}
+
+/// The lowest free address of the first subnet that has one.
+fn free_address(subnets: &[ipam::Subnet], taken: &Taken, network: &str) -> Result<(ipam::Subnet, IpAddr)> {
+    let mut full = None;
+    for subnet in subnets {
+        match ipam::free_address(subnet, taken, network) {
+            Ok(address) => return Ok((subnet.clone(), address)),
+            Err(error) => full = Some(error),
+        }
+    }
+    Err(full.map_or_else(|| EngineError::internal(format!("network {network} has no subnet")), EngineError::from))
 }
 
 /// Random, locally administered, of one receiver.

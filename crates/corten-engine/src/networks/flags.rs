@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::{Arg, ArgAction};
 use corten_network::ipam::Pool;
+use corten_network::plan::Mark;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde_json::{Map, Value};
 
@@ -16,8 +17,9 @@ use crate::config::ConfigError;
 pub const DEFAULT_BRIDGE: &str = "docker0";
 
 /// A key of the file and the flag that says the same.
-pub const KEYS: [(&str, &str); 27] = [
+pub const KEYS: [(&str, &str); 28] = [
     ("bridge", "bridge"),
+    ("bridge-accept-fwmark", "bridge-accept-fwmark"),
     ("bip", "bip"),
     ("bip6", "bip6"),
     ("fixed-cidr", "fixed-cidr"),
@@ -51,6 +53,8 @@ pub const KEYS: [(&str, &str); 27] = [
 pub struct Flags {
     /// The bridge of the default network.
     pub bridge: DefaultBridge,
+    /// What packets carry that reach containers although nothing is published.
+    pub accept_mark: Option<Mark>,
     /// Its address with the subnet's length (`--bip`).
     pub bip: Option<Ipv4Net>,
     /// The same for IPv6 (`--bip6`).
@@ -115,6 +119,7 @@ impl Default for Flags {
     fn default() -> Self {
         Self {
             bridge: DefaultBridge::Own,
+            accept_mark: None,
             bip: None,
             bip6: None,
             fixed_cidr: None,
@@ -152,6 +157,7 @@ pub fn arguments() -> Vec<Arg> {
     };
     vec![
         value("bridge", "Bridge of the default network: a name of one that exists, or none").short('b'),
+        value("bridge-accept-fwmark", "Packets with this MARK or MARK/MASK reach containers whatever is published"),
         value("bip", "Address and subnet of the default bridge"),
         value("bip6", "IPv6 address and subnet of the default bridge"),
         value("fixed-cidr", "Part of the default network's subnet that containers get addresses from"),
@@ -198,6 +204,9 @@ pub fn read(
                 DefaultBridge::Adopted(name.to_owned())
             }
         },
+        accept_mark: one("bridge-accept-fwmark")?
+            .map(|text| text.parse().map_err(|reason: String| wrong("bridge-accept-fwmark", &reason)))
+            .transpose()?,
         bip: parsed("bip", one("bip")?)?,
         bip6: parsed("bip6", one("bip6")?)?,
         fixed_cidr: parsed("fixed-cidr", one("fixed-cidr")?)?,

@@ -7,9 +7,8 @@ use corten_network::plan::Link;
 use tracing::warn;
 
 use super::endpoint::split_link;
-use super::ports::container_port;
+use super::ports;
 use crate::containers::View;
-use crate::containers::record::Record as Container;
 use crate::engine::Engine;
 use crate::errors::Result;
 
@@ -97,12 +96,8 @@ fn to_others(engine: &Engine, view: &View) -> Vec<Link> {
 fn between(from: &View, to: &View) -> Vec<Link> {
     let address = |view: &View| Some(view.state.networking.attachments.get(NETWORK)?.v4?.addr());
     let (Some(from), Some(address)) = (address(from), address(to)) else { return Vec::new() };
-    exposed(&to.record).into_iter().map(|(port, protocol)| Link { from, to: address, protocol, port }).collect()
-}
-
-/// The ports that a container exposes, or publishes.
-fn exposed(container: &Container) -> Vec<(u16, corten_network::plan::Protocol)> {
-    let exposed = container.config.exposed_ports.iter().flatten().map(|(text, _)| text);
-    let published = container.host_config.port_bindings.iter().flatten().map(|(text, _)| text);
-    exposed.chain(published).filter_map(|text| container_port(text).ok()).collect()
+    ports::exposed(&to.record.config)
+        .into_iter()
+        .map(|(port, protocol)| Link { from, to: address, protocol, port })
+        .collect()
 }

@@ -34,6 +34,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use corten_network::ipam::{IpamError, Pools};
+use corten_network::kernel::Seen;
 use corten_network::plan::Settings;
 use corten_network::{Kernel, NetworkError};
 use corten_types::error::chain;
@@ -89,6 +90,7 @@ impl Networks {
                 rules_v4: flags.iptables,
                 rules_v6: flags.ip6tables,
                 system_bus: system_bus(),
+                accept_mark: flags.accept_mark,
             },
             kernel: Mutex::default(),
             is_watched: std::sync::atomic::AtomicBool::new(false),
@@ -109,6 +111,13 @@ impl Networks {
         let opened = Arc::new(Kernel::open(self.settings.clone())?);
         *kernel = Some(Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// What was seen of firewalld, if anybody has needed the kernel's side yet. Opens nothing and waits for nobody.
+    pub fn firewalld(&self) -> Seen {
+        // Whoever opens it holds the lock meanwhile.
+        let kernel = self.kernel.try_lock().ok().and_then(|kernel| kernel.clone());
+        kernel.map(|kernel| kernel.firewalld()).unwrap_or_default()
     }
 
     /// Why there is no default bridge, when there should be one.

@@ -1,13 +1,14 @@
 //! Published ports: what is asked for, which ports of the host that becomes, and who serves each.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use corten_docker_api::containers::{HostConfig, PortBinding, PortMap};
+use corten_docker_api::containers::{ContainerConfig, HostConfig, PortBinding, PortMap};
 use corten_network::plan::{GatewayMode, Protocol};
 use corten_relay as relay;
 
@@ -80,26 +81,41 @@ pub fn container_port(text: &str) -> Result<(u16, Protocol)> {
     Ok((number, protocol))
 }
 
-/// Everything that is asked for, by the order of the container's ports.
+/// Everything that is asked for, in docker's order: ports of the host that somebody named come first, so that no
+/// ephemeral one takes their number. A binding counts only for a port that is exposed, as in dockerd 20.10 and 28.
 ///
 /// # Errors
 /// 400 for what cannot be read, 501 for SCTP.
 pub fn wanted(container: &Container) -> Result<Vec<Wanted>> {
-    let mut all = wanted_of(&container.host_config)?;
-    if container.host_config.publish_all_ports {
-        for text in container.config.exposed_ports.iter().flatten().map(|(text, _)| text) {
-            let bound = container.host_config.port_bindings.as_ref().and_then(|bindings| bindings.get(text)?.as_ref());
-            if bound.is_none_or(Vec::is_empty) {
-                let (container_port, protocol) = container_port(text)?;
-                all.push(Wanted { protocol, container_port, address: None, range: None });
-            }
-        }
+    wanted_with(&container.config, &container.host_config)
+}
+
+fn wanted_with(config: &ContainerConfig, host: &HostConfig) -> Result<Vec<Wanted>> {
+    let exposed = exposed(config);
+    let mut all = wanted_of(host)?;
+    all.retain(|wanted| exposed.contains(&(wanted.container_port, wanted.protocol)));
+    if host.publish_all_ports {
+        let bound: BTreeSet<_> = all.iter().map(|wanted| (wanted.container_port, wanted.protocol)).collect();
+        let others = exposed.iter().filter(|port| !bound.contains(port));
+        all.extend(others.map(|&(container_port, protocol)| Wanted {
+            protocol,
+            container_port,
+            address: None,
+            range: None,
+        }));
     }
-    all.sort_by_key(|wanted| (wanted.container_port, wanted.protocol));
+    let named = |wanted: &Wanted| wanted.range.map_or(0, |(first, _)| first);
+    all.sort_by_key(|wanted| (Reverse(named(wanted)), Reverse(wanted.container_port), wanted.protocol));
     Ok(all)
 }
 
-/// The same without `--publish-all`: for a create, which refuses what cannot be read.
+/// The ports that image and container expose; one that cannot be read is nobody's.
+pub fn exposed(config: &ContainerConfig) -> BTreeSet<(u16, Protocol)> {
+    let all = config.exposed_ports.iter().flatten();
+    all.filter_map(|(text, _)| container_port(text).ok()).collect()
+}
+
+/// Every binding, whether its port is exposed or not: for a create, which refuses what cannot be read.
 pub fn wanted_of(host_config: &HostConfig) -> Result<Vec<Wanted>> {
     let mut all = Vec::new();
     for (text, bindings) in host_config.port_bindings.iter().flatten() {
@@ -360,10 +376,6 @@ pub fn shown(container: &Container, ports: &[PublishedPort]) -> PortMap {
     for text in container.config.exposed_ports.iter().flatten().map(|(text, _)| text) {
         shown.insert(text.clone(), None);
     }
-    for text in container.host_config.port_bindings.iter().flatten().map(|(text, _)| text) {
-        let Ok((number, protocol)) = container_port(text) else { continue };
-        shown.insert(format!("{number}/{}", protocol.name()), None);
-    }
     for port in ports {
         let key = format!("{}/{}", port.container.port(), port.protocol);
         let host_port = if port.bound { port.host.port().to_string() } else { String::new() };
@@ -408,6 +420,22 @@ mod tests {
         ] {
             assert_eq!(wanted_of(&host(port, vec![given])).unwrap_err().kind().http_status(), status, "{port}");
         }
+    }
+
+    #[test]
+    fn exposed_ports_are_published_in_docker_s_order() {
+        let mut host = host("80/tcp", vec![binding("", "")]);
+        let more = [("70/udp", binding("", "7000")), ("90", binding("", "9000")), ("91/tcp", binding("", "1"))];
+        host.port_bindings.get_or_insert_default().extend(more.map(|(port, one)| (port.to_owned(), Some(vec![one]))));
+        let exposed = ["70/udp", "80/tcp", "90/tcp", "100/tcp"].map(|port| (port.to_owned(), Default::default()));
+        let config =
+            ContainerConfig { exposed_ports: Some(exposed.into_iter().collect()), ..ContainerConfig::default() };
+        let published = |all: bool| -> Vec<u16> {
+            let host = HostConfig { publish_all_ports: all, ..host.clone() };
+            wanted_with(&config, &host).unwrap().iter().map(Wanted::container_port).collect()
+        };
+        assert_eq!(published(false), [90, 70, 80]);
+        assert_eq!(published(true), [90, 70, 100, 80]);
     }
 
     #[test]

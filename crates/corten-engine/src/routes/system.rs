@@ -40,8 +40,8 @@ pub async fn version(engine: Arc<Engine>, _: Request) -> Result<Answer> {
 }
 
 /// `GET /info`.
-pub async fn info(engine: Arc<Engine>, _: Request) -> Result<Answer> {
-    Answer::json(&system::info::info(&engine).await?)
+pub async fn info(engine: Arc<Engine>, request: Request) -> Result<Answer> {
+    Answer::json(&system::info::info(&engine, request.version).await?)
 }
 
 /// `GET /system/df`.

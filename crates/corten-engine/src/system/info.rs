@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use corten_docker_api::ApiVersion;
 use corten_docker_api::info::{
-    AddressPool, ContainerdInfo, ContainerdNamespaces, IndexConfig, Info, PluginsInfo, RegistryConfig, Runtime, Swarm,
+    AddressPool, ContainerdInfo, ContainerdNamespaces, FirewallInfo, IndexConfig, Info, PluginsInfo, RegistryConfig,
+    Runtime, Swarm,
 };
 
 use super::version::{ENGINE_VERSION, kernel_release};
@@ -43,11 +45,26 @@ fn registry_config(options: &registry::Options) -> RegistryConfig {
     }
 }
 
+/// How rules are made, in docker's words: dockerd 29 says it so, 28 has no `nftables+firewalld`.
+fn firewall(engine: &Engine) -> FirewallInfo {
+    let seen = engine.networks.firewalld();
+    let reloaded = seen.reloaded.map(|at| {
+        ["ReloadedAt".to_owned(), Moment::from_nanos(Moment::from(at).seconds() * 1_000_000_000).to_string()]
+    });
+    FirewallInfo {
+        driver: if seen.is_in_use { "nftables+firewalld" } else { "nftables" }.into(),
+        info: reloaded.map(|label| vec![label]),
+    }
+}
+
+/// Since when it is told how rules are made.
+const FIREWALL_SINCE: ApiVersion = ApiVersion::new(1, 49);
+
 /// What the engine says of itself and its host.
 ///
 /// # Errors
 /// Never; what cannot be read is left empty.
-pub async fn info(engine: &Engine) -> Result<Info> {
+pub async fn info(engine: &Engine, version: ApiVersion) -> Result<Info> {
     let views: Vec<_> = engine.containers.all().iter().map(|container| container.view()).collect();
     let count = |status: &str| views.iter().filter(|view| view.state.status() == status).count() as i64;
     let (running, paused) = (count("running") + count("restarting"), count("paused"));
@@ -110,6 +127,7 @@ pub async fn info(engine: &Engine) -> Result<Info> {
         init_binary: "docker-init".into(),
         security_options: Some(security_options(engine)),
         warnings: Some(warnings(engine)).filter(|warnings| !warnings.is_empty()),
+        firewall_backend: (version >= FIREWALL_SINCE).then(|| firewall(engine)),
         containerd: Some(ContainerdInfo {
             address: engine.containerd.address().display().to_string(),
             namespaces: ContainerdNamespaces {

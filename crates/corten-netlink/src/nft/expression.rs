@@ -37,6 +37,8 @@ pub enum Meta {
     Transport = 16,
     /// The number of the protocol in a frame.
     Protocol = 1,
+    /// What somebody has marked the packet with, 4 bytes in the host's order.
+    Mark = 3,
 }
 
 /// A property of the connection a packet belongs to (`enum nft_ct_keys`).

@@ -7,6 +7,8 @@
 
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use corten_dbus::{Call, Connection, Error, Value};
 use corten_types::error::chain;
@@ -22,6 +24,15 @@ const ZONE: &str = "docker";
 const POLICY: &str = "docker-forwarding";
 /// For messages.
 const OBJECT: &str = "firewalld";
+
+/// What was seen of firewalld, for whoever asks how rules are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether one guards the engine's network namespace.
+    pub is_in_use: bool,
+    /// When it has last read its configuration anew.
+    pub reloaded: Option<SystemTime>,
+}
 
 /// firewalld, spoken to for the time of one operation.
 #[derive(Debug)]
@@ -107,6 +118,12 @@ fn bridges(desired: &Desired) -> impl Iterator<Item = &str> {
 impl Firewalld {
     /// `None` where there is none that guards this network namespace, or rules are not ours to make.
     fn speak(kernel: &Kernel) -> Result<Option<Firewalld>> {
+        let found = Firewalld::find(kernel)?;
+        kernel.seen().is_in_use = found.is_some();
+        Ok(found)
+    }
+
+    fn find(kernel: &Kernel) -> Result<Option<Firewalld>> {
         let settings = &kernel.settings;
         if !settings.rules_v4 && !settings.rules_v6 {
             return Ok(None);
@@ -218,7 +235,10 @@ fn guards_us(bus: &mut Connection) -> corten_dbus::Result<bool> {
 
 /// Hears when firewalld was started or has read its configuration anew.
 #[derive(Debug)]
-pub struct Ears(Connection);
+pub struct Ears {
+    bus: Connection,
+    seen: Arc<Mutex<Seen>>,
+}
 
 impl Ears {
     /// `None` where there is no bus.
@@ -232,12 +252,15 @@ impl Ears {
             "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{NAME}'"
         );
         bus.listen(&reloaded).and_then(|()| bus.listen(&owner)).ok()?;
-        Some(Ears(bus))
+        Some(Ears { bus, seen: Arc::clone(&kernel.firewalld) })
     }
 
     /// Whether firewalld has to be looked at; `Err` when nothing will be heard any more.
     pub fn hear(&mut self) -> corten_dbus::Result<bool> {
-        let signals = self.0.signals()?;
+        let signals = self.bus.signals()?;
+        if signals.iter().any(|signal| signal.member == "Reloaded") {
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).reloaded = Some(SystemTime::now());
+        }
         Ok(signals.iter().any(|signal| match signal.member.as_str() {
             "Reloaded" => true,
             // Name, old owner, new owner.
@@ -249,7 +272,7 @@ impl Ears {
 
 impl AsFd for Ears {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.bus.as_fd()
     }
 }
 

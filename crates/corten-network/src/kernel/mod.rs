@@ -8,6 +8,7 @@ pub mod elements;
 pub mod endpoint;
 mod firewalld;
 pub mod forward;
+mod mark;
 pub mod parent;
 pub mod resolver;
 pub mod ruleset;
@@ -18,7 +19,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, TcpListener, UdpSocket};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use corten_netlink::{Error, Socket, address, conntrack, link, nft::Table, route};
 use ipnet::IpNet;
@@ -29,6 +30,7 @@ use crate::plan::{
 };
 use connections::Connections;
 use elements::Elements;
+pub use firewalld::Seen;
 use tables::Tables;
 pub use watch::Watch;
 
@@ -49,6 +51,7 @@ pub struct Kernel {
     /// The networks that were made, by id: a port names its network only.
     networks: Mutex<HashMap<String, Network>>,
     connections: Connections,
+    firewalld: Arc<Mutex<Seen>>,
 }
 
 /// The sockets of a sandbox's resolver: both are bound in it, to 127.0.0.11 and a port of the kernel's choice.
@@ -75,12 +78,13 @@ impl Kernel {
         };
         let route = Socket::route().map_err(refused("interfaces"))?;
         let kernel = Self {
-            tables: Tables::of(&settings.owner),
+            tables: Tables::of(&settings.owner, settings.accept_mark),
             settings,
             route: Mutex::new(route),
             filter: Mutex::new(filter),
             networks: Mutex::default(),
             connections: Connections::default(),
+            firewalld: Arc::default(),
         };
         if kernel.settings.rules_v4 || kernel.settings.rules_v6 {
             kernel.tables.make_packets(&mut kernel.filter_socket())?;
@@ -333,6 +337,15 @@ impl Kernel {
     /// What the kernel refuses.
     pub fn watch(&self) -> Result<Watch> {
         Watch::open(self)
+    }
+
+    /// What was last seen of firewalld.
+    pub fn firewalld(&self) -> Seen {
+        *self.seen()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.firewalld.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn route_socket(&self) -> MutexGuard<'_, Socket> {

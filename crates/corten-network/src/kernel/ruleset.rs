@@ -14,6 +14,9 @@ use corten_netlink::{
     },
 };
 
+use super::mark;
+use crate::plan::Mark;
+
 /// Published ports of one address: protocol, address and port of the host → address and port of the container.
 pub const PORTS: [Set; 2] = [
     map("ports4", &[Type::Transport, Type::Ipv4, Type::Port], &[Type::Ipv4, Type::Port]),
@@ -91,7 +94,8 @@ pub const CHAIN_ROUTED: &str = "routed";
 pub const CHAIN_UNPROTECTED: &str = "unprotected";
 
 const CHAIN_PUBLISHED: &str = "published";
-const CHAIN_SAME: &str = "same_bridge";
+/// Where goes on what stays within a bridge.
+pub const CHAIN_SAME: &str = "same_bridge";
 
 const fn set(name: &'static str, key: &'static [Type]) -> Set {
     Set { name, key, values: Values::None }
@@ -286,22 +290,26 @@ pub fn frames(name: &str) -> Table {
 }
 
 /// Makes the table of packets with everything but elements. `note` says whose it is.
-pub fn make_packets(table: &Table, note: &str) -> Batch {
-    make(table, note, &SETS, &CHAINS, rules())
+pub fn make_packets(table: &Table, note: &str, mark: Option<Mark>) -> Batch {
+    make(table, note, &SETS, &CHAINS, &mark::Rules::of_packets(mark), rules())
 }
 
 /// Makes the table of frames with everything but elements.
-pub fn make_frames(table: &Table, note: &str) -> Batch {
-    make(table, note, &FRAME_SETS, &BRIDGE_CHAINS, bridge_rules())
+pub fn make_frames(table: &Table, note: &str, mark: Option<Mark>) -> Batch {
+    make(table, note, &FRAME_SETS, &BRIDGE_CHAINS, &mark::Rules::of_frames(mark), bridge_rules())
 }
 
 /// What [`corten_netlink::nft::dump::rules`] finds in a table that nobody changed.
-pub fn expected(table: &Table) -> Vec<(String, String)> {
-    let rules = if table.family == Family::Bridge { bridge_rules() } else { rules() };
-    rules.into_iter().map(|(chain, note, _)| (chain.to_owned(), note.to_owned())).collect()
+pub fn expected(table: &Table, mark: Option<Mark>) -> Vec<(String, String)> {
+    let (marked, rules) = match table.family {
+        Family::Bridge => (mark::Rules::of_frames(mark), bridge_rules()),
+        _ => (mark::Rules::of_packets(mark), rules()),
+    };
+    let marked = marked.all().map(|(chain, note, _)| (chain.to_owned(), note));
+    marked.chain(rules.into_iter().map(|(chain, note, _)| (chain.to_owned(), note.to_owned()))).collect()
 }
 
-fn make(table: &Table, note: &str, sets: &[&Set], chains: &[Chain], rules: Vec<Rule>) -> Batch {
+fn make(table: &Table, note: &str, sets: &[&Set], chains: &[Chain], marked: &mark::Rules, rules: Vec<Rule>) -> Batch {
     let mut batch = Batch::new();
     batch.add_table(table, note);
     for (number, set) in sets.iter().enumerate() {
@@ -309,6 +317,9 @@ fn make(table: &Table, note: &str, sets: &[&Set], chains: &[Chain], rules: Vec<R
     }
     for chain in chains {
         batch.add_chain(table, chain);
+    }
+    for (chain, note, steps) in marked.all() {
+        batch.add_rule(table, chain, &note, &steps);
     }
     for (chain, note, steps) in rules {
         batch.add_rule(table, chain, note, &steps);

@@ -9,6 +9,7 @@ use corten_netlink::{
 
 use super::{Result, elements::Elements, refused, ruleset};
 use crate::error::NetworkError;
+use crate::plan::Mark;
 
 /// The engine's tables.
 #[derive(Debug)]
@@ -18,16 +19,19 @@ pub struct Tables {
     /// Of frames within bridges; only where containers are not to reach each other.
     pub frames: Table,
     note: String,
+    /// What packets carry that pass.
+    mark: Option<Mark>,
 }
 
 /// How often a change is begun again because somebody else changed rules meanwhile.
 const ATTEMPTS: u32 = 20;
 
 impl Tables {
-    /// Those of the engine `owner`.
-    pub fn of(owner: &str) -> Self {
+    /// Those of the engine `owner`, which lets packets with that mark pass.
+    pub fn of(owner: &str, mark: Option<Mark>) -> Self {
         let name = crate::plan::table(owner);
-        Self { packets: ruleset::packets(&name), frames: ruleset::frames(&name), note: format!("corten:{owner}") }
+        let note = format!("corten:{owner}");
+        Self { packets: ruleset::packets(&name), frames: ruleset::frames(&name), note, mark }
     }
 
     /// Makes the table of packets unless it is there as it should be.
@@ -63,8 +67,8 @@ impl Tables {
             batch.delete_table(table);
         }
         batch.append(match table.family {
-            Family::Bridge => ruleset::make_frames(table, &self.note),
-            _ => ruleset::make_packets(table, &self.note),
+            Family::Bridge => ruleset::make_frames(table, &self.note, self.mark),
+            _ => ruleset::make_packets(table, &self.note, self.mark),
         });
         batch
     }
@@ -80,7 +84,7 @@ impl Tables {
             return Err(NetworkError::Foreign { object });
         }
         let rules = dump::rules(socket, table).map_err(refused(&object))?;
-        Ok(if by_chain(rules) == by_chain(ruleset::expected(table)) { State::Good } else { State::Changed })
+        Ok(if by_chain(rules) == by_chain(ruleset::expected(table, self.mark)) { State::Good } else { State::Changed })
     }
 
     /// Adds elements; those that are there are brought to the same value.

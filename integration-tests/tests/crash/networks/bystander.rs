@@ -54,6 +54,7 @@ impl Bystander {
 pub fn server(network: &str) -> Value {
     json!({
         "Image": "busybox", "Cmd": ["httpd", "-f", "-p", "80", "-h", "/etc"], "StopSignal": "SIGKILL",
+        "ExposedPorts": { "80/tcp": {} },
         "HostConfig": { "NetworkMode": network, "PortBindings": { "80/tcp": [{ "HostPort": "" }] } },
     })
 }
