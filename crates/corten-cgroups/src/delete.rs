@@ -15,6 +15,14 @@ use crate::place::Cgroup;
 const BUSY_LIMIT: Duration = Duration::from_secs(10);
 
 impl Cgroup {
+    /// Removes the directories one by one as long as nothing is in them and none has any below; whether all are gone. It
+    /// looks at nothing first: the kernel refuses to remove a cgroup with a process, and one that is missing is gone.
+    #[must_use]
+    pub fn delete_empty(&self) -> bool {
+        let is_gone = |removed: io::Result<()>| removed.map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
+        self.directories.iter().all(|directory| is_gone(fs::remove_dir(&directory.path)))
+    }
+
     /// Removes every directory with what is below it. All are tried; a missing one is no error.
     ///
     /// # Errors

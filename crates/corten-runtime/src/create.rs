@@ -132,7 +132,7 @@ pub fn create(root: &Path, arguments: &Create, caller: &Caller) -> Result<(), Cr
     init.release()?;
     drop(staged);
     cgroup.keep();
-    directory.keep();
+    let _ = directory.kept();
     Ok(())
 }
 
@@ -202,6 +202,11 @@ pub(crate) fn make(
         spent,
         sockets,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
+        announces_early: attachment != Attachment::WaitForStart
+            && arguments.pid_file.is_none()
+            && arguments.pidfd_socket.is_none()
+            && !plan.process.limited_by_parent
+            && plan.start_container.is_empty(),
     };
     let parent = Parent {
         hooks: &spec.hooks,

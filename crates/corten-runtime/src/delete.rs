@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use corten_cgroups::CgroupError;
+use corten_cgroups::{Cgroup, CgroupError};
 use corten_runtime_api::arguments::Delete;
 use corten_runtime_api::texts;
 use corten_sys::descriptors::wait_readable;
@@ -111,15 +111,18 @@ fn end_creator(container: &Container) -> Result<(), DeleteError> {
 pub(crate) fn destroy(container: Container, log: &Log) -> Result<(), DeleteError> {
     let Container { directory, record } = container;
     let cgroup = record.cgroup();
-    // Whoever is left: a process without a pid namespace, or one of a create that was killed.
-    let killed = cgroup.kill_all();
-    let removed = cgroup.delete();
+    let removed = if cgroup.delete_empty() { Ok(()) } else { end_all(&cgroup) };
     let state = hooks::State { status: "stopped", pid: 0, record: &record };
     for failure in hooks::run_all(&record.hooks.poststop, "poststop", &state) {
         log.warn(&failure.to_string());
     }
-    killed?;
     removed?;
     directory.remove()?;
     Ok(())
+}
+
+/// Whoever is left: a process without a pid namespace, or one of a create that was killed.
+fn end_all(cgroup: &Cgroup) -> Result<(), CgroupError> {
+    let killed = cgroup.kill_all();
+    cgroup.delete().and(killed)
 }

@@ -213,8 +213,10 @@ impl StateDir {
     }
 
     /// The directory stays.
-    pub fn keep(mut self) {
+    #[must_use]
+    pub fn kept(mut self) -> Self {
         self.is_claim = false;
+        self
     }
 
     /// The directory itself.
@@ -317,7 +319,16 @@ fn remove(path: &Path) -> Result<(), StateError> {
         }
         result => result.map_err(fail)?,
     }
-    fs::remove_dir_all(&doomed).map_err(fail)
+    remove_all(&doomed).map_err(fail)
+}
+
+/// Most hold the record alone, which takes two calls; whatever else there is, is found.
+fn remove_all(directory: &Path) -> io::Result<()> {
+    let _ = fs::remove_file(directory.join("state.json")); // as the next call tells
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => fs::remove_dir_all(directory),
+        result => result,
+    }
 }
 
 /// A name no id can have: an id may hold every letter of it but the tilde.

@@ -7,6 +7,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use corten_seccomp::profile::NEW_LISTENER;
 use corten_seccomp::program::INSTRUCTIONS_MAX;
 use corten_sys::clone::Namespaces;
 use corten_sys::{descriptors, files, seccomp};
@@ -57,6 +58,11 @@ pub(super) fn receive(process: &ProcessPlan, mut program: Vec<u64>, socket: Borr
     let flags = program.remove(0) as u32;
     let filter = SeccompPlan { program, flags, listener: None };
     process.filter.keep(Some(filter).filter(|filter| !filter.program.is_empty()));
+}
+
+/// Whether installing it makes a question to the parent.
+pub(super) fn has_listener(process: &ProcessPlan) -> bool {
+    process.filter.get().is_some_and(|filter| filter.flags & NEW_LISTENER != 0)
 }
 
 /// Installs the filter and has the parent take the listener, if there is one.

@@ -251,7 +251,7 @@ pub enum Report {
     },
     /// It has installed a filter whose listener is this descriptor of its own.
     Listener(i32),
-    /// It waits to be told to go on.
+    /// It waits to be told to go on, or will before its execve.
     Ready,
     /// It failed and has ended.
     Failed(Fault),
@@ -295,9 +295,21 @@ pub fn send(socket: BorrowedFd<'_>, report: &Report) -> io::Result<()> {
 
 /// Sends a report and waits for the parent's answer. When the parent is gone nobody knows of this process: it ends.
 pub(super) fn ask(socket: BorrowedFd<'_>, report: &Report) {
+    tell(socket, report);
+    await_answer(socket);
+}
+
+/// Sends a report whose answer is waited for later.
+pub(super) fn tell(socket: BorrowedFd<'_>, report: &Report) {
+    if send(socket, report).is_err() {
+        descriptors::exit_now(SETUP_FAILED)
+    }
+}
+
+/// Waits for the answer to a report.
+pub(super) fn await_answer(socket: BorrowedFd<'_>) {
     let mut byte = [0u8];
-    let is_answered = send(socket, report).is_ok() && matches!(files::read(socket, &mut byte), Ok(1));
-    if !is_answered {
+    if !matches!(files::read(socket, &mut byte), Ok(1)) {
         descriptors::exit_now(SETUP_FAILED)
     }
 }

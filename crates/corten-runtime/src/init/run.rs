@@ -12,7 +12,7 @@ use corten_sys::schedule::{self, CpuSet};
 use corten_sys::syscall::HERE;
 use corten_sys::{bump, credentials, descriptors, files, prctl, rootfs, wait};
 
-use super::report::{At, Fault, Operation, Report, SETUP_FAILED, Stage, ask, send};
+use super::report::{At, Fault, Operation, Report, SETUP_FAILED, Stage, ask, await_answer, send, tell};
 use super::spawn::{Kit, Root};
 use super::{bare, confine, console, dev, filter, hooks, mounts, network, paths, process, sources};
 use crate::plan::Plan;
@@ -254,6 +254,11 @@ fn change_root(tree: BorrowedFd<'_>, kit: &Kit) -> io::Result<()> {
 /// Becomes the process, and says that it is ready; the path to execute.
 fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
     filter::receive(&plan.process, std::mem::take(&mut kit.filter), kit.socket.as_fd());
+    // Who installs a filter with a listener has a question of its own in between.
+    let is_announced = kit.announces_early && !filter::has_listener(&plan.process);
+    if is_announced {
+        tell(kit.socket.as_fd(), &Report::Ready);
+    }
     let program = process::become_process(&plan.process, &kit.own, kit.socket.as_fd())?;
     // From here on it only waits for the answer, and ends when that cannot come: once it is recorded it outlives its
     // creator, and the signal must not be in flight then.
@@ -269,7 +274,11 @@ fn finish<'p>(plan: &'p Plan, kit: &mut Kit) -> Result<&'p CStr, Fault> {
         }
     }
     filter::install_last(&plan.process, kit.socket.as_fd())?;
-    ask(kit.socket.as_fd(), &Report::Ready);
+    if is_announced {
+        await_answer(kit.socket.as_fd());
+    } else {
+        ask(kit.socket.as_fd(), &Report::Ready);
+    }
     Ok(program)
 }
 

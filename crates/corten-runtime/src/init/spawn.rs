@@ -144,6 +144,9 @@ pub struct Options {
     pub spent: Vec<OwnedFd>,
     /// Whether the parent runs hooks before the root is changed.
     pub has_host_hooks: bool,
+    /// Whether the child says that it is ready as soon as it is in its root, so that the parent records it meanwhile: when
+    /// nobody is told of a process that may still fail.
+    pub announces_early: bool,
     /// What this process ignores and may give away.
     pub own: OwnStatus,
 }
@@ -173,6 +176,7 @@ pub struct Kit {
     /// What of the host is taken off when the root is not pivoted.
     pub(super) bare: Vec<CString>,
     pub(super) has_host_hooks: bool,
+    pub(super) announces_early: bool,
     pub(super) is_released: bool,
     pub(super) own: OwnStatus,
     pub(super) network: network::Awaited,
@@ -501,6 +505,7 @@ fn prepare(
         no_pivot: options.no_pivot,
         bare: if options.no_pivot { bare::list().map_err(spawn_error("read the host's mounts"))? } else { Vec::new() },
         has_host_hooks: options.has_host_hooks,
+        announces_early: options.announces_early,
         is_released: false,
         own: options.own,
         network: network::Awaited::new(plan),
