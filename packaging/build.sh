@@ -21,7 +21,9 @@ small_programs() {
   export CARGO_TERM_PROGRESS_WHEN=never
   for program in corten-shim corten-runtime corten-proxy corten-hello; do
     if have_musl; then
-      cargo build --profile static --target "$musl" -p "$program-bin"
+      # Addresses that are to be relocated as a bit each instead of 24 bytes: what is loaded at every start.
+      cargo build --profile static --target "$musl" -p "$program-bin" \
+        --config "target.$musl.rustflags=['-Clink-arg=-Wl,-z,pack-relative-relocs']"
       built=$target_directory/$musl/static/$program
     else
       echo "corten: WARNING: the target $musl is not installed and cannot be: $program is linked with static glibc" >&2

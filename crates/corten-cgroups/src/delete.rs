@@ -19,7 +19,8 @@ impl Cgroup {
     /// looks at nothing first: the kernel refuses to remove a cgroup with a process, and one that is missing is gone.
     #[must_use]
     pub fn delete_empty(&self) -> bool {
-        let is_gone = |removed: io::Result<()>| removed.map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
+        let is_gone =
+            |removed: io::Result<()>| removed.map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true);
         self.directories.iter().all(|directory| is_gone(fs::remove_dir(&directory.path)))
     }
 

@@ -18,7 +18,7 @@ use crate::home;
 use crate::hooks::{self, HookError};
 use crate::host_root;
 use crate::init::spawn::{Options, ParentHooks};
-use crate::init::{Asker, Init, InitError, send_listener, spawn};
+use crate::init::{Asker, Init, InitError, about_init, send_listener, spawn};
 use crate::kept_filter;
 use crate::log::Log;
 use crate::notify;
@@ -128,8 +128,8 @@ impl Drop for KeptCgroup {
 /// [`CreateError`]; nothing outlives a failure.
 pub fn create(root: &Path, arguments: &Create, caller: &Caller) -> Result<(), CreateError> {
     let made = make(root, arguments, caller, Attachment::WaitForStart, &mut None)?;
-    let Made { directory, staged, init, cgroup, .. } = made;
-    init.release()?;
+    let Made { directory, staged, init, plan, cgroup, .. } = made;
+    init.release(|fault| about_init(&plan, fault))?;
     drop(staged);
     cgroup.keep();
     let _ = directory.kept();

@@ -105,8 +105,9 @@ pub fn exec(root: &Path, arguments: &Exec, log: &Log) -> Result<u8, ExecError> {
     announce(arguments, &process)?;
     let relay = Relay::prepare(own_end, plan.terminal).map_err(ExecError::Wait)?;
     let pid = process.pid().unsigned_abs();
-    let released = process.release()?;
-    released.executed(|fault| about_process(&plan, fault))?;
+    let explain = |fault: &_| about_process(&plan, fault);
+    let released = process.release(explain)?;
+    released.executed(explain)?;
     if arguments.detach {
         return Ok(0);
     }
@@ -189,7 +190,7 @@ fn from_flags(arguments: &Exec, spec: Spec) -> Result<Process, ExecError> {
             process.user.gid = gid.parse().map_err(bad)?;
         }
     }
-    Ok(process)
+    Ok(*process)
 }
 
 fn send_listener_of(plan: &ProcessPlan, record: &Record, pid: i32, descriptor: &OwnedFd) -> Result<(), InitError> {

@@ -56,9 +56,10 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     let notify = caller.notify_socket.as_deref().map(|host| Notify::bind(&directory, host));
     let notify = notify.transpose().map_err(RunError::Notify)?;
     let init_pid = record.init_process_pid.unsigned_abs();
-    let released = init.release()?;
+    let explain = |fault: &_| about_init(&plan, fault);
+    let released = init.release(explain)?;
     drop(staged);
-    let executed = released.executed(|fault| about_init(&plan, fault));
+    let executed = released.executed(explain);
     if let Err(InitError::Execute(_)) = &executed
         && attachment == Attachment::Foreground
     {
@@ -80,6 +81,8 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
         }
         return Ok(0);
     }
+    // While the container runs: giving it back writes to memory that was shared with the child.
+    drop(plan);
     let status = foreground::wait(&released.pidfd, init_pid, relay, notify, &caller.log).map_err(RunError::Wait)?;
     if !arguments.keep {
         remove(directory, &record, &caller.log)?;

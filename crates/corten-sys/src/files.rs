@@ -134,10 +134,10 @@ pub fn read_small(path: &CStr) -> io::Result<Vec<u8>> {
 pub fn read_small_keeping(path: &CStr) -> io::Result<(Vec<u8>, OwnedFd)> {
     use std::os::fd::AsFd;
     let file = open(crate::syscall::HERE, path, O_RDONLY, 0)?;
-    let mut text = vec![0; 4096];
-    let length = read(file.as_fd(), &mut text)?;
-    text.truncate(length);
-    Ok((text, file))
+    // On the stack, whose pages are there: what is read is mostly far less.
+    let mut buffer = [0; 4096];
+    let length = read(file.as_fd(), &mut buffer)?;
+    Ok((buffer[..length].to_vec(), file))
 }
 
 /// Makes a directory.

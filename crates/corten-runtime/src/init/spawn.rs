@@ -329,12 +329,15 @@ impl Init {
         Ok(())
     }
 
-    /// Lets the child go on by itself: it is recorded, and may outlive this program.
+    /// Lets the child go on by itself: it is recorded, and may outlive this program. `explain` makes the sentence of a
+    /// fault.
     ///
     /// # Errors
-    /// [`InitError::Spawn`].
-    pub fn release(mut self) -> Result<Released, InitError> {
-        self.answer()?;
+    /// [`InitError::Child`], [`InitError::Died`] of one that has failed since it was ready.
+    pub(crate) fn release(mut self, explain: impl Fn(&report::Fault) -> String) -> Result<Released, InitError> {
+        if let Err(unheard) = self.answer() {
+            return Err(self.next(explain).err().unwrap_or(unheard));
+        }
         let (pidfd, socket) = (self.pidfd.take(), self.socket.take());
         match (pidfd, socket) {
             (Some(pidfd), Some(socket)) => Ok(Released { pidfd, socket }),
@@ -549,4 +552,31 @@ fn set_oom_score(pid: i32, process: &ProcessPlan) -> Result<(), InitError> {
     let write = fs::OpenOptions::new().write(true).open(format!("/proc/{pid}/oom_score_adj"));
     let write = write.and_then(|file| files::write(file.as_fd(), score.as_bytes()));
     write.map_err(|why| InitError::Child(about_oom_score(process, &errno_text(&why))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::super::report::{Fault, Operation};
+    use super::*;
+
+    /// It says that it is ready, fails at what is left to do, and is gone before it is answered.
+    #[test]
+    fn a_child_that_failed_since_it_was_ready_is_heard() {
+        let init = || {
+            let (parent, child) = descriptors::packet_pair().expect("a pair");
+            (Init { pid: 7, pidfd: None, socket: Some(parent) }, child)
+        };
+        let (failed, child) = init();
+        let fault = Fault::new(Stage::Lookup, Operation::Source, 0, &Error::from_raw_os_error(2));
+        report::send(child.as_fd(), &Report::Failed(fault)).expect("sends");
+        drop(child);
+        let said = failed.release(|fault| format!("{:?}", fault.stage)).expect_err("it failed");
+        assert!(matches!(&said, InitError::Child(text) if text == "Lookup"), "{said:?}");
+        let (dead, child) = init();
+        drop(child);
+        let said = dead.release(|_| String::new()).expect_err("it died");
+        assert!(matches!(said, InitError::Died(_)), "{said:?}");
+    }
 }

@@ -85,6 +85,7 @@ fn empty_tmpfs() -> Source {
 fn cgroup_step(key: &str, target: &str, source: Source, options: &Options, last: Last) -> Result<Step, SpecError> {
     Ok(Step::Mount(Box::new(MountStep {
         target: InRootfs::new(target).map_err(|_| invalid(key, "destination holds a NUL byte"))?,
+        path: clean(target),
         is_bind: matches!(source, Source::Bind { .. }),
         source,
         attributes: options.attributes,

@@ -33,6 +33,8 @@ pub enum Step {
 pub struct MountStep {
     /// Where.
     pub target: InRootfs,
+    /// The same as text without `.` and `..`, which steps are compared by.
+    pub path: String,
     /// What.
     pub source: Source,
     /// Whether a tree is shown once more, not a new filesystem.
@@ -242,7 +244,7 @@ pub(super) fn plan(
 /// The new tmpfs whose root is the directory `path` is in, when nothing that was mounted since can stand in the way: a
 /// symlink of the image may lead any mount anywhere, but not those in filesystems made here.
 pub(super) fn fresh(steps: &[Step], path: &str) -> Option<usize> {
-    let is_there = |step: &Step| matches!(step, Step::Mount(step) if clean(&step.target.display().to_string()) == path);
+    let is_there = |step: &Step| matches!(step, Step::Mount(step) if step.path == path);
     let made = steps.iter().rposition(is_there)?;
     let is_empty = matches!(&steps[made], Step::Mount(step) if step.is_empty_filesystem());
     (is_empty && is_undisturbed(&steps[made + 1..], path)).then_some(made)
@@ -253,34 +255,34 @@ fn fresh_parent(steps: &[Step], index: usize) -> Option<(usize, CString)> {
     if step.target_nofollow || step.is_remount || step.counts_versions {
         return None;
     }
-    let target = clean(&step.target.display().to_string());
-    let (parent, name) = target.rsplit_once('/').filter(|(parent, name)| !parent.is_empty() && !name.is_empty())?;
+    let (parent, name) = step.path.rsplit_once('/').filter(|(parent, name)| !parent.is_empty() && !name.is_empty())?;
     let made = fresh(&steps[..index], parent)?;
     CString::new(name).ok().map(|name| (made, name))
 }
 
 /// By the paths alone: a symlink may still have led another mount there, which shows when the path is walked.
 fn is_on_root(steps: &[Step], index: usize) -> bool {
-    let target = |step: &Step| match step {
-        Step::Mount(step) => Some(clean(&step.target.display().to_string())),
-        Step::Link { .. } => None,
-    };
-    let Some(own) = target(&steps[index]) else { return false };
-    let mut above = steps[..index].iter().filter_map(target);
-    !above.any(|above| own == above || own.starts_with(&format!("{}/", above.trim_end_matches('/'))))
+    let Step::Mount(own) = &steps[index] else { return false };
+    let is_above =
+        |step: &Step| matches!(step, Step::Mount(step) if own.path == step.path || lies_below(&own.path, &step.path));
+    !steps[..index].iter().any(is_above)
+}
+
+/// Whether `path` lies below the directory `above`; both without `.` and `..`.
+fn lies_below(path: &str, above: &str) -> bool {
+    path.strip_prefix(above.trim_end_matches('/')).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether every step can only have been attached below `path`, or in another filesystem made here.
 fn is_undisturbed(since: &[Step], path: &str) -> bool {
-    let mut roots = vec![format!("{path}/")];
+    let mut roots = vec![path];
     since.iter().all(|step| {
         let Step::Mount(step) = step else { return true };
-        let target = clean(&step.target.display().to_string());
-        let is_safe = step.needs_real_directory || roots.iter().any(|root| target.starts_with(root.as_str()));
+        let is_safe = step.needs_real_directory || roots.iter().any(|root| lies_below(&step.path, root));
         if is_safe && matches!(step.source, Source::New { .. }) {
-            roots.push(format!("{target}/"));
+            roots.push(&step.path);
         }
-        is_safe && !path.starts_with(&format!("{target}/")) && target != path
+        is_safe && !lies_below(path, &step.path) && step.path != path
     })
 }
 
@@ -303,6 +305,7 @@ fn step(key: &str, mount: &Mount, mut options: Options, places: &Places<'_>) -> 
     }
     Ok(MountStep {
         may_cover_proc: mount.fstype == "proc" || PROC_FILES.contains(&destination.as_str()),
+        path: destination,
         target,
         source,
         is_bind: is_bind(mount),
@@ -370,13 +373,12 @@ fn bound(key: &str, mount: &Mount, options: &Options, places: &Places<'_>) -> Re
 /// `readonlyPaths`. Below a procfs made here nothing is mounted but what may be: another procfs, and the files of
 /// [`PROC_FILES`].
 pub(super) fn read_only(paths: &[String], steps: &[Step]) -> Result<Vec<(InRootfs, Extent)>, SpecError> {
-    let target = |step: &MountStep| clean(&step.target.display().to_string());
     let mounts = || steps.iter().filter_map(|step| if let Step::Mount(step) = step { Some(step) } else { None });
     let mut covering = mounts().filter(|step| step.may_cover_proc);
-    let procfs = covering.next().filter(|step| step.needs_real_directory).map(|step| format!("{}/", target(step)));
+    let procfs = covering.next().filter(|step| step.needs_real_directory);
     let procfs = procfs.filter(|_| covering.next().is_none());
     let with_extent = super::in_rootfs("linux.readonlyPaths", paths)?.into_iter().zip(paths).map(|(inside, path)| {
-        let is_bare = procfs.as_ref().is_some_and(|procfs| clean(path).starts_with(procfs));
+        let is_bare = procfs.is_some_and(|procfs| lies_below(&clean(path), &procfs.path));
         (inside, if is_bare { Extent::Single } else { Extent::Recursive })
     });
     Ok(with_extent.collect())
@@ -384,17 +386,18 @@ pub(super) fn read_only(paths: &[String], steps: &[Step]) -> Result<Vec<(InRootf
 
 /// The path without `.` and `..`, as runc cleans it: `..` is taken literally, before any symlink is looked at.
 pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
+    let mut clean = String::with_capacity(1 + path.len());
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => {
-                parts.pop();
+            ".." => clean.truncate(clean.rfind('/').unwrap_or(0)),
+            part => {
+                clean.push('/');
+                clean.push_str(part);
             }
-            part => parts.push(part),
         }
     }
-    format!("/{}", parts.join("/"))
+    if clean.is_empty() { "/".to_owned() } else { clean }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Linux {
     pub cgroups_path: String,
     /// Its limits.
     #[serde(deserialize_with = "null_is_default")]
-    pub resources: Resources,
+    pub resources: Box<Resources>,
     /// Propagation of the root mount.
     #[serde(deserialize_with = "null_is_default")]
     pub rootfs_propagation: String,

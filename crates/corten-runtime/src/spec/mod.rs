@@ -39,7 +39,7 @@ pub struct Spec {
     /// The specification's version.
     pub oci_version: String,
     /// The first process.
-    pub process: Option<Process>,
+    pub process: Option<Box<Process>>,
     /// The root filesystem.
     pub root: Option<Root>,
     /// The host name in a new UTS namespace.
@@ -57,7 +57,7 @@ pub struct Spec {
     pub annotations: BTreeMap<String, String>,
     /// What is particular to Linux.
     #[serde(deserialize_with = "null_is_default")]
-    pub linux: Linux,
+    pub linux: Box<Linux>,
     /// Of another platform.
     pub solaris: NotYet,
     /// Of another platform.

@@ -26,7 +26,7 @@ pub(super) fn refuse(spec: &Spec) -> Result<(), Refused> {
         ("linux.netDevices", linux.net_devices.is_given),
     ])?;
     refuse_resources(&linux.resources)?;
-    spec.process.as_ref().map_or(Ok(()), refuse_process)
+    spec.process.as_deref().map_or(Ok(()), refuse_process)
 }
 
 /// As above for limits, which update gets alone.
