@@ -29,7 +29,7 @@ pub(crate) async fn load_as(host: &Host, layers: &[Vec<u8>], name: &str) -> Stri
 
 fn gunzip(data: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
-    flate2::read::GzDecoder::new(data).read_to_end(&mut plain).unwrap();
+    flate2::read::MultiGzDecoder::new(data).read_to_end(&mut plain).unwrap();
     plain
 }
 

@@ -7,6 +7,7 @@ use corten_containerd_api::{
     ApiError, Content, ContentStore, ContentWriter, Ingest, Labels, containerd::services::content::v1::content_server,
     relabel,
 };
+use corten_layers::buffers::{BUFFER, Stream};
 use corten_proto::containerd::services::content::v1::{
     AbortRequest, DeleteContentRequest, WriteAction, WriteContentRequest,
 };
@@ -23,6 +24,9 @@ use content_server::Content as _;
 
 /// How many times what is read comes next, and is read ahead.
 const AHEAD: u64 = 2;
+/// What is read into a buffer of the stock: less is of the heap, and more does not fit. A mapping of its own, which the heap
+/// makes of more, has its pages brought in one by one.
+const WORTH_A_BUFFER: std::ops::RangeInclusive<usize> = 64 << 10..=BUFFER;
 
 impl LocalStore {
     fn content(&self) -> ContentService {
@@ -72,9 +76,23 @@ impl ContentStore for LocalStore {
                 // Whoever reads on need not wait for the disk: the kernel's own look ahead is 128 KiB. Only a hint.
                 let _ = corten_sys::at::begin_reading(file.as_fd(), next, AHEAD * size as u64);
             }
-            let mut data = vec![0; size];
-            file.read_exact_at(&mut data, offset).map_err(|error| failed(&error))?;
-            Ok(Bytes::from(data))
+            if !WORTH_A_BUFFER.contains(&size) {
+                let mut data = vec![0; size];
+                file.read_exact_at(&mut data, offset).map_err(|error| failed(&error))?;
+                return Ok(Bytes::from(data));
+            }
+            let (mut data, mut at) = (Stream::default().buffer(), offset);
+            let filled = data.fill_with(|space| {
+                let wanted = space.len().min(usize::try_from(next - at).unwrap_or(usize::MAX));
+                let read = file.read_at(&mut space[..wanted], at)?;
+                at += read as u64;
+                Ok(read)
+            });
+            filled.map_err(|error| failed(&error))?;
+            if at < next {
+                return Err(failed(&std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            Ok(Bytes::from_owner(data))
         });
         read.await.map_err(refused)
     }
