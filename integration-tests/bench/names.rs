@@ -130,7 +130,7 @@ impl Ours {
                 addresses: vec!["10.0.0.2".parse().expect("an address")],
             }],
         };
-        names.write_network(&network).expect("written");
+        names.write_hosts(&network).expect("written");
         let view = ContainerNames {
             id: client.id.clone(),
             networks: vec![SeenNetwork { id: network.id.clone(), links: Vec::new() }],

@@ -145,8 +145,15 @@ pub struct HeldPort {
 /// Whose file of [`names`](crate::names) is new.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// A network's.
+    /// All of a network.
     Network(Identifier),
     /// A container's.
     Container(Identifier),
+    /// That of a container in a network.
+    Host {
+        /// The network.
+        network: Identifier,
+        /// The container.
+        container: Identifier,
+    },
 }

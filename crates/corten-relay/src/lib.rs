@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! engine ──proxy.sock (SOCK_SEQPACKET, 0600)──> corten-proxy     hello hold drop refresh list takeover taken
-//! engine ──files replaced by rename───────────> corten-proxy     names of networks, what containers see of them
+//! engine ──files replaced by rename───────────> corten-proxy     names in networks, what containers see of them
 //! ```
 //!
 //! Every message is one packet and is acknowledged, or refused with a sentence. Both ends ask who the other is
@@ -20,6 +20,10 @@ pub mod names;
 mod program;
 mod reserve;
 pub mod server;
+
+/// What corten-proxy says of itself when it is greeted. An engine has one that says another exchanged for its own, which
+/// takes over from it. The number at the end counts what a release changed of what the two say to each other.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "+2");
 
 pub use client::{Hello, Relay, RelayError};
 pub use hold::{Flow, Held, HeldPort, Hold, Port, PortSocket, Protocol, Resolver, Subject};

@@ -139,6 +139,9 @@ impl Request {
                     match subject {
                         Subject::Network(id) => packet.line(format_args!("network {id}")),
                         Subject::Container(id) => packet.line(format_args!("container {id}")),
+                        Subject::Host { network, container } => {
+                            packet.line(format_args!("host {network} {container}"));
+                        }
                     }
                 }
                 packet
@@ -355,6 +358,9 @@ fn parse_subject(line: &str) -> Result<Subject, MessageError> {
     let subject = match line.split_once(' ') {
         Some(("network", id)) => id.parse().ok().map(Subject::Network),
         Some(("container", id)) => id.parse().ok().map(Subject::Container),
+        Some(("host", ids)) => ids.split_once(' ').and_then(|(network, container)| {
+            Some(Subject::Host { network: network.parse().ok()?, container: container.parse().ok()? })
+        }),
         _ => None,
     };
     subject.ok_or_else(|| no_sense(line))

@@ -91,7 +91,11 @@ fn every_other_request_and_answer_survives_the_way() {
         Request::Hello,
         Request::Drop { container: id("a"), ports: None },
         Request::Drop { container: id("a"), ports: Some(vec![port("udp 0.0.0.0:53"), port("tcp [::1]:1")]) },
-        Request::Refresh(vec![Subject::Network(id("n")), Subject::Container(id("c"))]),
+        Request::Refresh(vec![
+            Subject::Network(id("n")),
+            Subject::Container(id("c")),
+            Subject::Host { network: id("n"), container: id("c") },
+        ]),
         Request::List,
         Request::Takeover,
         Request::Taken,

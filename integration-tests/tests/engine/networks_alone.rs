@@ -127,6 +127,93 @@ fn ports_and_names_answer_while_every_daemon_is_dead_and_records_are_true_afterw
     assert!(is_clean, "{left:#?}");
 }
 
+/// corten-proxy as another release has it: it says another version.
+fn of_another_release(directory: &std::path::Path) -> std::path::PathBuf {
+    let mut bytes = std::fs::read(integration_tests::programs::path("corten-proxy")).unwrap();
+    let ours = corten_relay::VERSION.as_bytes();
+    let places: Vec<usize> = (0..bytes.len() - ours.len()).filter(|at| bytes[*at..].starts_with(ours)).collect();
+    assert!(!places.is_empty(), "it says its version");
+    for at in places {
+        bytes[at + ours.len() - 1] = b'0';
+    }
+    let path = directory.join("corten-proxy");
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn the_proxy_of_another_release_hands_over_to_the_engine_s_own() {
+    let mut stack = networked();
+    let id = network(&stack, "web", json!({}));
+    let (one, two) = (Server::start(&mut stack, "one"), Server::start(&mut stack, "two"));
+    stack.kill_engine();
+    let exec_root = stack.cortend().exec_root();
+    let (socket, names) = (exec_root.join("proxy.sock"), exec_root.join("names"));
+    // As a release before wrote them.
+    let text = format!("corten-names 1\nnetwork {id} web\nhost 1 {} one\nhost 2 {} two\n", one.address, two.address);
+    std::fs::remove_dir_all(names.join("hosts")).unwrap();
+    std::fs::create_dir(names.join("networks")).unwrap();
+    std::fs::write(names.join("networks").join(&id), text).unwrap();
+    let older = of_another_release(stack.root().path());
+    let version = || corten_relay::Relay::connect(&socket).map(|relay| relay.hello().version.clone()).ok();
+    stack.cortend().network().enter(|| corten_relay::start(&older, &socket, &names, &exec_root.join("netns")).unwrap());
+    assert_ne!(version().unwrap(), corten_relay::VERSION);
+    let mut kept = stack.cortend().network().enter(|| TcpStream::connect(one.relayed())).unwrap();
+    assert_eq!(resolve(two.pid, "one"), [one.address]);
+
+    stack.restart_engine();
+    wait_for("the engine's own", DEADLINE, || version().as_deref() == Some(corten_relay::VERSION));
+    wait_for("files as this release has them", DEADLINE, || !names.join("networks").exists());
+    assert_eq!(std::fs::read_dir(names.join("hosts").join(&id)).unwrap().count(), 2);
+    assert_eq!(resolve(two.pid, "one"), [one.address]);
+    stack.cortend().network().enter(|| one.fetch()).unwrap();
+    // What flows through the other one goes on.
+    kept.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut page = String::new();
+    kept.read_to_string(&mut page).unwrap();
+    assert!(page.ends_with("hello\n"), "{page}");
+    drop(kept);
+    wait_for("no process of the other one's program", DEADLINE, || {
+        let older = older.display().to_string();
+        !integration_tests::processes().iter().any(|process| process.arguments.contains(&older))
+    });
+    let three = Server::start(&mut stack, "three");
+    assert_eq!(resolve(two.pid, "three"), [three.address]);
+}
+
+#[test]
+fn a_start_writes_its_own_names_and_nobody_else_s() {
+    use std::os::unix::fs::MetadataExt;
+    let mut stack = networked();
+    let id = network(&stack, "web", json!({}));
+    let hosts = stack.cortend().exec_root().join("names/hosts").join(&id);
+    let files = || {
+        let entries = std::fs::read_dir(&hosts).into_iter().flatten().map(|entry| entry.unwrap());
+        entries
+            .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().ino()))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let one = start(&stack, "one", &sleeper("web"));
+    let before = files();
+    assert_eq!(before.keys().collect::<Vec<_>>(), [&one]);
+    let two = start(&stack, "two", &sleeper("web"));
+    let after = files();
+    assert_eq!((after.len(), after[&one]), (2, before[&one]), "a file that was written anew is another one");
+    expect(delete(&stack, "/containers/two?force=1"), 204);
+    wait_for("the file of two to go", DEADLINE, || !files().contains_key(&two));
+    assert_eq!(files(), before);
+    // What ends while nobody looks is gone when the engine is back.
+    let pid = u32::try_from(inspect(&stack, "one")["State"]["Pid"].as_u64().unwrap()).unwrap();
+    stack.kill();
+    assert!(send_signal(pid, "KILL"));
+    std::fs::write(hosts.join(".x.1.tmp"), "half").unwrap();
+    stack.restart();
+    wait_for("no names of nobody", DEADLINE, || files().is_empty());
+    expect(delete(&stack, "/networks/web"), 204);
+    assert!(!hosts.exists());
+}
+
 #[test]
 fn thirty_networks_come_and_go_without_a_trace() {
     let mut stack = networked();

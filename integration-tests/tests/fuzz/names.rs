@@ -115,7 +115,7 @@ fn any_packet_is_a_request_an_answer_or_refused() {
     const PACKETS: [&str; 5] = [
         "corten-relay 1 hold\ncontainer 5f2a\nport tcp [::]:80 172.18.0.2:80\nresolver\n",
         "corten-relay 1 drop-ports\ncontainer 5f2a\nport udp 0.0.0.0:53\n",
-        "corten-relay 1 refresh\nnetwork 3b1c\ncontainer 5f2a\n",
+        "corten-relay 1 refresh\nnetwork 3b1c\ncontainer 5f2a\nhost 3b1c 5f2a\n",
         "corten-relay 1 listed\ncontainer 5f2a\nresolver\nport tcp 1.2.3.4:5\ncontainer b\n",
         "corten-relay 1 error\nwhy not\n",
     ];

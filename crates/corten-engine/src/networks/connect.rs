@@ -109,7 +109,7 @@ pub(super) async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Re
         if resolves {
             names::write_container(&own, &view)?;
         }
-        names::refresh(&own, &BTreeSet::from([place.network.clone()]))?;
+        names::refresh(&own, &id, &BTreeSet::from([place.network.clone()]))?;
         if resolves && !had_resolver {
             let sockets = kernel.resolver(&sandbox)?;
             super::relay::hold(&own, &id, view.state.pid, &[], Some(&sockets))?;
@@ -206,7 +206,7 @@ pub(super) async fn leave(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<R
             let subject = corten_relay::Subject::Container(super::relay::identifier(&view.record.id)?);
             own.networks.relay.speak(|relay| relay.refresh(vec![subject.clone()]))?;
         }
-        names::refresh(&own, &BTreeSet::from([id]))
+        names::refresh(&own, &view.record.id, &BTreeSet::from([id]))
     });
     if let Err(error) = told.await {
         tracing::warn!(id = turn.id, error = error.message(), "what a container sees of its networks is old");

@@ -1,7 +1,6 @@
 //! The program that holds published ports and answers names, as the engine keeps it: found by its socket, started where
 //! nobody listens, watched by its pidfd, and given everything again when it has died.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -30,7 +29,7 @@ pub struct Keeper {
     sandboxes: PathBuf,
     /// The files of names.
     pub names: Directory,
-    /// Held by whoever gathers and writes the names of networks.
+    /// Held by whoever looks at what names there are and writes them.
     pub writing: Mutex<()>,
     program: Option<PathBuf>,
     connection: Mutex<Option<Relay>>,
@@ -89,20 +88,30 @@ impl Keeper {
     }
 
     fn connect(&self) -> Result<Relay> {
-        let relay = match Relay::connect(&self.socket) {
-            Ok(relay) => relay,
-            Err(_) => {
-                let program = match &self.program {
-                    Some(program) => program.clone(),
-                    None => crate::serve::find_program("corten-proxy")?,
-                };
-                corten_relay::start(&program, &self.socket, self.names.path(), &self.sandboxes)
-                    .map_err(|error| EngineError::internal(chain(&error)))?;
-                Relay::connect(&self.socket).map_err(|error| failed(&error))?
-            }
+        let is_ours = |relay: &Relay| relay.hello().version == corten_relay::VERSION;
+        let relay = match Relay::connect(&self.socket).ok().filter(is_ours) {
+            Some(relay) => relay,
+            None => self.start()?,
         };
         info!(pid = relay.hello().pid, "linked to corten-proxy");
         self.watch(&relay);
+        Ok(relay)
+    }
+
+    /// Starts the program; one of another release hands everything over to it and ends when nothing flows through it.
+    fn start(&self) -> Result<Relay> {
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => crate::serve::find_program("corten-proxy")?,
+        };
+        corten_relay::start(&program, &self.socket, self.names.path(), &self.sandboxes)
+            .map_err(|error| EngineError::internal(chain(&error)))?;
+        let relay = Relay::connect(&self.socket).map_err(|error| failed(&error))?;
+        let version = &relay.hello().version;
+        if version != corten_relay::VERSION {
+            let (program, wanted) = (program.display(), corten_relay::VERSION);
+            return Err(EngineError::internal(format!("{program} is corten-proxy {version}: {wanted} is needed")));
+        }
         Ok(relay)
     }
 
@@ -227,6 +236,10 @@ pub fn let_go(engine: &Engine, id: &str) {
 pub fn settle(engine: &Arc<Engine>) {
     // Nobody's networks are made or taken back meanwhile: what is looked at here is so until it is handed over.
     let _alone = engine.networks.work.blocking_write();
+    let subjects = names::write_all(engine).unwrap_or_else(|error| {
+        warn!(error = error.message(), "write the names of networks");
+        Vec::new()
+    });
     let views: Vec<_> = engine.containers.all().iter().map(|container| container.view()).collect();
     let needing: Vec<_> = views.iter().filter(|view| view.state.is_alive() && needs(&view.state.networking)).collect();
     if needing.is_empty() && !engine.networks.relay.is_needed() {
@@ -239,17 +252,13 @@ pub fn settle(engine: &Arc<Engine>) {
             return;
         }
     };
-    let networks: BTreeSet<String> = needing
-        .iter()
-        .flat_map(|view| view.state.networking.attachments.values().map(|place| place.network.clone()))
-        .collect();
     for view in &needing {
         if let Err(error) = hold_missing(engine, view, &held) {
             warn!(id = view.record.id, error = error.message(), "hand a container's ports and names over again");
         }
     }
-    if let Err(error) = names::refresh(engine, &networks) {
-        warn!(error = error.message(), "write the names of networks");
+    if let Err(error) = engine.networks.relay.speak(|relay| relay.refresh(subjects.clone())) {
+        warn!(error = error.message(), "have the names of networks read");
     }
     for one in held {
         let id = one.container.as_str();

@@ -212,7 +212,7 @@ pub async fn hand_over(engine: &Arc<Engine>, turn: &Turn<'_>, prepared: Prepared
             names::write_container(&own, &view)?;
         }
         // Its own names are known before its first question.
-        names::refresh(&own, &networks)?;
+        names::refresh(&own, &view.record.id, &networks)?;
         if prepared.resolver.is_none() && prepared.reserved.iter().all(|one| one.socket.is_none()) {
             return Ok(());
         }
@@ -258,8 +258,8 @@ pub async fn release(engine: &Arc<Engine>, turn: &Turn<'_>) {
     // Nobody gets an address before nothing leads to it any more.
     networking.attachments.values().for_each(|place| give_back(engine, &turn.id, place));
     turn.change(|state| state.networking = Networking::default());
-    let (own, networks) = (Arc::clone(engine), networks_of(&networking));
-    if let Err(error) = blocking(move || names::refresh(&own, &networks)).await {
+    let (own, id, networks) = (Arc::clone(engine), turn.id.clone(), networks_of(&networking));
+    if let Err(error) = blocking(move || names::refresh(&own, &id, &networks)).await {
         warn!(id = turn.id, error = error.message(), "take a container's names back");
     }
 }

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use corten_relay::{Subject, names::Directory};
+use corten_relay::{
+    Subject,
+    names::{Directory, NetworkNames},
+};
 use corten_sys::{
     datagrams::{self, Datagram, Inbox, Outbox},
     epoll::{Epoll, Event, Interest},
@@ -225,8 +228,13 @@ impl Answering {
 
     fn read_zone(&self, id: &Identifier) -> Result<Option<Zone>, String> {
         let read = self.names.read_network(id);
-        let names = read.map_err(|error| format!("read the file of names of network {id}: {error}"))?;
+        let names = read.map_err(|error| format!("read the files of names of network {id}: {error}"))?;
         Ok(names.map(Zone::new))
+    }
+
+    fn read_host(&self, network: &Identifier, container: &Identifier) -> Result<Option<NetworkNames>, String> {
+        let read = self.names.read_host(network, container);
+        read.map_err(|error| format!("read the file of names of container {container} in network {network}: {error}"))
     }
 
     fn refresh(&mut self, subjects: Vec<Subject>) -> Result<(), String> {
@@ -239,6 +247,11 @@ impl Answering {
                 // Nobody asks for its names.
                 Subject::Network(_) => Ok(()),
                 Subject::Container(id) => self.refresh_container(&id),
+                Subject::Host { network, container } if self.zones.has(&network) || self.is_seen(&network) => {
+                    let names = self.read_host(&network, &container);
+                    names.map(|names| self.zones.set_host(network, &container, names))
+                }
+                Subject::Host { .. } => Ok(()),
             };
             // The others are read in any case.
             refused = refused.and(done);

@@ -1,11 +1,11 @@
 //! The names that are known: of each network, and how a container sees its networks.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use corten_relay::names::{ContainerNames, Forward, NetworkNames, Server};
+use corten_relay::names::{ContainerNames, Forward, HostNames, NetworkNames, Server};
 use corten_types::Identifier;
 
 /// A network's names, ready to be looked up.
@@ -16,8 +16,14 @@ pub struct Zone {
     /// What its name is written like.
     spelled: String,
     hosts: HashMap<Vec<u8>, Addresses>,
-    names: HashMap<IpAddr, String>,
+    /// Whose an address is; who came last is asked first.
+    names: HashMap<IpAddr, Vec<(Member, String)>>,
+    members: HashMap<Identifier, (Member, HostNames)>,
+    last: Member,
 }
+
+/// A container in a network, as long as its names are the same.
+type Member = u64;
 
 /// The addresses of a name.
 #[derive(Debug, Default)]
@@ -26,33 +32,70 @@ pub struct Addresses {
     pub four: Vec<Ipv4Addr>,
     /// Of IPv6.
     pub six: Vec<Ipv6Addr>,
+    /// Whose name it is, and where each is: one of several may go.
+    of: Vec<(Member, Vec<IpAddr>)>,
 }
 
 impl Zone {
-    /// Of what a file says.
+    /// Of what the files say.
     pub fn new(network: NetworkNames) -> Zone {
         let mut zone = Zone { name: lower(&network.name), spelled: network.name, ..Zone::default() };
-        for host in network.hosts {
-            if let Some(first) = host.names.first() {
-                for address in &host.addresses {
-                    zone.names.insert(*address, first.clone());
-                }
-            }
-            for name in &host.names {
-                let known = zone.hosts.entry(lower(name)).or_default();
-                host.addresses.iter().for_each(|address| known.add(*address));
+        network.hosts.into_iter().for_each(|host| zone.add(host));
+        zone
+    }
+
+    /// Adds a container, in the place of what was known of it.
+    fn add(&mut self, host: HostNames) {
+        self.remove(&host.container);
+        self.last += 1;
+        let member = self.last;
+        if let Some(first) = host.names.first() {
+            for address in &host.addresses {
+                self.names.entry(*address).or_default().push((member, first.clone()));
             }
         }
-        zone
+        for name in &host.names {
+            let known = self.hosts.entry(lower(name)).or_default();
+            known.of.push((member, host.addresses.clone()));
+            known.gather();
+        }
+        self.members.insert(host.container.clone(), (member, host));
+    }
+
+    /// Forgets a container.
+    fn remove(&mut self, container: &Identifier) {
+        let Some((member, host)) = self.members.remove(container) else { return };
+        for address in &host.addresses {
+            if let Entry::Occupied(mut names) = self.names.entry(*address) {
+                names.get_mut().retain(|(other, _)| *other != member);
+                if names.get().is_empty() {
+                    names.remove();
+                }
+            }
+        }
+        for name in &host.names {
+            if let Entry::Occupied(mut known) = self.hosts.entry(lower(name)) {
+                known.get_mut().of.retain(|(other, _)| *other != member);
+                known.get_mut().gather();
+                if known.get().of.is_empty() {
+                    known.remove();
+                }
+            }
+        }
     }
 }
 
 impl Addresses {
-    fn add(&mut self, address: IpAddr) {
-        match address {
-            IpAddr::V4(four) if !self.four.contains(&four) => self.four.push(four),
-            IpAddr::V6(six) if !self.six.contains(&six) => self.six.push(six),
-            _ => {}
+    /// Each address once.
+    fn gather(&mut self) {
+        self.four.clear();
+        self.six.clear();
+        for address in self.of.iter().flat_map(|(_, addresses)| addresses) {
+            match *address {
+                IpAddr::V4(four) if !self.four.contains(&four) => self.four.push(four),
+                IpAddr::V6(six) if !self.six.contains(&six) => self.six.push(six),
+                _ => {}
+            }
         }
     }
 }
@@ -73,6 +116,19 @@ impl Zones {
             Some(zone) => self.0.insert(network, zone),
             None => self.0.remove(&network),
         };
+    }
+
+    /// Puts the names of `container` in the place of what was known of it in `network`; `None` when it is not in it any
+    /// more.
+    pub fn set_host(&mut self, network: Identifier, container: &Identifier, names: Option<NetworkNames>) {
+        match (self.0.entry(network), names) {
+            (Entry::Occupied(mut zone), Some(names)) => {
+                names.hosts.into_iter().for_each(|host| zone.get_mut().add(host))
+            }
+            (Entry::Occupied(mut zone), None) => zone.get_mut().remove(container),
+            (Entry::Vacant(zone), Some(names)) => drop(zone.insert(Zone::new(names))),
+            (Entry::Vacant(_), None) => {}
+        }
     }
 
     /// Forgets all but those that `is_seen`.
@@ -141,7 +197,8 @@ impl View {
     pub fn name(&self, zones: &Zones, address: IpAddr) -> Option<String> {
         self.networks.iter().find_map(|(id, _)| {
             let zone = zones.0.get(id)?;
-            Some(format!("{}.{}", zone.names.get(&address)?, zone.spelled))
+            let (_, name) = zone.names.get(&address)?.last()?;
+            Some(format!("{name}.{}", zone.spelled))
         })
     }
 }
@@ -162,7 +219,7 @@ fn lower(name: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use corten_relay::names::{HostNames, Link, SeenNetwork};
+    use corten_relay::names::{Link, SeenNetwork};
 
     use super::*;
 
@@ -171,8 +228,8 @@ mod tests {
     }
 
     fn zone(name: &str, hosts: &[(&str, &[&str])]) -> Zone {
-        let hosts = hosts.iter().map(|(names, addresses)| HostNames {
-            container: id("c"),
+        let hosts = hosts.iter().enumerate().map(|(number, (names, addresses))| HostNames {
+            container: id(&format!("c{number}")),
             names: names.split(' ').map(str::to_owned).collect(),
             addresses: addresses.iter().map(|address| address.parse().expect("an address")).collect(),
         });
@@ -234,5 +291,44 @@ mod tests {
     fn a_name_of_several_has_all_their_addresses_once() {
         let zone = zone("n", &[("a web", &["10.0.0.2"]), ("b web", &["10.0.0.3"]), ("c web", &["10.0.0.2"])]);
         assert_eq!(zone.hosts[b"web".as_slice()].four.len(), 2);
+    }
+
+    #[test]
+    fn containers_come_and_go_one_by_one() {
+        let of = |name: &str, hosts: &[(&str, &[&str])]| {
+            zone(name, hosts).members.into_values().map(|(_, host)| host).collect()
+        };
+        let names =
+            |hosts: &[(&str, &[&str])]| NetworkNames { id: id("n"), name: "net".to_owned(), hosts: of("net", hosts) };
+        let view = View::new(ContainerNames {
+            id: id("c"),
+            networks: vec![SeenNetwork { id: id("n"), links: Vec::new() }],
+            forward: Forward::Nowhere,
+            keeps_single_labels: false,
+            servers: Vec::new(),
+        });
+        let mut zones = Zones::default();
+        let container = |number: usize| id(&format!("c{number}"));
+        let four = |zones: &Zones, name: &str| {
+            let found = view.addresses(zones, name.as_bytes())?.four.iter().map(Ipv4Addr::to_string);
+            Some(found.collect::<Vec<_>>().join(" "))
+        };
+        let reverse = |zones: &Zones| view.name(zones, "10.0.0.3".parse().expect("one"));
+        zones.set_host(id("n"), &container(0), None);
+        zones.set_host(id("n"), &container(0), Some(names(&[("one web", &["10.0.0.2"])])));
+        let mut second = names(&[("two web", &["10.0.0.3"])]);
+        second.hosts[0].container = container(1);
+        zones.set_host(id("n"), &container(1), Some(second));
+        assert_eq!(four(&zones, "web").as_deref(), Some("10.0.0.2 10.0.0.3"));
+        // The first starts anew, where the second was a moment ago.
+        zones.set_host(id("n"), &container(0), Some(names(&[("one web", &["10.0.0.3"])])));
+        assert_eq!(four(&zones, "web").as_deref(), Some("10.0.0.3"));
+        assert_eq!(reverse(&zones).as_deref(), Some("one.net"));
+        zones.set_host(id("n"), &container(1), None);
+        assert_eq!((four(&zones, "two"), four(&zones, "web.net").as_deref()), (None, Some("10.0.0.3")));
+        zones.set_host(id("n"), &container(0), Some(names(&[("one", &[])])));
+        assert_eq!((four(&zones, "one").as_deref(), four(&zones, "web"), reverse(&zones)), (Some(""), None, None));
+        zones.set_host(id("n"), &container(0), None);
+        assert_eq!(four(&zones, "one"), None);
     }
 }

@@ -28,7 +28,7 @@ impl Keeper {
     /// Does what is asked. What goes before the last answer is sent here.
     fn obey_request(&mut self, request: Request, connection: &OwnedFd, now: Instant) -> io::Result<Answer> {
         let done = match request {
-            Request::Hello => return Ok(Answer::Hello { version: env!("CARGO_PKG_VERSION").to_owned() }),
+            Request::Hello => return Ok(Answer::Hello { version: corten_relay::VERSION.to_owned() }),
             Request::Hold(hold) => self.hold(hold),
             Request::Drop { container, ports: None } => {
                 self.drop_container(&container, now);

@@ -32,11 +32,16 @@ impl NetworkNames {
     /// As a file has it.
     #[must_use]
     pub fn to_text(&self) -> String {
+        Self::text_of(&self.id, &self.name, &self.hosts)
+    }
+
+    /// As a file has these hosts of it.
+    pub(super) fn text_of(id: &Identifier, name: &str, hosts: &[HostNames]) -> String {
         let mut text = text::head();
-        let _ = write!(text, "network {}", self.id); // writing to a String cannot fail
-        text::push_word(&mut text, &self.name);
+        let _ = write!(text, "network {id}"); // writing to a String cannot fail
+        text::push_word(&mut text, name);
         text.push('\n');
-        for host in &self.hosts {
+        for host in hosts {
             let addresses: Vec<String> = host.addresses.iter().map(IpAddr::to_string).collect();
             let addresses = if addresses.is_empty() { "-".to_owned() } else { addresses.join(",") };
             let _ = write!(text, "host {} {addresses}", host.container); // writing to a String cannot fail

@@ -59,13 +59,14 @@ impl Served {
 
     /// Writes the names of one network, and tells.
     fn name_network(&mut self, name: &str, hosts: &[(&str, &[&str])]) {
-        let hosts = hosts.iter().map(|(names, addresses)| HostNames {
-            container: id("c"),
+        let hosts = hosts.iter().enumerate().map(|(number, (names, addresses))| HostNames {
+            container: id(&format!("c{number}")),
             names: names.split(' ').map(str::to_owned).collect(),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         });
         let network = NetworkNames { id: id(name), name: name.to_owned(), hosts: hosts.collect() };
-        self.names().write_network(&network).unwrap();
+        self.names().remove_network(&network.id).unwrap();
+        self.names().write_hosts(&network).unwrap();
         self.relay.refresh(vec![Subject::Network(id(name))]).unwrap();
     }
 
