@@ -51,9 +51,11 @@ mod tests {
         directory.save(&record).expect("saves");
         let record = directory.load().expect("loads");
         assert_eq!(load(&directory, &record).expect("loads"), filter);
-        // As an earlier runtime left it.
-        let text = record.filter.expect("kept");
+        // As earlier runtimes left it: in a file of its own, its words as numbers.
+        let text = r#"{"program":[6,18446744073709551615],"flags":4,"listener":{"path":"/run/a","metadata":"m"}}"#;
         std::fs::write(directory.file(NAME), text).expect("writes");
         assert_eq!(load(&directory, &Record::default()).expect("loads"), filter);
+        std::fs::write(directory.file(NAME), text.replace("[6,18446744073709551615]", r#""06""#)).expect("writes");
+        assert!(matches!(load(&directory, &Record::default()), Err(StateError::Damaged { .. })));
     }
 }

@@ -15,7 +15,7 @@ use crate::hooks;
 use crate::init::{InitError, about_init};
 use crate::log::Log;
 use crate::notify::Notify;
-use crate::state_dir::{Record, StateDir, StateError};
+use crate::state_dir::{Record, StateDir};
 
 /// Why a container could not be run.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     let state = hooks::State { status: "running", pid: record.init_process_pid, record: &record };
     if let Err(error) = hooks::run(&record.hooks.poststart, "poststart", &state) {
         let _ = released.pidfd.send(corten_types::Signal::KILL); // it may have ended by itself
-        remove(directory, &record, &caller.log)?;
+        remove(directory, record, &caller.log)?;
         return Err(error.into());
     }
     if attachment == Attachment::Detached {
@@ -85,20 +85,15 @@ pub fn run(root: &Path, arguments: &Run, caller: &Caller) -> Result<u8, RunError
     drop(plan);
     let status = foreground::wait(&released.pidfd, init_pid, relay, notify, &caller.log).map_err(RunError::Wait)?;
     if !arguments.keep {
-        remove(directory, &record, &caller.log)?;
+        remove(directory, record, &caller.log)?;
     }
     Ok(status)
 }
 
 /// Removes the container, unless somebody else has: what is there under its id then is another one.
-fn remove(directory: StateDir, record: &Record, log: &Log) -> Result<(), RunError> {
-    let found = match directory.load() {
-        Err(StateError::NotFound) => return Ok(()),
-        found => found.map_err(DeleteError::from)?,
-    };
-    let process = |record: &Record| (record.init_process_pid, record.init_process_start);
-    if process(&found) == process(record) {
-        delete::destroy(Container { directory, record: found }, log)?;
+fn remove(directory: StateDir, record: Record, log: &Log) -> Result<(), RunError> {
+    if directory.is_of(&record).map_err(DeleteError::from)? {
+        delete::destroy(Container { directory, record }, log)?;
     }
     Ok(())
 }

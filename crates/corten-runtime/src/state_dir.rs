@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use corten_cgroups::Cgroup;
 use corten_runtime_api::texts;
 use corten_sys::atomic_file::{self, Durability};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::host_root;
@@ -271,18 +272,39 @@ impl StateDir {
     /// # Errors
     /// [`StateError::Read`], [`StateError::Damaged`], [`StateError::TooNew`].
     pub fn load(&self) -> Result<Record, StateError> {
+        let record: Record = self.read()?;
+        if record.format > FORMAT {
+            return Err(StateError::TooNew { path: self.file("state.json"), format: record.format });
+        }
+        Ok(record)
+    }
+
+    /// Reads the record, or what is asked of it.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, StateError> {
         let path = self.file("state.json");
         let json = match fs::read(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StateError::NotFound),
             Err(source) => return Err(StateError::Read { path, source }),
         };
-        let record: Record =
-            serde_json::from_slice(&json).map_err(|source| StateError::Damaged { path: path.clone(), source })?;
-        if record.format > FORMAT {
-            return Err(StateError::TooNew { path, format: record.format });
+        serde_json::from_slice(&json).map_err(|source| StateError::Damaged { path, source })
+    }
+
+    /// Whether the record in it is still one of `record`'s process.
+    ///
+    /// # Errors
+    /// As [`StateDir::load`]; none when there is no record.
+    pub fn is_of(&self, record: &Record) -> Result<bool, StateError> {
+        #[derive(Deserialize)]
+        struct Init {
+            init_process_pid: i32,
+            init_process_start: u64,
         }
-        Ok(record)
+        let found: Init = match self.read() {
+            Err(StateError::NotFound) => return Ok(false),
+            found => found?,
+        };
+        Ok((found.init_process_pid, found.init_process_start) == (record.init_process_pid, record.init_process_start))
     }
 
     /// Removes the directory: renamed first, so that the id is free or taken and never half of both.

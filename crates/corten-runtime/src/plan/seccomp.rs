@@ -14,11 +14,49 @@ use crate::spec::SpecError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeccompPlan {
     /// The program, a `struct sock_filter` in each word.
+    #[serde(with = "words")]
     pub program: Vec<u64>,
     /// Flags of seccomp(2).
     pub flags: u32,
     /// Who answers the calls that ask.
     pub listener: Option<Listener>,
+}
+
+/// A program as text: sixteen digits a word, which are written and passed over in a fraction of the time that numbers take.
+mod words {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+    pub(super) fn serialize<S: Serializer>(words: &[u64], to: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(16 * words.len());
+        for word in words {
+            text.extend((0..16).rev().map(|digit| char::from(DIGITS[(word >> (4 * digit) & 15) as usize])));
+        }
+        to.serialize_str(&text)
+    }
+
+    /// Numbers are what earlier runtimes kept.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Kept {
+        Digits(String),
+        Numbers(Vec<u64>),
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
+        let text = match Kept::deserialize(from)? {
+            Kept::Numbers(words) => return Ok(words),
+            Kept::Digits(text) => text,
+        };
+        let word = |digits: &[u8]| {
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 16);
+            digits.and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        };
+        let words: Option<Vec<u64>> = text.as_bytes().chunks(16).map(word).collect();
+        words.ok_or_else(|| D::Error::custom("a program is sixteen digits a word"))
+    }
 }
 
 /// Where the descriptor that answers calls is sent.
