@@ -23,6 +23,7 @@ mod networks_alone;
 mod networks_drivers;
 mod networks_lacking;
 mod networks_live;
+mod networks_names;
 mod pull_kills;
 mod refusals;
 mod registries;

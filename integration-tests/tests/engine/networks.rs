@@ -274,7 +274,8 @@ fn the_files_of_a_container_say_what_its_networks_are() {
     let mut body = json!({
         "Image": "busybox", "Hostname": "me", "Domainname": "example.org",
         "Cmd": ["sh", "-c", "cat /etc/hosts /etc/resolv.conf"],
-        "HostConfig": { "NetworkMode": "web", "ExtraHosts": ["up:host-gateway"], "DnsSearch": ["s.example"] },
+        "HostConfig": { "NetworkMode": "web", "ExtraHosts": ["up:host-gateway"], "DnsSearch": ["s.example"],
+            "DnsOptions": ["timeout:1", "attempts:3"] },
     });
     let ran = |body: &Value, name: &str| {
         let id = start(&stack, name, body);
@@ -284,7 +285,7 @@ fn the_files_of_a_container_say_what_its_networks_are() {
     let text = ran(&body, "named");
     assert!(text.contains("\tme.example.org me\n") && text.contains("\tup\n"), "{text}");
     assert!(text.contains("nameserver 127.0.0.11\n") && text.contains("search s.example\n"), "{text}");
-    assert!(text.contains("ndots:0"), "{text}");
+    assert!(text.ends_with("\noptions timeout:1 attempts:3 ndots:0"), "{text}");
     body["HostConfig"]["NetworkMode"] = json!("bridge");
     let text = ran(&body, "plain");
     assert!(!text.contains("127.0.0.11") && text.contains("\tme.example.org me\n"), "{text}");

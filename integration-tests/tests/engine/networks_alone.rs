@@ -183,38 +183,6 @@ fn the_proxy_of_another_release_hands_over_to_the_engine_s_own() {
 }
 
 #[test]
-fn a_start_writes_its_own_names_and_nobody_else_s() {
-    use std::os::unix::fs::MetadataExt;
-    let mut stack = networked();
-    let id = network(&stack, "web", json!({}));
-    let hosts = stack.cortend().exec_root().join("names/hosts").join(&id);
-    let files = || {
-        let entries = std::fs::read_dir(&hosts).into_iter().flatten().map(|entry| entry.unwrap());
-        entries
-            .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().ino()))
-            .collect::<std::collections::BTreeMap<_, _>>()
-    };
-    let one = start(&stack, "one", &sleeper("web"));
-    let before = files();
-    assert_eq!(before.keys().collect::<Vec<_>>(), [&one]);
-    let two = start(&stack, "two", &sleeper("web"));
-    let after = files();
-    assert_eq!((after.len(), after[&one]), (2, before[&one]), "a file that was written anew is another one");
-    expect(delete(&stack, "/containers/two?force=1"), 204);
-    wait_for("the file of two to go", DEADLINE, || !files().contains_key(&two));
-    assert_eq!(files(), before);
-    // What ends while nobody looks is gone when the engine is back.
-    let pid = u32::try_from(inspect(&stack, "one")["State"]["Pid"].as_u64().unwrap()).unwrap();
-    stack.kill();
-    assert!(send_signal(pid, "KILL"));
-    std::fs::write(hosts.join(".x.1.tmp"), "half").unwrap();
-    stack.restart();
-    wait_for("no names of nobody", DEADLINE, || files().is_empty());
-    expect(delete(&stack, "/networks/web"), 204);
-    assert!(!hosts.exists());
-}
-
-#[test]
 fn thirty_networks_come_and_go_without_a_trace() {
     let mut stack = networked();
     let empty = NetLeaks::of(stack.cortend().network());

@@ -125,6 +125,61 @@ fn by_a_stream_servers_are_asked_by_streams() {
     });
 }
 
+/// An answer with so many addresses, cut after the first ones for who takes no more bytes.
+fn answer_with_many(query: &[u8], most_bytes: usize) -> Vec<u8> {
+    const ADDRESSES: u8 = 100;
+    let mut answer = answer_with(query, [192, 0, 2, 0]);
+    let mut count = 1;
+    while count < ADDRESSES && answer.len() + 16 <= most_bytes {
+        answer.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, count]);
+        count += 1;
+    }
+    answer[7] = count;
+    answer[2] |= if count < ADDRESSES { 2 } else { 0 };
+    answer
+}
+
+#[test]
+fn answers_of_servers_come_as_they_are_cut_or_long() {
+    in_own_network(|| {
+        let container = Container::new("client");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = seen.clone();
+        // It believes who says by EDNS how much he takes: the wish must have come along.
+        serve_names(UdpSocket::bind(address).unwrap(), move |query| {
+            let end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+            let takes =
+                query.get(end + 3..end + 5).map_or(512, |bytes| usize::from(bytes[0]) << 8 | usize::from(bytes[1]));
+            noted.lock().unwrap().push(takes);
+            Some(answer_with_many(query, takes))
+        });
+        thread::spawn(move || {
+            use std::io::{Read, Write};
+            for stream in listener.incoming() {
+                let mut stream = crate::patient(stream.unwrap());
+                let mut length = [0; 2];
+                stream.read_exact(&mut length).unwrap();
+                let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
+                stream.read_exact(&mut query).unwrap();
+                let answer = answer_with_many(&query, usize::MAX);
+                stream.write_all(&(answer.len() as u16).to_be_bytes()).unwrap();
+                stream.write_all(&answer).unwrap();
+            }
+        });
+        let _served =
+            resolving(Forward::Everywhere, &container, vec![Server { address, standpoint: Standpoint::Host }]);
+        let said = container.dig("many.example +noedns +ignore");
+        assert!(said.contains(" tc ") && !said.contains("ANSWER: 100,"), "{said}");
+        let said = container.dig("many.example +noedns");
+        assert!(said.contains("ANSWER: 100,") && said.contains("retrying in TCP mode"), "{said}");
+        let said = container.dig("many.example +bufsize=4096 +ignore");
+        assert!(said.contains("ANSWER: 100,") && !said.contains(" tc "), "{said}");
+        assert_eq!(*seen.lock().unwrap(), [512, 512, 4096]);
+    });
+}
+
 #[test]
 fn of_a_flood_a_bound_number_is_on_its_way_and_the_rest_refused() {
     in_own_network(|| {

@@ -131,6 +131,19 @@ int main(int count, char **words) {
 }
 
 #[test]
+fn addresses_of_a_name_take_turns() {
+    in_own_network(|| {
+        let (_served, container) = set_up();
+        let said = container.dig("+short app app app app app app app app");
+        let answers: Vec<Vec<&str>> = said.lines().collect::<Vec<_>>().chunks(2).map(<[_]>::to_vec).collect();
+        assert_eq!(answers.len(), 8, "{said}");
+        for pair in answers.windows(2) {
+            assert_eq!(pair[0].iter().rev().collect::<Vec<_>>(), pair[1].iter().collect::<Vec<_>>(), "{said}");
+        }
+    });
+}
+
+#[test]
 fn too_many_addresses_come_by_a_stream() {
     in_own_network(|| {
         let (mut served, container) = set_up();
