@@ -16,6 +16,9 @@ pub struct Process {
     pub name: String,
     /// `R`, `S`, `D`, `Z`, …
     pub state: char,
+    /// Whether it has begun to end (`PF_EXITING`), which nothing holds up: it has left its cgroups, and is named by them
+    /// still.
+    pub is_ending: bool,
     /// Its arguments.
     pub arguments: Vec<String>,
 }
@@ -30,6 +33,9 @@ pub fn processes() -> Vec<Process> {
     entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(process).collect()
 }
 
+/// In include/linux/sched.h.
+const PF_EXITING: u64 = 4;
+
 /// The process `pid`, while it exists.
 #[must_use]
 pub fn process(pid: u32) -> Option<Process> {
@@ -39,11 +45,14 @@ pub fn process(pid: u32) -> Option<Process> {
     // The name stands in brackets and may hold anything, brackets too (proc(5), "stat").
     let (before, after) = stat.rsplit_once(')')?;
     let mut fields = after.split_whitespace();
+    let (state, parent) = (fields.next()?.chars().next()?, fields.next()?.parse().ok()?);
+    let flags: u64 = fields.nth(4)?.parse().ok()?;
     Some(Process {
         pid,
         name: before.split_once('(')?.1.to_owned(),
-        state: fields.next()?.chars().next()?,
-        parent: fields.next()?.parse().ok()?,
+        state,
+        is_ending: flags & PF_EXITING != 0,
+        parent,
         arguments: arguments
             .split(|byte| *byte == 0)
             .filter(|argument| !argument.is_empty())
@@ -65,12 +74,12 @@ pub fn child_processes(pid: u32) -> Vec<Process> {
 }
 
 /// The processes that carry `mark` in their arguments, environment, cgroup, or the paths they stand on;
-/// without this one and without those that have ended but were not waited for.
+/// without this one and without those that have ended, or are about to, but were not waited for.
 pub(crate) fn marked(mark: &str) -> Vec<Process> {
     let own = std::process::id();
     processes()
         .into_iter()
-        .filter(|process| process.pid != own && process.state != 'Z' && carries(process.pid, mark))
+        .filter(|process| process.pid != own && !process.is_ending && carries(process.pid, mark))
         .collect()
 }
 
@@ -99,5 +108,15 @@ mod tests {
         assert!(
             parent_of(own.pid).is_some_and(|parent| child_processes(parent).iter().any(|child| child.pid == own.pid))
         );
+        assert!(!own.is_ending);
+    }
+
+    #[test]
+    fn one_that_was_not_waited_for_is_ending() {
+        let mut child = std::process::Command::new("true").spawn().expect("it starts");
+        let found = || process(child.id()).expect("it was not waited for");
+        crate::wait_for("it to end", std::time::Duration::from_secs(20), || found().state == 'Z');
+        assert!(found().is_ending);
+        assert!(child.wait().is_ok_and(|status| status.success()));
     }
 }

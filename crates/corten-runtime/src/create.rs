@@ -148,10 +148,10 @@ pub(crate) fn make(
     let inherited = caller.listen_fds.saturating_add(arguments.preserve_fds);
     check_descriptors(inherited)?;
     let bundle = absolute(arguments.bundle.as_deref().unwrap_or(Path::new(".")))?;
-    let mut spec = Spec::load(&bundle)?;
     // First, so that what is closed together lies together.
     let sockets = descriptors::packet_pair().map_err(CreateError::Sockets)?;
     let mut spent = Vec::with_capacity(16);
+    let mut spec = Spec::load_keeping(&bundle, &mut spent)?;
     if let Some(root) = set_home(&mut spec, &bundle) {
         spent.push(root);
     }
@@ -172,7 +172,8 @@ pub(crate) fn make(
     let console = console_for(arguments, &plan, attachment, own_end)?;
 
     let directory = StateDir::claim(root, &arguments.id)?;
-    let mut record = record(arguments, &spec, &bundle, &plan, &cgroup, directory.writer());
+    let mut record = record(arguments, &spec, &bundle, &plan, &cgroup);
+    record.creator = creator(directory.writer(), &mut spent);
     directory.save(&record)?;
     let mut opened = if cgroup.is_v2() { None } else { cgroup.create_at_once() };
     if opened.is_none() {
@@ -315,7 +316,7 @@ impl ParentHooks for Parent<'_> {
     fn meanwhile(&self, pid: i32, spent: &mut Vec<OwnedFd>) -> Result<(), InitError> {
         self.cgroup.limit_keeping(&self.plan.limits, spent).map_err(InitError::Limits)?;
         let mut record = self.record.borrow_mut();
-        complete(&mut record, pid, self.plan);
+        complete(&mut record, pid, self.plan, spent);
         let filter = self.plan.process.filter.get();
         filter.iter().for_each(|filter| self.log.debug(&format!("seccomp filter flags: {}", filter.flags)));
         record.filter = filter.map(|filter| kept_filter::keep(self.directory, filter)).transpose()?;
@@ -403,12 +404,16 @@ fn console_for(
     }
 }
 
-fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &Cgroup, creator: u32) -> Record {
-    let me = i32::try_from(creator).unwrap_or_default();
+/// The process `number`, and its start.
+fn creator(number: u32, spent: &mut Vec<OwnedFd>) -> (i32, u64) {
+    let me = i32::try_from(number).unwrap_or_default();
+    (me, ProcessStat::read_keeping(me, spent).map_or(0, |stat| stat.start))
+}
+
+fn record(arguments: &Create, spec: &Spec, bundle: &Path, plan: &Plan, cgroup: &Cgroup) -> Record {
     Record {
         id: arguments.id.clone(),
         phase: Phase::Creating,
-        creator: (me, ProcessStat::read(me).map_or(0, |stat| stat.start)),
         created: clock::now_nanos(),
         cgroup_paths: cgroup.paths(),
         config: RecordConfig { rootfs: plan.rootfs.clone(), labels: vec![format!("bundle={}", bundle.display())] },
@@ -433,10 +438,10 @@ fn strong_capabilities(plan: &Plan) -> Vec<String> {
     if is_admin { vec![caps::Capability::CAP_SYS_ADMIN.to_string()] } else { Vec::new() }
 }
 
-fn complete(record: &mut Record, pid: i32, plan: &Plan) {
+fn complete(record: &mut Record, pid: i32, plan: &Plan, spent: &mut Vec<OwnedFd>) {
     record.phase = Phase::Created;
     record.init_process_pid = pid;
-    record.init_process_start = ProcessStat::read(pid).map_or(0, |stat| stat.start);
+    record.init_process_start = ProcessStat::read_keeping(pid, spent).map_or(0, |stat| stat.start);
     record.namespace_paths = plan.namespaces.paths(pid);
 }
 

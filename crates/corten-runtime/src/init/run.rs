@@ -236,19 +236,18 @@ fn attach_root(kit: &Kit, shows_hooks: bool) -> io::Result<()> {
 }
 
 /// `pivot_root(".", ".")` leaves the old root on top of the new one, from where it is taken off. The host's own root
-/// stays what it is: a container in the host's mount namespace has another one by chroot alone.
+/// stays what it is: a container in the host's mount namespace has another one by chroot alone. What is left as the
+/// working directory is no place to be in: the process enters its own before anything else is looked for.
 fn change_root(tree: BorrowedFd<'_>, kit: &Kit) -> io::Result<()> {
     files::change_directory(tree)?;
     if kit.shares_mounts || kit.no_pivot {
         if !kit.shares_mounts {
             bare::take_off(&kit.bare)?;
         }
-        mount::chroot_here()?;
-        return files::change_directory_to(c"/");
+        return mount::chroot_here();
     }
     mount::pivot_root_here()?;
-    mount::detach(c".")?;
-    files::change_directory_to(c"/")
+    mount::detach(c".")
 }
 
 /// Becomes the process, and says that it is ready; the path to execute.

@@ -216,16 +216,16 @@ pub enum SpecError {
 /// # Errors
 /// [`SpecError::Missing`], [`SpecError::Read`], [`SpecError::TooLarge`].
 pub fn read_limited(path: &Path, name: &str) -> Result<Vec<u8>, SpecError> {
-    read_open(path, name).map(|(bytes, _)| bytes)
+    read_until(&open_named(path, name)?, name, &mut |_| false)
 }
 
-/// As [`read_limited`]; the file stays open.
+/// As [`read_limited`], of a file that is none of the kinds that come in pieces; it stays open.
 ///
 /// # Errors
 /// As [`read_limited`].
 pub(crate) fn read_open(path: &Path, name: &str) -> Result<(Vec<u8>, OwnedFd), SpecError> {
     let file = open_named(path, name)?;
-    Ok((read_until(&file, name, &mut |_| false)?, file))
+    Ok((read_until(&file, name, &mut |_| true)?, file))
 }
 
 fn open_named(path: &Path, name: &str) -> Result<OwnedFd, SpecError> {
@@ -284,6 +284,14 @@ impl Spec {
     /// # Errors
     /// [`SpecError`].
     pub fn load(bundle: &Path) -> Result<Self, SpecError> {
+        Self::load_keeping(bundle, &mut Vec::new())
+    }
+
+    /// As [`Spec::load`]; the file stays open in `spent`, to be closed with others in one call.
+    ///
+    /// # Errors
+    /// [`SpecError`].
+    pub fn load_keeping(bundle: &Path, spent: &mut Vec<OwnedFd>) -> Result<Self, SpecError> {
         const NAME: &str = "config.json";
         let file = open_named(&bundle.join(NAME), NAME)?;
         let mut whole = None;
@@ -292,6 +300,7 @@ impl Spec {
             whole = Self::read(text).ok();
             whole.is_some()
         })?;
+        spent.push(file);
         whole.map_or_else(|| Self::parse(&bytes), Self::check)
     }
 
