@@ -69,7 +69,16 @@ fn timed(work: impl FnOnce() -> Result<(), corten_network::NetworkError>) -> Dur
 fn settings() -> Settings {
     let (owner, system_bus) = (random_id(16), String::new());
     let (ip_forward, ip_forward_no_drop, rules_v4, rules_v6) = (true, true, true, true);
-    Settings { owner, ip_forward, ip_forward_no_drop, rules_v4, rules_v6, system_bus, accept_mark: None }
+    Settings {
+        owner,
+        ip_forward,
+        ip_forward_no_drop,
+        rules_v4,
+        rules_v6,
+        system_bus,
+        bus_patience: Duration::from_secs(5),
+        accept_mark: None,
+    }
 }
 
 fn network() -> Network {

@@ -102,6 +102,12 @@ impl Cortend {
         self.directory.join("exec")
     }
 
+    /// Where it looks for the system's message bus. Nobody is there unless the test sees to it.
+    #[must_use]
+    pub fn system_bus(&self) -> PathBuf {
+        self.directory.join("bus/socket")
+    }
+
     /// The socket of the containerd or supervisor it uses.
     #[must_use]
     pub fn containerd_address(&self) -> PathBuf {
@@ -154,6 +160,7 @@ fn spawn(root: &TempRoot, directory: &Path, options: &CortendOptions, network: O
         command.arg("--containerd").arg(containerd);
     }
     command.args(&options.arguments).env("PATH", programs::search_path(&first));
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={}", directory.join("bus/socket").display()));
     let log = directory.join("log");
     let mut daemon = match network {
         Some(network) => network.enter(|| Daemon::spawn(root, &mut command, &log)),

@@ -27,6 +27,7 @@ pub struct Connection {
     received: Vec<u8>,
     last_serial: u32,
     signals: VecDeque<Signal>,
+    patience: Duration,
 }
 
 /// A call.
@@ -59,10 +60,18 @@ impl Connection {
     /// # Errors
     /// [`Error::is_absent`] when there is none; what keeps us out.
     pub fn open(address: &str) -> Result<Connection> {
+        Connection::open_within(address, PATIENCE)
+    }
+
+    /// The same; no answer, to this or to a later call, may take longer than `patience`.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub fn open_within(address: &str, patience: Duration) -> Result<Connection> {
         let mut failed = Error::Address(address.to_owned());
         for socket in address::sockets(address) {
             match UnixStream::connect_addr(&socket) {
-                Ok(stream) => return Connection::on(stream),
+                Ok(stream) => return Connection::on(stream, patience),
                 Err(source) => failed = Error::Connect { address: address.to_owned(), source },
             }
         }
@@ -73,9 +82,9 @@ impl Connection {
     ///
     /// # Errors
     /// What keeps us out.
-    pub fn on(stream: UnixStream) -> Result<Connection> {
-        let new = Connection { stream, received: Vec::new(), last_serial: 0, signals: VecDeque::new() };
-        let mut new = new.let_in(Instant::now() + PATIENCE)?;
+    pub fn on(stream: UnixStream, patience: Duration) -> Result<Connection> {
+        let new = Connection { stream, received: Vec::new(), last_serial: 0, signals: VecDeque::new(), patience };
+        let mut new = new.let_in(Instant::now() + patience)?;
         new.call(&bus("Hello"), &[])?;
         Ok(new)
     }
@@ -112,7 +121,7 @@ impl Connection {
     /// # Errors
     /// [`Error::Answer`] is the other side's; after any other the connection is of no use any more.
     pub fn call(&mut self, call: &Call<'_>, body: &[Value]) -> Result<Vec<Value>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         self.last_serial += 1;
         let mut message = Message::new(Kind::Call, self.last_serial);
         message.path = Some(call.path.to_owned());
@@ -307,7 +316,7 @@ mod tests {
             theirs.write_all(&answer(&hello, vec![Value::string(":1.1")])).expect("written");
             more(&mut theirs);
         });
-        Connection::on(ours).expect("let in")
+        Connection::on(ours, PATIENCE).expect("let in")
     }
 
     #[test]
@@ -343,7 +352,7 @@ mod tests {
         assert!(matches!(connection.has_owner("a.b"), Err(Error::Io(_))));
         let (ours, mut theirs) = UnixStream::pair().expect("a pair");
         theirs.write_all(b"REJECTED EXTERNAL\r\n").expect("written");
-        assert!(matches!(Connection::on(ours), Err(Error::Refused(line)) if line == "REJECTED EXTERNAL"));
+        assert!(matches!(Connection::on(ours, PATIENCE), Err(Error::Refused(line)) if line == "REJECTED EXTERNAL"));
         assert!(Connection::open("unix:path=/nonexistent/bus").is_err_and(|error| error.is_absent()));
         assert!(matches!(Connection::open("tcp:host=x"), Err(Error::Address(_))));
     }

@@ -37,6 +37,14 @@ pub enum NetworkError {
     /// It clashes with something that is there.
     #[error("{0}")]
     Conflict(String),
+    /// A program that helps does not answer.
+    #[error("{program} does not answer: {complaint}")]
+    Silent {
+        /// Its name.
+        program: &'static str,
+        /// What came instead.
+        complaint: String,
+    },
     /// A program that helps failed.
     #[error("{program}: {complaint}")]
     Program {
@@ -54,7 +62,13 @@ impl NetworkError {
             Self::Lacking { .. } => ErrorKind::Unimplemented,
             Self::Foreign { .. } | Self::Conflict(_) => ErrorKind::Conflict,
             Self::Invalid(_) => ErrorKind::InvalidArgument,
+            Self::Silent { .. } => ErrorKind::Unavailable,
             Self::Kernel { .. } | Self::Program { .. } => ErrorKind::Internal,
         }
+    }
+
+    /// Whether somebody does not answer, who may do so later.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Silent { .. })
     }
 }

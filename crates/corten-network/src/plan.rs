@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub rules_v6: bool,
     /// Where the message bus is by which firewalld is reached; nowhere, when it is empty.
     pub system_bus: String,
+    /// How long somebody waits for firewalld, which is told later then.
+    pub bus_patience: Duration,
     /// What packets carry that reach containers all the same (`--bridge-accept-fwmark`).
     pub accept_mark: Option<Mark>,
 }

@@ -21,6 +21,7 @@ mod logs;
 mod networks;
 mod networks_alone;
 mod networks_drivers;
+mod networks_firewalld;
 mod networks_lacking;
 mod networks_live;
 mod networks_names;

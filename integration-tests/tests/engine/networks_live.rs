@@ -79,6 +79,60 @@ fn published_ports_follow_the_way_out() {
     assert!(!left.contains(". 80"), "{left}");
 }
 
+#[test]
+fn ports_that_a_kill_left_behind_follow_the_way_out() {
+    let mut stack = networked();
+    let mut ids = Vec::new();
+    for (name, number) in [("a", 1), ("b", 2)] {
+        let config = json!({ "Config": [{ "Subnet": format!("10.9{number}.0.0/24") }] });
+        ids.push(network(&stack, name, json!({ "IPAM": config })));
+    }
+    let mut body = server("b");
+    body["HostConfig"]["PortBindings"] = json!({ "80/tcp": [{ "HostPort": "" }] });
+    let containers = ["web", "two", "three"].map(|name| (name, start(&stack, name, &body)));
+    for (name, _) in &containers {
+        connect(&stack, "a", &json!({ "Container": name }));
+    }
+    let address = |stack: &Stack, name: &str, network: &str| {
+        let place = inspect(stack, name)["NetworkSettings"]["Networks"][network].clone();
+        place["IPAddress"].as_str().unwrap().to_owned()
+    };
+    let shown = |stack: &Stack, name: &str| inspect(stack, name)["NetworkSettings"]["Ports"]["80/tcp"].clone();
+    let before: Vec<_> = containers.iter().map(|(name, _)| (shown(&stack, name), address(&stack, name, "a"))).collect();
+    let behind: Vec<_> = containers.iter().map(|(name, _)| address(&stack, name, "b")).collect();
+
+    // As a kill leaves them between the connect and the move: the state says they lead to `b` yet.
+    stack.kill();
+    for ((_, id), address) in containers.iter().zip(&behind) {
+        let file = stack.cortend().data_root().join("containers").join(id).join("state.json");
+        let mut state: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        for port in state["networking"]["ports"].as_array_mut().unwrap() {
+            assert_eq!(port["network"], json!(ids[0]));
+            port["network"] = json!(ids[1]);
+            port["container"] = json!(format!("{address}:80"));
+        }
+        std::fs::write(&file, state.to_string()).unwrap();
+    }
+    stack.restart();
+    for ((name, _), (ports, address)) in containers.iter().zip(&before) {
+        let number = ports[0]["HostPort"].as_str().unwrap();
+        let leads = format!("tcp . {number} : {address} . 80");
+        wait_for(&format!("the port of {name} to lead to {address}"), DEADLINE, || {
+            in_network_of(stack.engine_pid(), || sh("nft list ruleset")).contains(&leads)
+        });
+        assert_eq!(shown(&stack, name), *ports, "the same numbers of the host");
+        for host in ["127.0.0.1", "[::1]"] {
+            let host = format!("{host}:{number}");
+            wait_for(&format!("{host} to answer"), DEADLINE, || fetch(stack.engine_pid(), &host) == "hello\n");
+        }
+    }
+    for (name, _) in &containers {
+        expect(delete(&stack, &format!("/containers/{name}?force=1")), 204);
+    }
+    let left = in_network_of(stack.engine_pid(), || sh("nft list ruleset"));
+    assert!(!left.contains(". 80"), "{left}");
+}
+
 fn gateway(address: &str) -> String {
     address.replace(".0.2", ".0.1")
 }

@@ -34,6 +34,14 @@ fn assert_works(container: &Container, world: &Sandbox) {
     assert_eq!(ask(([127, 0, 0, 1], 8081)).unwrap(), Ipv4Addr::new(10, 88, 1, 1));
 }
 
+/// What a container sees of its place: the interface's name, hardware address, addresses and routes.
+fn place(container: &Container) -> String {
+    sh_in(
+        &container.sandbox,
+        "ip -o link show eth0 | grep -o 'link/ether [0-9a-f:]*'; ip -o addr show eth0 | awk '{ print $2, $3, $4 }'; ip route",
+    )
+}
+
 fn generation() -> u32 {
     nft::generation(&mut Socket::netfilter().unwrap()).unwrap()
 }
@@ -61,6 +69,8 @@ fn damage_is_heard_of_named_and_mended_by_one_batch() {
             (format!("nft add element inet {table} isolated '{{ br-1 }}'"), "1 elements of set isolated do not belong"),
         ];
         let mut watch = host.kernel.watch().unwrap();
+        let before_all = place(&container);
+        assert!(before_all.contains("eth0 inet 10.88.1.2/24") && before_all.contains("default via 10.88.1.1"));
         for (damage, named) in damages {
             sh(&damage);
             assert!(watch.wait(Some(integration_tests::DEADLINE)).unwrap(), "{damage} is not heard of");
@@ -73,10 +83,38 @@ fn damage_is_heard_of_named_and_mended_by_one_batch() {
             assert!(batches <= 1, "{damage}: {batches} batches");
             assert_eq!(host.kernel.check(&host.desired).unwrap(), [], "after {damage}");
             assert_works(&container, &world);
+            assert_eq!(place(&container), before_all, "after {damage}");
+            assert_eq!(sh(&format!("ip -o link show {veth}")).lines().count(), 1, "its host's side has its name");
             // What the repair did is not told to who waits for others.
             assert!(!watch.wait(Some(Duration::ZERO)).unwrap(), "the repair after {damage} is heard of");
             assert_eq!((host.kernel.repair(&host.desired).unwrap(), generation()), (Vec::new(), before + batches));
         }
+    });
+}
+
+#[test]
+fn what_is_lost_in_a_crowd_of_events_is_looked_for() {
+    on_host(|host| {
+        let (network, container, world) = furnish(host);
+        let mut watch = host.kernel.watch().unwrap();
+        let quiet = |watch: &mut corten_network::kernel::Watch| !watch.wait(Some(Duration::ZERO)).unwrap();
+        let crowd =
+            |count: u32| sh(&format!("seq {count} | sed 's/^/link set crowd alias /' | ip -batch - > /dev/null"));
+        let _ = sh("ip link add crowd type bridge; ip link set crowd up");
+        let _ = crowd(10);
+        assert!(quiet(&mut watch), "somebody else's interface is nobody's concern");
+        // More than the kernel keeps for who does not read: what comes then is not told.
+        let _ = crowd(8_000);
+        let late = host.container(&network, 9);
+        assert!(!quiet(&mut watch), "what was lost may have been anything");
+        while !quiet(&mut watch) {}
+        assert_eq!(host.kernel.check(&host.desired).unwrap(), []);
+        // All interfaces were looked at: also one that was made unheard is known.
+        let _ = sh(&format!("ip link del {}", late.endpoint.host_interface()));
+        assert!(watch.wait(Some(integration_tests::DEADLINE)).unwrap(), "the loss of it is not heard of");
+        host.kernel.repair(&host.desired).unwrap();
+        assert_works(&container, &world);
+        assert_eq!(ask_from(&world, (HOST, 8081)), WORLD);
     });
 }
 

@@ -49,9 +49,9 @@ pub fn on_host(test: impl FnOnce(&mut Host) + Send) {
 
 pub fn settings() -> Settings {
     let owner = random_id(16);
-    let system_bus = String::new();
+    let (system_bus, bus_patience) = (String::new(), integration_tests::DEADLINE);
     let (ip_forward, ip_forward_no_drop, rules_v4, rules_v6) = (true, true, true, true);
-    Settings { owner, ip_forward, ip_forward_no_drop, rules_v4, rules_v6, system_bus, accept_mark: None }
+    Settings { owner, ip_forward, ip_forward_no_drop, rules_v4, rules_v6, system_bus, bus_patience, accept_mark: None }
 }
 
 impl Host {

@@ -11,7 +11,7 @@ use super::{View, check, logging, size};
 use crate::clock::or_never;
 use crate::engine::Engine;
 use crate::errors::Result;
-use crate::networks;
+use crate::networks::{self, is_predefined};
 use crate::spec::{SecurityOptions, apparmor};
 
 /// Whether the sizes are wanted, which are added up on the disk.
@@ -124,6 +124,17 @@ pub(super) fn endpoints(engine: &Engine, view: &View) -> BTreeMap<String, Endpoi
         (name, endpoint)
     };
     view.record.networks().into_iter().map(shown).collect()
+}
+
+/// Adds its short id and host name to the aliases of networks that resolve names, where older clients look for them.
+pub fn add_own_names(shown: &mut ContainerInspect) {
+    let own = [shown.id.get(..12).unwrap_or(&shown.id).to_owned(), shown.config.hostname.clone()];
+    for (_, place) in shown.network_settings.networks.iter_mut().flatten().filter(|(name, _)| !is_predefined(name)) {
+        let mut seen = std::collections::BTreeSet::new();
+        let aliases = place.aliases.get_or_insert_default();
+        aliases.extend(own.iter().cloned());
+        aliases.retain(|name| seen.insert(name.clone()));
+    }
 }
 
 /// Whether it is in a network from which ports can be published: of another one docker shows no ports at all.

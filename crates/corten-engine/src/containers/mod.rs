@@ -37,7 +37,7 @@ mod cpuset;
 mod discard;
 mod freeze;
 mod index;
-mod list_filter;
+pub mod list_filter;
 mod normalise;
 mod outgoing;
 mod restart_policy;

@@ -1,6 +1,7 @@
 //! `docker network create`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use corten_docker_api::networks::{Ipam, NetworkCreate, NetworkCreated};
@@ -36,7 +37,7 @@ pub async fn create(engine: &Arc<Engine>, body: NetworkCreate) -> Result<Network
     }
     let ranges = with_kernel(engine, |kernel| kernel.host_ranges()).await?;
     let used: Vec<Arc<Record>> = engine.networks.index.all();
-    let (record, warning) = design(engine, &driver, body, &used, &ranges)?;
+    let (record, mut warning) = design(engine, &driver, body, &used, &ranges)?;
     save(engine, record.clone()).await?;
     if let Err(error) = make(engine, record.plan()?).await {
         let (data_root, id) = (engine.config.data_root.clone(), record.id);
@@ -45,6 +46,10 @@ pub async fn create(engine: &Arc<Engine>, body: NetworkCreate) -> Result<Network
             tracing::warn!(error = left.message(), "undo a network");
         }
         return Err(error);
+    }
+    if record.bridge.is_some() && engine.networks.firewalld().is_late {
+        warning = [warning.as_str(), "firewalld does not answer: it is told of the network when it does"].join("; ");
+        warning = warning.trim_start_matches("; ").to_owned();
     }
     let id = record.id.clone();
     let record = engine.networks.index.put(record);
@@ -102,13 +107,18 @@ fn refuse(body: &NetworkCreate) -> Result<()> {
     };
     later("ConfigOnly", body.config_only)?;
     later("ConfigFrom", body.config_from.as_ref().is_some_and(|from| !from.network.is_empty()))?;
-    later("Ingress", body.ingress)?;
-    later("Scope", !matches!(body.scope.as_str(), "" | "local"))?;
+    let forbidden = |text: &str| Err(EngineError::new(ErrorKind::PermissionDenied, text));
+    match body.scope.as_str() {
+        "" | "local" if body.ingress => return forbidden("Ingress network can only be global scope network"),
+        "" | "local" => {}
+        "swarm" => return forbidden("cannot create a swarm scoped network when swarm is not active"),
+        _ => later("Scope", true)?,
+    }
     let ipam = body.ipam.clone().unwrap_or_default();
     match ipam.driver.as_str() {
         "" | "default" => {}
         "null" => later("IPAM.Driver \"null\"", true)?,
-        other => return Err(EngineError::invalid(format!("invalid ipam driver: \"{other}\""))),
+        other => return Err(EngineError::not_found(format!("plugin \"{other}\" not found"))),
     }
     later("IPAM.Options", ipam.options.is_some_and(|options| !options.is_empty()))
 }
@@ -142,6 +152,7 @@ fn design(
     let id = random_id()?;
     let (mut subnets, warning) = subnets(engine, driver, &ipam, (enable_ipv4, enable_ipv6), used, host)?;
     choose_gateways(&mut subnets, driver, internal, &options)?;
+    check_taken(&subnets)?;
     let bridge = match driver {
         "bridge" => Some(bridge(&options, &id, used)?),
         _ => {
@@ -240,6 +251,30 @@ pub(super) fn choose_gateways(subnets: &mut [Subnet], driver: &str, internal: bo
         };
         if !has_none {
             subnet.gateway = Some(ipam::gateway(&ipam::Subnet::from(&*subnet))?);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a gateway or an auxiliary address that is not there to be given, in docker's words and with its status.
+fn check_taken(subnets: &[Subnet]) -> Result<()> {
+    for subnet in subnets.iter().map(ipam::Subnet::from) {
+        let whole = ipam::Subnet { gateway: None, reserved: BTreeMap::new(), ..subnet.clone() };
+        let is_given = |address: IpAddr| ipam::static_address(&[whole.clone()], address, &ipam::Taken::new()).is_err();
+        if let Some(gateway) = subnet.gateway.filter(|gateway| is_given(*gateway)) {
+            let text = format!("failed to allocate gateway ({gateway}): Address already in use");
+            return Err(EngineError::internal(text));
+        }
+        for (name, address) in &subnet.reserved {
+            // The default route's is another one's in a network that is wider than the subnet.
+            if name.starts_with("DefaultGatewayIPv") {
+                continue;
+            }
+            if subnet.gateway == Some(*address) || is_given(*address) {
+                let text =
+                    format!("failed to allocate secondary ip address ({name}:{address}): Address already in use");
+                return Err(EngineError::internal(text));
+            }
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ fn watch(engine: &Weak<Engine>) -> Result<()> {
     let Some(own) = engine.upgrade() else { return Ok(()) };
     let mut watch = own.networks.kernel()?.watch()?;
     drop(own);
-    let mut repairs: VecDeque<Instant> = VecDeque::new();
+    let mut repairs = Repairs::default();
     loop {
         let touched = watch.wait(Some(LOOK))?;
         let Some(engine) = engine.upgrade() else { return Ok(()) };
@@ -59,17 +59,30 @@ fn watch(engine: &Weak<Engine>) -> Result<()> {
         if !repair(&engine) {
             continue;
         }
-        let now = Instant::now();
-        repairs.push_back(now);
-        while repairs.front().is_some_and(|first| now.duration_since(*first) > CROWDED) {
-            repairs.pop_front();
-        }
-        if repairs.len() > MOST {
+        if repairs.are_a_quarrel(Instant::now()) {
             let seconds = BACK_OFF.as_secs();
             warn!("somebody takes networks down again and again: they are mended once in {seconds} s");
             pause(BACK_OFF);
-            repairs.clear();
         }
+    }
+}
+
+/// When something was mended lately.
+#[derive(Default)]
+struct Repairs(VecDeque<Instant>);
+
+impl Repairs {
+    /// Counts one more; whether there were too many. They are counted anew then.
+    fn are_a_quarrel(&mut self, now: Instant) -> bool {
+        self.0.push_back(now);
+        while self.0.front().is_some_and(|first| now.duration_since(*first) > CROWDED) {
+            self.0.pop_front();
+        }
+        let too_many = self.0.len() > MOST;
+        if too_many {
+            self.0.clear();
+        }
+        too_many
     }
 }
 
@@ -98,5 +111,27 @@ fn repair(engine: &Engine) -> bool {
             warn!(error = error.message(), "mend networks");
             true
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_five_repairs_in_ten_seconds_are_a_quarrel() {
+        let start = Instant::now();
+        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        let said = |times: &[f64]| -> Vec<bool> {
+            let mut repairs = Repairs::default();
+            times.iter().map(|time| repairs.are_a_quarrel(at(*time))).collect()
+        };
+        assert_eq!(said(&[0.0, 1.0, 2.0, 3.0, 4.0]), [false; 5]);
+        assert_eq!(said(&[0.0, 0.1, 0.2, 0.3, 0.4, 10.0]), [false, false, false, false, false, true]);
+        assert_eq!(said(&[0.0, 0.1, 0.2, 0.3, 0.4, 10.05, 10.06]), [false, false, false, false, false, false, true]);
+        assert_eq!(said(&[0.0, 2.1, 4.2, 6.3, 8.4, 10.5, 12.6]), [false; 7]);
+        // After the pause it is counted anew, so that there is one warning in thirty seconds at most.
+        assert_eq!(said(&[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 30.5]), [false, false, false, false, false, true, false]);
+        assert!(BACK_OFF == Duration::from_secs(30) && SETTLE == Duration::from_millis(100));
     }
 }

@@ -28,7 +28,7 @@ pub fn list(engine: &Engine, filters: &Filters, members: Members) -> Result<Vec<
     if let Some(bad) = filters.values("type").find(|kind| !matches!(*kind, "builtin" | "custom")) {
         return Err(EngineError::invalid(format!("invalid filter: 'type'='{bad}'")));
     }
-    let dangling = filters.contains("dangling").then(|| filters.boolean("dangling", false)).transpose()?;
+    let dangling = dangling(filters)?;
     let wanted = |network: &Record| {
         let labels = network.labels.clone().unwrap_or_default();
         let kind = if network.is_predefined() { "builtin" } else { "custom" };
@@ -46,6 +46,23 @@ pub fn list(engine: &Engine, filters: &Filters, members: Members) -> Result<Vec<
         Members::LeftOut => shown(network),
     };
     Ok(all.iter().filter(|network| wanted(network)).map(|network| entry(network)).collect())
+}
+
+/// Whether networks are wanted that nobody is in, or the others.
+fn dangling(filters: &Filters) -> Result<Option<bool>> {
+    let mut values = filters.values("dangling");
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(EngineError::invalid("got more than one value for filter key \"dangling\""));
+    }
+    match first {
+        None => Ok(None),
+        Some("1" | "true") => Ok(Some(true)),
+        Some("0" | "false") => Ok(Some(false)),
+        Some(_) => Err(EngineError::invalid(
+            "invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")",
+        )),
+    }
 }
 
 fn is_dangling(engine: &Engine, network: &Record) -> bool {

@@ -32,6 +32,7 @@ pub mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use corten_network::ipam::{IpamError, Pools};
 use corten_network::kernel::Seen;
@@ -48,6 +49,9 @@ use record::Record;
 
 /// The networks every engine has, with their drivers.
 pub const PREDEFINED: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
+
+/// How long whoever makes a network waits for firewalld, which builds its rules anew within about a second.
+const BUS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything an engine keeps about networks.
 pub struct Networks {
@@ -90,6 +94,7 @@ impl Networks {
                 rules_v4: flags.iptables,
                 rules_v6: flags.ip6tables,
                 system_bus: system_bus(),
+                bus_patience: BUS_PATIENCE,
                 accept_mark: flags.accept_mark,
             },
             kernel: Mutex::default(),

@@ -7,6 +7,7 @@ use corten_docker_api::networks::NetworksPruned;
 
 use super::delete;
 use crate::clock::Moment;
+use crate::containers::list_filter::moment;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 
@@ -16,10 +17,14 @@ use crate::errors::{EngineError, Result};
 /// 400 for a filter docker refuses.
 pub async fn prune(engine: &Arc<Engine>, filters: &Filters) -> Result<NetworksPruned> {
     filters.allow(&["label", "label!", "until"])?;
+    let now = Moment::now();
     let mut until = filters.values("until");
     let limit = until
         .next()
-        .map(|text| Moment::parse(text).ok_or_else(|| EngineError::invalid(format!("invalid filter 'until={text}'"))))
+        .map(|text| {
+            let wrong = || EngineError::invalid(format!("failed to parse value as time or duration: {text:?}"));
+            moment(text, now).ok_or_else(wrong)
+        })
         .transpose()?;
     if until.next().is_some() {
         return Err(EngineError::invalid("more than one until filter specified"));

@@ -71,10 +71,17 @@ pub async fn list(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     Answer::json(&list_::list(&engine, query).await?)
 }
 
+/// Since when the aliases of a container are those that were asked for, and no others.
+const OWN_ALIASES_SINCE: ApiVersion = ApiVersion::new(1, 45);
+
 /// `GET /containers/{id}/json`.
 pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let size = if request.query.flag("size") { WithSize::Yes } else { WithSize::No };
-    Answer::json(&inspect_::inspect(&engine, request.param("id"), size).await?)
+    let mut shown = inspect_::inspect(&engine, request.param("id"), size).await?;
+    if request.version < OWN_ALIASES_SINCE {
+        inspect_::add_own_names(&mut shown);
+    }
+    Answer::json(&shown)
 }
 
 /// `POST /containers/{id}/start`.

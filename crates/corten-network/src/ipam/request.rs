@@ -51,7 +51,7 @@ pub fn check(asked: &[Asked]) -> Result<Vec<Option<Subnet>>, IpamError> {
 fn check_one(asked: &Asked, mistakes: &mut Vec<String>) -> Option<Subnet> {
     if asked.subnet.is_empty() {
         if !asked.ip_range.is_empty() || !asked.gateway.is_empty() || !asked.auxiliary.is_empty() {
-            mistakes.push("invalid subnet : every ip-range or gateway must have a corresponding subnet".to_owned());
+            mistakes.push("invalid subnet : invalid CIDR block notation".to_owned());
         }
         return None;
     }

@@ -19,7 +19,7 @@ pub mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, TcpListener, UdpSocket};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use corten_netlink::{Error, Socket, address, conntrack, link, nft::Table, route};
 use ipnet::IpNet;
@@ -31,6 +31,7 @@ use crate::plan::{
 use connections::Connections;
 use elements::Elements;
 pub use firewalld::Seen;
+use firewalld::{Bus, Errand, Errands};
 use tables::Tables;
 pub use watch::Watch;
 
@@ -51,7 +52,8 @@ pub struct Kernel {
     /// The networks that were made, by id: a port names its network only.
     networks: Mutex<HashMap<String, Network>>,
     connections: Connections,
-    firewalld: Arc<Mutex<Seen>>,
+    firewalld: Errands,
+    bus: Bus,
 }
 
 /// The sockets of a sandbox's resolver: both are bound in it, to 127.0.0.11 and a port of the kernel's choice.
@@ -77,6 +79,8 @@ impl Kernel {
             other => other.map_err(refused("rules"))?,
         };
         let route = Socket::route().map_err(refused("interfaces"))?;
+        let patience = settings.bus_patience;
+        let bus = Bus::new(settings.system_bus.clone(), settings.rules_v4 || settings.rules_v6);
         let kernel = Self {
             tables: Tables::of(&settings.owner, settings.accept_mark),
             settings,
@@ -84,14 +88,15 @@ impl Kernel {
             filter: Mutex::new(filter),
             networks: Mutex::default(),
             connections: Connections::default(),
-            firewalld: Arc::default(),
+            firewalld: Errands::new(bus.clone(), patience),
+            bus,
         };
         if kernel.settings.rules_v4 || kernel.settings.rules_v6 {
             kernel.tables.make_packets(&mut kernel.filter_socket())?;
         }
         forward::prepare(&kernel)?;
         // An engine starts beside a firewalld that refuses; whoever makes a network is told.
-        let _ = firewalld::prepare(&kernel);
+        let _ = kernel.firewalld.run(Errand::Prepare);
         Ok(kernel)
     }
 
@@ -117,7 +122,9 @@ impl Kernel {
             forward::enable_v6(self)?;
         }
         bridge::make(self, network, bridge)?;
-        let ruled = self.rule(network, &object).and_then(|()| firewalld::add(self, &bridge.interface));
+        // One that does not answer is told later.
+        let tell = |()| self.firewalld.run(Errand::Add(bridge.interface.clone())).map(drop);
+        let ruled = self.rule(network, &object).and_then(tell);
         match &ruled {
             Ok(()) => self.remember(std::slice::from_ref(network)),
             Err(_) => {
@@ -142,7 +149,7 @@ impl Kernel {
         self.tables.remove(&mut self.filter_socket(), &self.tables.packets, &elements, &object)?;
         bridge::remove(self, network, bridge)?;
         // It guards an interface that is not there; an adopted one stays where it was before.
-        let _ = firewalld::remove(self, &bridge.interface);
+        let _ = self.firewalld.run(Errand::Remove(bridge.interface.clone()));
         Ok(())
     }
 
@@ -316,7 +323,10 @@ impl Kernel {
     /// What the kernel refuses.
     pub fn check(&self, desired: &Desired) -> Result<Vec<Difference>> {
         let mut differences = check::check(self, desired)?;
-        differences.extend(firewalld::check(self, desired));
+        match self.firewalld.run(Errand::Check(firewalld::bridges(desired))) {
+            Ok(lacking) => differences.extend(lacking),
+            Err(error) => differences.push(firewalld::difference(format!("it cannot be asked: {error}"))),
+        }
         Ok(differences)
     }
 
@@ -327,7 +337,7 @@ impl Kernel {
     pub fn repair(&self, desired: &Desired) -> Result<Vec<Difference>> {
         forward::prepare(self)?;
         let mut differences = check::repair(self, desired)?;
-        differences.extend(firewalld::repair(self, desired)?);
+        differences.extend(self.firewalld.run(Errand::Repair(firewalld::bridges(desired)))?);
         Ok(differences)
     }
 
@@ -341,11 +351,7 @@ impl Kernel {
 
     /// What was last seen of firewalld.
     pub fn firewalld(&self) -> Seen {
-        *self.seen()
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.firewalld.lock().unwrap_or_else(PoisonError::into_inner)
+        self.firewalld.seen()
     }
 
     fn route_socket(&self) -> MutexGuard<'_, Socket> {

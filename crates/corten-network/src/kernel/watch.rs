@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use corten_netlink::{Error, Socket, address, events, link, reply::Message, route};
 use corten_sys::poll;
@@ -15,8 +15,7 @@ use crate::error::NetworkError;
 pub struct Watch {
     links: Socket,
     rules: Socket,
-    /// `None` where there is no message bus.
-    firewalld: Option<Ears>,
+    firewalld: Ears,
     /// The sockets whose changes are the engine's own.
     own: [u32; 2],
     mark: String,
@@ -30,7 +29,8 @@ impl Watch {
         let rules = events::rules().map_err(refused("changes of rules"))?;
         let own = [kernel.route_socket().port(), kernel.filter_socket().port()];
         let mark = format!("corten:{}/", kernel.settings.owner);
-        let mut watch = Self { links, rules, firewalld: Ears::open(kernel), own, mark, ours: HashMap::new() };
+        let mut watch =
+            Self { links, rules, firewalld: Ears::open(kernel.bus.clone()), own, mark, ours: HashMap::new() };
         watch.look_again()?;
         Ok(watch)
     }
@@ -40,20 +40,22 @@ impl Watch {
     /// # Errors
     /// What the kernel refuses. Lost events are none: then everything may have changed.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<bool> {
+        let end = timeout.map(|timeout| Instant::now() + timeout);
         loop {
             let sockets = [self.links.as_fd(), self.rules.as_fd()];
-            let heard: Vec<_> = sockets.into_iter().chain(self.firewalld.as_ref().map(AsFd::as_fd)).collect();
-            let ready = poll::readable(&heard, timeout);
+            let heard: Vec<_> = sockets.into_iter().chain(self.firewalld.descriptor()).collect();
+            let next = end.into_iter().chain(self.firewalld.again()).min();
+            let ready = poll::readable(&heard, next.map(|next| next.saturating_duration_since(Instant::now())));
             let ready = ready.map_err(|source| NetworkError::Kernel {
                 object: "changes of interfaces and rules".to_owned(),
                 step: "wait".to_owned(),
                 source,
             })?;
-            if !ready.contains(&true) {
-                return Ok(false);
-            }
             if self.read()? {
                 return Ok(true);
+            }
+            if !ready.contains(&true) && end.is_some_and(|end| end <= Instant::now()) {
+                return Ok(false);
             }
         }
     }
@@ -81,12 +83,7 @@ impl Watch {
         if lost {
             self.look_again()?;
         }
-        let reloaded = self.firewalld.as_mut().map(Ears::hear);
-        if let Some(Err(_)) = reloaded {
-            // The bus has gone, and with it firewalld.
-            self.firewalld = None;
-        }
-        let reloaded = matches!(reloaded, Some(Ok(true)));
+        let reloaded = self.firewalld.hear();
         Ok(touched || lost || reloaded || self.is_damaged(&suspects)? || is_unrouted(&unrouted)?)
     }
 

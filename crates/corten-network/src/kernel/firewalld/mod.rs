@@ -3,19 +3,24 @@
 //! who may reach whom is decided in our table alone. A reload forgets the bridges, which is heard of ([`Ears`]).
 //!
 //! Where nobody listens at the bus's address nothing is done, and neither where firewalld guards another network
-//! namespace than ours.
+//! namespace than ours. Nobody waits long for one that hangs ([`Errands`]).
+
+mod ears;
+mod errands;
 
 use std::fs;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use corten_dbus::{Call, Connection, Error, Value};
+use corten_dbus::{Call, Connection, Error, Value, address};
 use corten_types::error::chain;
 
-use super::{Kernel, Result};
+use super::Result;
 use crate::error::NetworkError;
 use crate::plan::{Desired, Difference};
+
+pub use ears::Ears;
+pub use errands::{Errand, Errands};
 
 const NAME: &str = "org.fedoraproject.FirewallD1";
 const PATH: &str = "/org/fedoraproject/FirewallD1";
@@ -30,105 +35,74 @@ const OBJECT: &str = "firewalld";
 pub struct Seen {
     /// Whether one guards the engine's network namespace.
     pub is_in_use: bool,
+    /// Whether it does not answer.
+    pub is_late: bool,
     /// When it has last read its configuration anew.
     pub reloaded: Option<SystemTime>,
 }
 
+/// The bus by which it is reached.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    address: String,
+    is_wanted: bool,
+    seen: Arc<Mutex<Seen>>,
+}
+
+impl Bus {
+    /// The one at an address; `is_wanted` says whether rules are ours to make.
+    pub fn new(address: String, is_wanted: bool) -> Self {
+        Self { address, is_wanted, seen: Arc::default() }
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
+    /// Whether anything is at its address.
+    fn may_be_there(&self) -> bool {
+        let sockets = address::sockets(&self.address);
+        self.is_wanted && sockets.iter().any(|socket| socket.as_pathname().is_none_or(|path| path.exists()))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// firewalld, spoken to for the time of one operation.
 #[derive(Debug)]
-pub struct Firewalld {
+struct Firewalld {
     bus: Connection,
 }
 
-/// Sees to it that firewalld has the zone and the policy. At the start of an engine it may have neither.
-pub fn prepare(kernel: &Kernel) -> Result<()> {
-    match Firewalld::speak(kernel)? {
-        Some(mut firewalld) => firewalld.prepare(),
-        None => Ok(()),
-    }
+/// The bridges that firewalld is to know.
+pub fn bridges(desired: &Desired) -> Vec<String> {
+    desired.networks.iter().filter_map(|network| network.bridge()).map(str::to_owned).collect()
 }
 
-/// Has the zone accept a bridge.
-pub fn add(kernel: &Kernel, interface: &str) -> Result<()> {
-    let Some(mut firewalld) = Firewalld::speak(kernel)? else { return Ok(()) };
-    firewalld.prepare()?;
-    if firewalld.interfaces()?.iter().any(|known| known == interface) { Ok(()) } else { firewalld.add(interface) }
-}
-
-/// Takes a bridge out of the zone.
-pub fn remove(kernel: &Kernel, interface: &str) -> Result<()> {
-    let Some(mut firewalld) = Firewalld::speak(kernel)? else { return Ok(()) };
-    if !firewalld.has_zone()? || !firewalld.interfaces()?.iter().any(|known| known == interface) {
-        return Ok(());
-    }
-    let arguments = [Value::string(ZONE), Value::string(interface)];
-    firewalld.call(PATH, "zone", "removeInterface", &arguments).map(drop).map_err(failed)
-}
-
-/// What firewalld lacks of what is desired. One that does not answer lacks everything, perhaps.
-pub fn check(kernel: &Kernel, desired: &Desired) -> Vec<Difference> {
-    let difference = |what: String| Difference { object: OBJECT.to_owned(), what, is_left_over: false };
-    match missing(kernel, desired) {
-        Ok(None) => Vec::new(),
-        Ok(Some((true, interfaces))) => {
-            let named = |interface: &String| difference(format!("zone {ZONE} lacks the interface {interface}"));
-            interfaces.iter().map(named).collect()
-        }
-        Ok(Some((false, _))) => vec![difference(format!("there is no zone {ZONE} or no policy {POLICY}"))],
-        Err(error) => vec![difference(format!("it cannot be asked: {}", chain(&error)))],
-    }
-}
-
-/// Tells firewalld what it lacks; what that was.
-pub fn repair(kernel: &Kernel, desired: &Desired) -> Result<Vec<Difference>> {
-    let differences = check(kernel, desired);
-    if !differences.is_empty()
-        && let Some(mut firewalld) = Firewalld::speak(kernel)?
-    {
-        firewalld.prepare()?;
-        let known = firewalld.interfaces()?;
-        for bridge in bridges(desired).filter(|bridge| !known.iter().any(|known| known == bridge)) {
-            firewalld.add(bridge)?;
-        }
-    }
-    Ok(differences)
-}
-
-/// Whether firewalld has zone and policy, and the bridges it does not know; `None` without one.
-fn missing(kernel: &Kernel, desired: &Desired) -> Result<Option<(bool, Vec<String>)>> {
-    let Some(mut firewalld) = Firewalld::speak(kernel)? else { return Ok(None) };
-    if !firewalld.has_zone()? || !firewalld.has_policy()? {
-        return Ok(Some((false, Vec::new())));
-    }
-    let known = firewalld.interfaces()?;
-    let mut lacking = Vec::new();
-    for bridge in bridges(desired).filter(|bridge| !known.iter().any(|known| known == bridge)) {
-        // In a zone of the administrator's choice it stays.
-        if firewalld.zone_of(bridge)?.is_none() {
-            lacking.push(bridge.to_owned());
-        }
-    }
-    Ok(Some((true, lacking)))
-}
-
-fn bridges(desired: &Desired) -> impl Iterator<Item = &str> {
-    desired.networks.iter().filter_map(|network| network.bridge())
+/// What is said of firewalld.
+pub fn difference(what: String) -> Difference {
+    Difference { object: OBJECT.to_owned(), what, is_left_over: false }
 }
 
 impl Firewalld {
     /// `None` where there is none that guards this network namespace, or rules are not ours to make.
-    fn speak(kernel: &Kernel) -> Result<Option<Firewalld>> {
-        let found = Firewalld::find(kernel)?;
-        kernel.seen().is_in_use = found.is_some();
+    fn speak(bus: &Bus) -> Result<Option<Firewalld>> {
+        let found = Firewalld::find(bus)?;
+        bus.seen().is_in_use = found.is_some();
         Ok(found)
     }
 
-    fn find(kernel: &Kernel) -> Result<Option<Firewalld>> {
-        let settings = &kernel.settings;
-        if !settings.rules_v4 && !settings.rules_v6 {
+    fn find(bus: &Bus) -> Result<Option<Firewalld>> {
+        if !bus.is_wanted() {
             return Ok(None);
         }
-        let mut bus = match Connection::open(&settings.system_bus) {
+        let mut bus = match Connection::open(bus.address()) {
             Ok(bus) => bus,
             Err(error) if error.is_absent() || matches!(error, Error::Address(_)) => return Ok(None),
             Err(error) => return Err(failed(error)),
@@ -137,6 +111,55 @@ impl Firewalld {
             return Ok(None);
         }
         Ok(Some(Firewalld { bus }))
+    }
+
+    /// Has the zone accept a bridge.
+    fn see_to_bridge(&mut self, bridge: &str) -> Result<()> {
+        self.prepare()?;
+        if self.interfaces()?.iter().any(|known| known == bridge) { Ok(()) } else { self.add(bridge) }
+    }
+
+    /// Takes a bridge out of the zone.
+    fn remove(&mut self, bridge: &str) -> Result<()> {
+        if !self.has_zone()? || !self.interfaces()?.iter().any(|known| known == bridge) {
+            return Ok(());
+        }
+        let arguments = [Value::string(ZONE), Value::string(bridge)];
+        self.call(PATH, "zone", "removeInterface", &arguments).map(drop).map_err(failed)
+    }
+
+    /// What it lacks.
+    fn check(&mut self, bridges: &[String]) -> Result<Vec<Difference>> {
+        if !self.has_zone()? || !self.has_policy()? {
+            return Ok(vec![difference(format!("there is no zone {ZONE} or no policy {POLICY}"))]);
+        }
+        let lacking = self.lacking(bridges)?;
+        let named = |bridge: &String| difference(format!("zone {ZONE} lacks the interface {bridge}"));
+        Ok(lacking.iter().map(named).collect())
+    }
+
+    /// Tells it what it lacks; what that was.
+    fn repair(&mut self, bridges: &[String]) -> Result<Vec<Difference>> {
+        let differences = self.check(bridges)?;
+        if !differences.is_empty() {
+            self.prepare()?;
+            for bridge in self.lacking(bridges)? {
+                self.add(&bridge)?;
+            }
+        }
+        Ok(differences)
+    }
+
+    /// The bridges it does not know. One in a zone of the administrator's choice stays there.
+    fn lacking(&mut self, bridges: &[String]) -> Result<Vec<String>> {
+        let known = self.interfaces()?;
+        let mut lacking = Vec::new();
+        for bridge in bridges.iter().filter(|bridge| !known.contains(bridge)) {
+            if self.zone_of(bridge)?.is_none() {
+                lacking.push(bridge.clone());
+            }
+        }
+        Ok(lacking)
     }
 
     fn call(
@@ -233,49 +256,14 @@ fn guards_us(bus: &mut Connection) -> corten_dbus::Result<bool> {
     Ok(theirs.is_none() || theirs == namespace("thread-self"))
 }
 
-/// Hears when firewalld was started or has read its configuration anew.
-#[derive(Debug)]
-pub struct Ears {
-    bus: Connection,
-    seen: Arc<Mutex<Seen>>,
-}
-
-impl Ears {
-    /// `None` where there is no bus.
-    pub fn open(kernel: &Kernel) -> Option<Ears> {
-        if !kernel.settings.rules_v4 && !kernel.settings.rules_v6 {
-            return None;
-        }
-        let mut bus = Connection::open(&kernel.settings.system_bus).ok()?;
-        let reloaded = format!("type='signal',sender='{NAME}',path='{PATH}',interface='{NAME}',member='Reloaded'");
-        let owner = format!(
-            "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{NAME}'"
-        );
-        bus.listen(&reloaded).and_then(|()| bus.listen(&owner)).ok()?;
-        Some(Ears { bus, seen: Arc::clone(&kernel.firewalld) })
-    }
-
-    /// Whether firewalld has to be looked at; `Err` when nothing will be heard any more.
-    pub fn hear(&mut self) -> corten_dbus::Result<bool> {
-        let signals = self.bus.signals()?;
-        if signals.iter().any(|signal| signal.member == "Reloaded") {
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).reloaded = Some(SystemTime::now());
-        }
-        Ok(signals.iter().any(|signal| match signal.member.as_str() {
-            "Reloaded" => true,
-            // Name, old owner, new owner.
-            "NameOwnerChanged" => signal.body.get(2).and_then(Value::as_str).is_some_and(|owner| !owner.is_empty()),
-            _ => false,
-        }))
-    }
-}
-
-impl AsFd for Ears {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bus.as_fd()
-    }
-}
-
 fn failed(error: Error) -> NetworkError {
-    NetworkError::Program { program: OBJECT.to_owned(), complaint: chain(&error) }
+    let complaint = chain(&error);
+    match error {
+        Error::Connect { .. } | Error::Io(_) | Error::TimedOut(_) | Error::Malformed(_) => {
+            NetworkError::Silent { program: OBJECT, complaint }
+        }
+        Error::Address(_) | Error::Refused(_) | Error::Answer { .. } => {
+            NetworkError::Program { program: OBJECT.to_owned(), complaint }
+        }
+    }
 }
