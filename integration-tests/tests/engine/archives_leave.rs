@@ -38,6 +38,8 @@ fn a_save_is_the_supervisors_and_ends_with_its_client() {
 #[test]
 fn an_import_is_the_supervisors_and_ends_with_its_client() {
     let stack = Stack::start(Kind::Ours);
+    // An answer about images waits for the supervisor.
+    expect(get(&stack, "/images/json"), 200);
     let before = stack.ctr().run(&["content", "ls", "-q"]).ok().stdout;
     let layer = busybox::layer_with(&[("noise", &vec![7; NOISE_BYTES])]);
     let mut client = UnixStream::connect(stack.socket()).unwrap();

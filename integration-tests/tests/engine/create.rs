@@ -153,3 +153,20 @@ fn limits_mounts_and_rights_reach_the_process() {
     assert_eq!(shown["Mounts"][0]["Destination"], "/bound");
     assert_eq!(shown["Mounts"][0]["RW"], false);
 }
+
+#[test]
+fn a_container_has_dockers_mark_which_is_no_change_of_its() {
+    let stack = engine();
+    let script = "test -f /.dockerenv && ! test -s /.dockerenv && rm /.dockerenv && echo marked > /mark";
+    let id = crate::start(&stack, "web", &busybox(&["sh", "-c", script]));
+    let ended = expect(post(&stack, "/containers/web/wait", &Value::Null), 200).json();
+    assert_eq!(ended["StatusCode"], json!(0));
+    expect(get(&stack, &format!("/containers/{id}/archive?path=/mark")), 200);
+    let fresh = create(&stack, "fresh", &busybox(&["true"]));
+    assert_eq!(expect(get(&stack, &format!("/containers/{fresh}/changes")), 200).json(), Value::Null);
+    // One image, which both have.
+    assert_eq!(expect(get(&stack, "/info"), 200).json()["Images"], json!(1));
+    for id in [id, fresh] {
+        expect(delete(&stack, &format!("/containers/{id}")), 204);
+    }
+}

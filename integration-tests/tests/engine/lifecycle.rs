@@ -213,7 +213,7 @@ fn a_network_of_a_container_that_is_not_there_is_refused_by_the_start() {
     body["HostConfig"]["NetworkMode"] = json!("container:nope");
     let id = create(&stack, "joins", &body);
     let refused = expect(post(&stack, &format!("/containers/{id}/start"), &Value::Null), 404).json();
-    assert_eq!(refused["message"], "No such container: nope");
+    assert_eq!(refused["message"], "joining network namespace of container: No such container: nope");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod apparmor;
 mod archives_leave;
 mod attach;
+mod compose;
 mod copying;
 mod crash;
 mod create;

@@ -158,6 +158,18 @@ fn a_published_port_answers_and_is_free_again_afterwards() {
     let port = shown["Ports"]["80/tcp"][0]["HostPort"].as_str().unwrap().to_owned();
     assert_eq!(shown["Ports"]["80/tcp"][0]["HostIp"], "0.0.0.0");
     let address = shown["IPAddress"].as_str().unwrap().to_owned();
+    for (filters, is_listed) in [
+        (json!({ "publish": [port] }), true),
+        (json!({ "publish": ["80"] }), false),
+        (json!({ "expose": ["80/tcp"] }), true),
+        (json!({ "expose": ["70-90"] }), true),
+        (json!({ "expose": ["80/udp"] }), false),
+        (json!({ "publish": ["1"], "expose": ["80"] }), true),
+    ] {
+        let encoded: String = filters.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let listed = expect(get(&stack, &format!("/containers/json?filters={encoded}")), 200).json();
+        assert_eq!(listed.as_array().unwrap().len(), usize::from(is_listed), "{filters}");
+    }
     let pid = inspect(&stack, "web")["State"]["Pid"].as_u64().unwrap();
     assert_ne!(pid, 0);
     let mut stack = stack;

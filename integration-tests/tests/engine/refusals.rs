@@ -34,10 +34,15 @@ fn states_refuse_verbs_in_dockers_words() {
         let message = refusal(post(&stack, &format!("/containers/nope/{verb}"), &body), 404);
         assert!(message.ends_with("No such container: nope"), "{verb}: {message}");
     }
+    assert_eq!(refusal(verb("stopped", "unpause"), 500), format!("Container {stopped} is not paused"));
+    assert!(refusal(verb("running", "rename?name=-x"), 400).contains("Invalid container name (/-x)"));
     assert_eq!(refusal(verb("running", "rename?name="), 400), "Neither old nor new names may be empty");
     assert!(refusal(verb("running", "rename?name=stopped"), 409).contains("is already in use by container"));
     assert_eq!(refusal(verb("running", "wait?condition=bad"), 400), "invalid condition: \"bad\"");
-    assert_eq!(refusal(verb("running", "kill?signal=NOPE"), 400), "invalid signal: NOPE");
+    assert_eq!(
+        refusal(verb("running", "kill?signal=NOPE"), 400),
+        "cannot kill container: running: invalid signal: NOPE"
+    );
     let long_body = json!({ "Binds": ["/a:/b"] });
     assert_eq!(post(&stack, "/containers/stopped/start", &long_body).status, 400);
     assert_eq!(state(&stack, &stopped)["Status"], "created");

@@ -49,6 +49,8 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
     let mut host_config = body.host_config.unwrap_or_default();
     let networking = body.networking_config.unwrap_or_default();
     check::config(&config)?;
+    // What the kernel cannot limit may be anything, as it is for dockerd.
+    let mut warnings = discard::discard(&mut host_config);
     check::host(&host_config)?;
     let runtime = engine.runtimes.find(&host_config.runtime)?;
     name_by_id(engine, &mut host_config.network_mode);
@@ -57,7 +59,6 @@ pub async fn create(engine: &Arc<Engine>, new: NewContainer) -> Result<Container
 
     let image = images::resolve::resolve(engine, &config.image).await?;
     check_platform(&platform, &image, &config.image)?;
-    let mut warnings = discard::discard(&mut host_config);
     warnings.extend(self::warnings(engine, &config, &host_config, &image));
     normalise::merge(&mut config, &image.config);
     normalise::host_config(&mut host_config, is_cgroup_v2(), engine.runtimes.default_name())?;
@@ -147,7 +148,8 @@ fn endpoints(
         let wanted = if wanted == "default" { "bridge".to_owned() } else { wanted };
         let network = engine.networks.index.find(&wanted).ok();
         let name = network.as_ref().map_or(wanted, |network| network.name.clone());
-        networks::endpoint::check(&name, network.as_deref(), &asked)?;
+        networks::endpoint::check(&name, network.as_deref(), &asked)
+            .map_err(|error| error.while_doing(format!("invalid config for network {name}")))?;
         // What only answers say means nothing in a request.
         asked = Endpoint {
             ipam_config: asked.ipam_config,
@@ -251,6 +253,9 @@ fn warnings(engine: &Engine, config: &ContainerConfig, host: &HostConfig, image:
         warnings.push(format!(
             "There is no default bridge: the container has no network but its loopback device. {reason}"
         ));
+    }
+    if host.network_mode == "host" && host.port_bindings.as_ref().is_some_and(|bindings| !bindings.is_empty()) {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
     }
     let volumes: Vec<&str> = image.config.volumes.iter().flatten().map(|(path, _)| path.as_str()).collect();
     if !volumes.is_empty() {

@@ -90,12 +90,22 @@ impl ListFilter {
         let slashed = format!("/{}", record.name);
         let exited = self.exited.is_empty()
             || (!state.running && state.started_at.is_some() && self.exited.contains(&state.exit_code));
-        let exposed = |wanted: &str| {
-            let wanted = if wanted.contains('/') { wanted.to_owned() } else { format!("{wanted}/tcp") };
-            record.config.exposed_ports.iter().flatten().any(|(port, _)| *port == wanted)
+        let is_exposed = |port: &str, wanted: &str| {
+            let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+            number.parse().is_ok_and(|number| is_in_range(number, protocol, wanted))
         };
+        let exposed = |wanted: &str| {
+            record.config.exposed_ports.iter().flatten().any(|(port, _)| is_exposed(port, wanted))
+                || state.networking.ports.iter().any(|port| is_in_range(port.container.port(), &port.protocol, wanted))
+        };
+        // The host's side: what a client connects to.
         let published = |wanted: &str| {
-            state.networking.ports.iter().any(|port| is_in_range(port.container.port(), &port.protocol, wanted))
+            state.networking.ports.iter().any(|port| is_in_range(port.host.port(), &port.protocol, wanted))
+        };
+        // Either will do where both are asked for.
+        let is_by_port = match (filters.contains("publish"), filters.contains("expose")) {
+            (true, true) => filters.any("publish", published) || filters.any("expose", exposed),
+            _ => filters.any("publish", published) && filters.any("expose", exposed),
         };
         let mounted = |wanted: &str| {
             super::inspect::mount_points(record)
@@ -109,8 +119,7 @@ impl ListFilter {
             && filters.any("health", |health| health == "none")
             && filters.any("is-task", |value| matches!(value, "0" | "false"))
             && filters.any("network", |network| is_in(record, state, network))
-            && filters.any("expose", exposed)
-            && filters.any("publish", published)
+            && is_by_port
             && filters.any("volume", mounted)
             && filters.match_labels(&record.labels())
             && self.before.is_none_or(|before| record.created < before)
@@ -131,7 +140,8 @@ fn is_in_range(port: u16, protocol: &str, wanted: &str) -> bool {
     let (range, wanted_protocol) = wanted.split_once('/').unwrap_or((wanted, "tcp"));
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let bounds = (first.parse::<u16>(), last.parse::<u16>());
-    matches!(bounds, (Ok(first), Ok(last)) if (first..=last).contains(&port)) && wanted_protocol == protocol
+    matches!(bounds, (Ok(first), Ok(last)) if (first..=last).contains(&port))
+        && wanted_protocol.eq_ignore_ascii_case(protocol)
 }
 
 /// `80`, `80-90`, `80/udp`: what ports are asked for by.

@@ -21,7 +21,8 @@ pub async fn rename(engine: &Arc<Engine>, wanted: &str, name: &str) -> Result<()
     let turn = container.turn().await;
     let view = turn.view();
     let while_naming = |error: EngineError| error.while_doing("Error when allocating new name");
-    let name = names::check(name).map_err(while_naming)?;
+    let slashed = format!("/{}", name.trim_start_matches('/'));
+    let name = names::check(&slashed).map_err(while_naming)?;
     let old = view.record.name.clone();
     if name == old {
         return Err(EngineError::invalid("Renaming a container with the same name as its current name"));

@@ -267,7 +267,11 @@ fn devices(view: &View) -> Result<Vec<HostDevice>> {
 fn joined(engine: &Engine, view: &View) -> Result<Joined> {
     let pid_of = |mode: &str, what: &str| -> Result<Option<u32>> {
         let Some(name) = mode.strip_prefix("container:") else { return Ok(None) };
-        let other = engine.containers.find(name)?;
+        let while_joining = |error: EngineError| match what {
+            "network" => error.while_doing("joining network namespace of container"),
+            _ => error,
+        };
+        let other = engine.containers.find(name).map_err(while_joining)?;
         let state = other.view().state.clone();
         match state.is_alive() {
             true => Ok(Some(state.pid)),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::pause::must_run;
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::events::Kind;
@@ -11,12 +10,11 @@ use crate::tasks;
 /// Thaws a paused container.
 ///
 /// # Errors
-/// 500 when it is not paused, as dockerd answers it; 409 when it does not run.
+/// 500 when it is not paused, as dockerd answers it.
 pub async fn unpause(engine: &Arc<Engine>, wanted: &str) -> Result<()> {
     let container = engine.containers.find(wanted)?;
     engine.containerd.linked().await?;
     let turn = container.turn().await;
-    must_run(&turn)?;
     if !turn.view().state.paused {
         return Err(EngineError::internal(format!("Container {} is not paused", turn.id)));
     }

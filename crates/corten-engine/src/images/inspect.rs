@@ -34,6 +34,8 @@ pub struct Extras {
     pub manifests: bool,
     /// The platform that is to be shown (1.49).
     pub platform: Option<Platform>,
+    /// The container it was committed from, whatever the version.
+    pub container: bool,
 }
 
 /// The image a client calls `wanted`, as that version of the API shows it.
@@ -61,6 +63,7 @@ pub async fn inspect(engine: &Engine, wanted: &str, extras: Extras, version: Api
         _ => details.manifest.clone(),
     };
     let document = Document::of(details)?;
+    let shows_container = extras.container || version < NO_CONTAINER_SINCE;
     let size = i64::try_from(engine.catalog.size(details).await?).unwrap_or(i64::MAX);
     let tagged = image.records.iter().map(|record| record.updated).max();
     let inspected = ImageInspect {
@@ -69,11 +72,8 @@ pub async fn inspect(engine: &Engine, wanted: &str, extras: Extras, version: Api
         repo_digests: Some(image.repo_digests()),
         comment: document.history.last().map(|step| step.comment.clone()).unwrap_or_default(),
         created: document.created,
-        container: (version < NO_CONTAINER_SINCE).then_some(document.container),
-        container_config: match version < NO_CONTAINER_SINCE {
-            true => Some(document.container_config.unwrap_or_default()),
-            false => None,
-        },
+        container: shows_container.then_some(document.container),
+        container_config: shows_container.then(|| document.container_config.unwrap_or_default()),
         docker_version: document.docker_version,
         author: document.author,
         config: Some(document.config.unwrap_or_default()),

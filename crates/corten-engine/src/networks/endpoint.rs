@@ -34,14 +34,14 @@ pub fn check(name: &str, network: Option<&Record>, endpoint: &Endpoint) -> Resul
     let has_static = !addresses.ipv4_address.is_empty() || !addresses.ipv6_address.is_empty();
     if super::is_predefined(name) {
         if has_static {
-            mistakes.push("user-specified IP address is supported on user-defined networks only".to_owned());
+            mistakes.push("user specified IP address is supported on user defined networks only".to_owned());
         }
         if endpoint.aliases.as_ref().is_some_and(|aliases| !aliases.is_empty()) {
             mistakes.push("network-scoped aliases are only supported for user-defined networks".to_owned());
         }
     }
     check_addresses(&addresses, &mut mistakes);
-    if let Some(network) = network.filter(|network| has_static && !network.is_predefined()) {
+    if let Some(network) = network.filter(|_| has_static) {
         check_in_range(&addresses, network, &mut mistakes);
     }
     if !endpoint.mac_address.is_empty()
@@ -63,10 +63,11 @@ pub fn check(name: &str, network: Option<&Record>, endpoint: &Endpoint) -> Resul
         }
     }
     options(endpoint, "eth0", &mut mistakes);
-    if mistakes.is_empty() {
-        return Ok(());
+    match mistakes.as_slice() {
+        [] => Ok(()),
+        [mistake] => Err(EngineError::invalid(format!("invalid endpoint settings:\n{mistake}"))),
+        several => Err(EngineError::invalid(format!("invalid endpoint settings:\n* {}", several.join("\n* ")))),
     }
-    Err(EngineError::invalid(format!("invalid endpoint settings:\n{}", mistakes.join("\n"))))
 }
 
 fn check_addresses(addresses: &EndpointAddresses, mistakes: &mut Vec<String>) {
@@ -88,7 +89,7 @@ fn check_addresses(addresses: &EndpointAddresses, mistakes: &mut Vec<String>) {
 fn check_in_range(addresses: &EndpointAddresses, network: &Record, mistakes: &mut Vec<String>) {
     if !network.has_own_subnets() {
         mistakes.push(
-            "user-specified IP address is supported only when connecting to networks with user configured subnets"
+            "user specified IP address is supported only when connecting to networks with user configured subnets"
                 .to_owned(),
         );
         return;
@@ -97,7 +98,7 @@ fn check_in_range(addresses: &EndpointAddresses, network: &Record, mistakes: &mu
         if let Ok(address) = text.parse::<IpAddr>()
             && !network.subnets.iter().any(|subnet| subnet.subnet.contains(&address))
         {
-            mistakes.push(format!("no configured subnet contains IP address {address}"));
+            mistakes.push(format!("no configured subnet or ip-range contain the IP address {address}"));
         }
     }
 }
@@ -363,7 +364,7 @@ mod tests {
         assert!(check("web", None, &endpoint).is_ok());
         assert_eq!(
             text("bridge", &endpoint),
-            "invalid endpoint settings:\nuser-specified IP address is supported on user-defined networks only"
+            "invalid endpoint settings:\nuser specified IP address is supported on user defined networks only"
         );
         let endpoint = Endpoint { aliases: Some(vec!["a".into()]), ..Endpoint::default() };
         assert!(

@@ -110,7 +110,8 @@ pub async fn restart(engine: Arc<Engine>, request: Request) -> Result<Answer> {
 
 /// `POST /containers/{id}/kill`.
 pub async fn kill(engine: Arc<Engine>, request: Request) -> Result<Answer> {
-    let signal = signal(&request.query)?.unwrap_or(Signal::KILL);
+    let refused = |error: EngineError| error.while_doing(format!("cannot kill container: {}", request.param("id")));
+    let signal = signal(&request.query).map_err(refused)?.unwrap_or(Signal::KILL);
     kill_::kill(&engine, request.param("id"), signal).await?;
     Ok(Answer::no_content())
 }

@@ -53,8 +53,16 @@ pub async fn inspect(engine: Arc<Engine>, request: Request) -> Result<Answer> {
     let extras = inspect::Extras {
         manifests: version >= INSPECT_MANIFESTS_SINCE && query.flag("manifests"),
         platform: if version >= INSPECT_PLATFORM_SINCE { one_platform(query)? } else { None },
+        container: is_compose_1(&request),
     };
     Answer::json(&inspect::inspect(&engine, request.param("name"), extras, version).await?)
+}
+
+/// docker-compose 1 speaks the newest version and reads `ContainerConfig` all the same, whenever it makes a container anew:
+/// without it `up` ends in a Python traceback, as it does with dockerd 28.
+fn is_compose_1(request: &Request) -> bool {
+    let agent = request.headers.get(hyper::header::USER_AGENT);
+    agent.is_some_and(|agent| agent.as_bytes().starts_with(b"docker-compose/1."))
 }
 
 /// `GET /images/{name}/history`.

@@ -1,6 +1,7 @@
 //! `GET /info`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use corten_docker_api::ApiVersion;
 use corten_docker_api::info::{
@@ -14,6 +15,9 @@ use crate::engine::Engine;
 use crate::errors::Result;
 use crate::registry;
 use crate::spec::DefaultFilter;
+
+/// How long images are counted: it takes a millisecond where somebody answers.
+const COUNT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The pools of new networks, where somebody named some.
 fn pools(engine: &Engine) -> Option<Vec<AddressPool>> {
@@ -75,8 +79,14 @@ pub async fn info(engine: &Engine, version: ApiVersion) -> Result<Info> {
         let (path, runtime_type) = if is_shim { (String::new(), path) } else { (path, String::new()) };
         (name.to_owned(), Runtime { path, runtime_type, runtime_args, ..Runtime::default() })
     });
+    // A supervisor that is away has none to show, and nobody waits for it here.
+    let images = match tokio::time::timeout(COUNT_DEADLINE, engine.catalog.list()).await {
+        Ok(Ok(images)) => images.len() as i64,
+        _ => 0,
+    };
     Ok(Info {
         id: engine.id.clone(),
+        images,
         containers: views.len() as i64,
         containers_running: running,
         containers_paused: paused,

@@ -66,6 +66,11 @@ pub fn mount(overlay: Vec<Mount>, binds: Vec<UserMount>, scratch: PathBuf) -> io
 fn mount_all(overlay: &[Mount], binds: &[UserMount], scratch: &Path) -> io::Result<(OwnedFd, CString)> {
     clone::unshare(Namespaces::MOUNT).map_err(while_doing("take a mount namespace"))?;
     mount::set_propagation(c"/", Propagation::Private, Extent::Recursive).map_err(while_doing("isolate mounts"))?;
+    // Before the scratch directory is covered: the engine's own files of the container lie in it.
+    let mut sources = Vec::new();
+    for bind in binds {
+        sources.push(source_of(bind).map_err(while_doing(&format!("open {}", bind.source)))?);
+    }
     // A file system of ours is the root of the namespace, so that it holds none of the host's mounts.
     let context = mount::fsopen(c"tmpfs")?;
     mount::set_string(context.as_fd(), c"mode", c"0700")?;
@@ -87,8 +92,8 @@ fn mount_all(overlay: &[Mount], binds: &[UserMount], scratch: &Path) -> io::Resu
     let here = at::open_root(&place)?;
     let root = handle::open(here.as_fd(), OsStr::new("."))?;
     drop(here);
-    for bind in binds {
-        put(bind, root.as_fd()).map_err(while_doing(&format!("mount {}", bind.target)))?;
+    for (bind, source) in binds.iter().zip(sources) {
+        put(bind, source, root.as_fd()).map_err(while_doing(&format!("mount {}", bind.target)))?;
     }
     let place =
         leave_the_host(private.as_fd()).map_or_else(|_| c_path(&place), |()| c_path(&Path::new("/").join(PLACE)))?;
@@ -106,15 +111,18 @@ fn leave_the_host(private: BorrowedFd<'_>) -> io::Result<()> {
     mount::detach(c".")
 }
 
-/// Mounts `bind` into the tree at `root`, as a start would; nothing of it is ever executed or seen by the host.
-fn put(bind: &UserMount, root: BorrowedFd<'_>) -> io::Result<()> {
-    let target = InRootfs::new(&bind.target)?;
+/// A detached copy of what is to be mounted, and whether it is a directory.
+struct Source {
+    tree: OwnedFd,
+    is_directory: bool,
+}
+
+fn source_of(bind: &UserMount) -> io::Result<Source> {
     if bind.kind == "tmpfs" {
         // What a tmpfs holds lives as long as the container runs: now it is empty, and keeps nothing.
         let context = mount::fsopen(c"tmpfs")?;
-        let empty = mount::create(context.as_fd(), attr::RDONLY | attr::NODEV)?;
-        let onto = rootfs::make_directories(root, &target, 0o755)?;
-        return mount::attach(empty.as_fd(), onto.as_fd());
+        let tree = mount::create(context.as_fd(), attr::RDONLY | attr::NODEV)?;
+        return Ok(Source { tree, is_directory: true });
     }
     let source = Path::new(&bind.source);
     let is_directory = source.metadata()?.is_dir();
@@ -124,6 +132,13 @@ fn put(bind: &UserMount, root: BorrowedFd<'_>) -> io::Result<()> {
     let set = if bind.read_only { attr::RDONLY } else { 0 };
     let change = Change { set, clear: 0, propagation: Some(Propagation::Private) };
     mount::set_attributes(tree.as_fd(), change, extent)?;
+    Ok(Source { tree, is_directory })
+}
+
+/// Mounts `bind` into the tree at `root`, as a start would; nothing of it is ever executed or seen by the host.
+fn put(bind: &UserMount, source: Source, root: BorrowedFd<'_>) -> io::Result<()> {
+    let target = InRootfs::new(&bind.target)?;
+    let Source { tree, is_directory } = source;
     let onto =
         if is_directory { rootfs::make_directories(root, &target, 0o755)? } else { rootfs::make_file(root, &target)? };
     mount::attach(tree.as_fd(), onto.as_fd())
