@@ -203,11 +203,7 @@ pub(crate) fn make(
         spent,
         sockets,
         has_host_hooks: !spec.hooks.prestart.is_empty() || !spec.hooks.create_runtime.is_empty(),
-        announces_early: attachment != Attachment::WaitForStart
-            && arguments.pid_file.is_none()
-            && arguments.pidfd_socket.is_none()
-            && !plan.process.limited_by_parent
-            && plan.start_container.is_empty(),
+        announces_early: may_announce_early(arguments, attachment, &plan),
     };
     let parent = Parent {
         hooks: &spec.hooks,
@@ -223,6 +219,13 @@ pub(crate) fn make(
     let (record, staged) = parent.commit()?;
     announce(arguments, &init)?;
     Ok(Made { directory, record, staged, init, plan, cgroup })
+}
+
+/// Whether nobody is told of the process, and nothing is done to it, between its being ready and its execve.
+fn may_announce_early(arguments: &Create, attachment: Attachment, plan: &Plan) -> bool {
+    let is_told = arguments.pid_file.is_some() || arguments.pidfd_socket.is_some();
+    let is_touched = plan.process.limited_by_parent || !plan.start_container.is_empty();
+    attachment != Attachment::WaitForStart && !is_told && !is_touched
 }
 
 fn make_notify_directory(directory: &StateDir) -> Result<(), CreateError> {
