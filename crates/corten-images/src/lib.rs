@@ -45,5 +45,5 @@ pub use load::{LoadError, LoadRequest, Loaded, load};
 pub use platform::Platform;
 pub use progress::{Progress, Sink};
 pub use pull::{Naming, PullError, PullRequest, Pulled, pull, pull_all};
-pub use push::{Layers, PushError, PushRequest, Pushed, push};
+pub use push::{Extent, Layers, PushError, PushRequest, Pushed, push};
 pub use save::{SaveError, SaveRequest, Saving, save};

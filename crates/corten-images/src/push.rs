@@ -1,16 +1,17 @@
 //! Pushing: what a registry lacks of an image, blobs first, its tag last.
 
+mod extent;
 mod sender;
 mod tree;
 
 use corten_containerd_api::{ApiError, Collect, Descriptor, Image, Store};
-use corten_types::{ErrorKind, Reference};
+use corten_types::{Digest, ErrorKind, Reference};
 
 use crate::lease::{Abandoned, hold};
-use crate::manifest::{ManifestError, choose, manifest_labels};
-use crate::platform::Platform;
+use crate::manifest::{ManifestError, manifest_labels};
 use crate::progress::{Progress, Sink};
 use crate::registry::{Registry, RegistryError};
+pub use extent::Extent;
 use sender::Sender;
 use tree::Tree;
 
@@ -21,8 +22,8 @@ pub struct PushRequest {
     pub reference: Reference,
     /// The record that is pushed.
     pub name: String,
-    /// Of an image for several platforms only this one.
-    pub platform: Option<Platform>,
+    /// How much of an image for several platforms.
+    pub extent: Extent,
     /// What happens to layers that are stored plain.
     pub layers: Layers,
     /// Whose work this is; see [`settle`](crate::lease::settle).
@@ -43,7 +44,7 @@ impl PushRequest {
     pub fn new(reference: Reference, owner: &str) -> Self {
         let reference = reference.or_latest();
         let name = reference.to_string();
-        Self { reference, name, platform: None, layers: Layers::Compressed, owner: owner.to_owned() }
+        Self { reference, name, extent: Extent::WholeOrOne, layers: Layers::Compressed, owner: owner.to_owned() }
     }
 }
 
@@ -65,7 +66,21 @@ pub enum PushError {
     Registry(#[from] RegistryError),
     /// Its description cannot be used.
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Manifest(ManifestError),
+    /// Something that is to go is not here; containerd's text.
+    #[error("content digest {0}: not found")]
+    Absent(Digest),
+    /// Nothing of it that is here is for this platform; docker's text.
+    #[error("image with reference {name} was found but does not provide {wanted}")]
+    NoPlatform {
+        /// The image.
+        name: String,
+        /// `the specified platform (…)` or `any platform`.
+        wanted: String,
+    },
+    /// More than one of it could be meant; docker's text.
+    #[error("{0}")]
+    Ambiguous(String),
     /// The store did not do it.
     #[error("{operation}")]
     Api {
@@ -83,7 +98,8 @@ impl PushError {
     /// What went wrong, for the edge.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoImage(_) => ErrorKind::NotFound,
+            Self::NoImage(_) | Self::Absent(_) | Self::NoPlatform { .. } => ErrorKind::NotFound,
+            Self::Ambiguous(_) => ErrorKind::Conflict,
             Self::Registry(error) => error.kind(),
             Self::Manifest(error) => error.kind(),
             Self::Api { source, .. } => source.kind(),
@@ -100,12 +116,21 @@ impl PushError {
     }
 }
 
+impl From<ManifestError> for PushError {
+    fn from(error: ManifestError) -> Self {
+        match error {
+            ManifestError::Missing { digest, .. } => Self::Absent(digest),
+            other => Self::Manifest(other),
+        }
+    }
+}
+
 fn api(operation: impl Into<String>) -> impl FnOnce(ApiError) -> PushError {
     let operation = operation.into();
     move |source| PushError::Api { operation, source }
 }
 
-/// Pushes an image. Of one for several platforms all is pushed when all is here, and otherwise what runs best here.
+/// Pushes an image, of one for several platforms what its [`Extent`] says.
 ///
 /// The tag is written last, so a push that fails leaves none. Dropped, it ends, and its lease is released.
 ///
@@ -137,23 +162,12 @@ async fn push_under<S: Store>(
     sink(Progress::message(format!("Pushing to {}", request.reference)));
     sink(Progress::of_image("pushing content", &request.name, Some(record.target.clone())));
     let repository = registry.repository(&request.reference).await?;
-    let whole = match &request.platform {
-        None => Tree::of(store, &record.target).await?,
-        Some(_) => None,
-    };
-    let mut tree = match whole {
-        Some(tree) => tree,
-        None => {
-            let platform = request.platform.clone().unwrap_or_else(Platform::host);
-            let (descriptor, manifest) = choose(store, &record.target, &platform).await?;
-            let missing = || ManifestError::Missing { what: "content of manifest", digest: descriptor.digest.clone() };
-            let _ = manifest;
-            Tree::of(store, &descriptor).await?.ok_or_else(missing)?
-        }
-    };
-    let was = tree.top().clone();
+    let mut tree = extent::tree(store, &record.target, &shown(&request.name), &request.extent).await?;
+    // What an index lists has the digest that the index says: only what stands alone may become something else.
+    let is_alone = tree.top().digest == record.target.digest;
+    let layers = if is_alone { request.layers } else { Layers::AsStored };
     let sender = Sender { store: store.clone(), repository: repository.clone(), sink: sink.clone() };
-    let cargo = tree.cargo(store, request.layers).await?;
+    let cargo = tree.cargo(store, layers).await?;
     tree.replace(&sender.blobs(cargo, registry.limits(), registry.settings().uploads).await?)?;
     for (descriptor, data) in &tree.manifests {
         let digest = descriptor.digest.to_string();
@@ -167,7 +181,7 @@ async fn push_under<S: Store>(
         sink(Progress::of_blob("complete", descriptor, &[], descriptor.size));
     }
     let target = tree.top().clone();
-    if target.digest != was.digest {
+    if is_alone && target.digest != record.target.digest {
         keep(store, &record, &tree).await.map_err(api(format!("record image {}", request.name)))?;
     }
     sink(Progress::of_image("pushed content", &request.name, Some(target.clone())));

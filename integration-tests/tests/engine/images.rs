@@ -303,6 +303,7 @@ fn one_of_several_platforms_is_removed_and_the_other_stays() {
         listed.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert!(blobs().contains(&there.layers[1]));
+    each_platform_is_shown(&stack, &name, &own);
     let platform = "platforms=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22s390x%22%7D";
     let refused = refusal(delete(&stack, &format!("/images/{name}?{platform}")), 400);
     assert!(refused.starts_with("Content will be removed from all images"), "{refused}");
@@ -318,4 +319,62 @@ fn one_of_several_platforms_is_removed_and_the_other_stays() {
     let platform = platform.replace("s390x", &own);
     let _ = expect(delete(&stack, &format!("/images/{name}?{platform}")), 200);
     assert_eq!(expect(get(&stack, "/images/json"), 200).json(), json!([]));
+}
+
+/// Of both platforms of the test above, of which the foreign one has a layer more.
+fn each_platform_is_shown(stack: &Stack, name: &str, own: &str) {
+    let shown = |architecture: &str| {
+        let platform = format!("platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22{architecture}%22%7D");
+        get(stack, &format!("/images/{name}/json?{platform}"))
+    };
+    for (architecture, layers) in [("s390x", 2), (own, 1)] {
+        let shown = expect(shown(architecture), 200).json();
+        let listed = shown["RootFS"]["Layers"].as_array().map(Vec::len);
+        assert_eq!((&shown["Architecture"], listed), (&json!(architecture), Some(layers)), "{shown}");
+    }
+    let text = "was found but does not provide the specified platform (linux/ppc64le)";
+    assert!(refusal(shown("ppc64le"), 404).contains(text));
+}
+
+#[test]
+fn a_push_of_what_is_not_whole_tells_what_went_instead() {
+    let (server, target) = (TestRegistry::start(), TestRegistry::start());
+    let image = busybox::image();
+    let config: Value = serde_json::from_slice(&image.config).unwrap();
+    let here = server.put_layers("a", &image.config, &[gzip(&image.layer)]);
+    let mut other = config.clone();
+    other["architecture"] = json!("s390x");
+    let there = server.put_layers("a", other.to_string().as_bytes(), &[gzip(&image.layer)]);
+    let entries = [(&there, json!("s390x")), (&here, config["architecture"].clone())].map(|(layered, architecture)| {
+        let mut entry = layered.manifest.descriptor();
+        entry["platform"] = json!({"os": "linux", "architecture": architecture});
+        entry
+    });
+    let index = server.put_index("a", "1", &entries);
+    let stack = Stack::start(Kind::Ours);
+    let (name, copy) = (format!("{}/a:1", server.host()), format!("{}/copy", target.host()));
+    let _ = stack.docker().run(&["pull", &name]).ok();
+    let _ = stack.docker().run(&["tag", &name, &format!("{copy}:1")]).ok();
+    let answer = expect(post(&stack, &format!("/images/{copy}/push?tag=1"), &Value::Null), 200).text();
+    let results: Vec<Value> = answer
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter_map(|line| line.get("aux").cloned())
+        .collect();
+    assert_eq!(results[0]["manifestPushedInsteadOfIndex"], true, "{answer}");
+    assert_eq!(results[0]["originalIndex"]["digest"], index.digest());
+    assert_eq!(results[0]["selectedManifest"]["digest"], here.manifest.digest());
+    assert_eq!(target.manifest("copy", "1").unwrap().digest(), here.manifest.digest());
+    // A platform that is not here is no reason to send another.
+    let platform = "platform=%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22s390x%22%7D";
+    let answer = expect(post(&stack, &format!("/images/{copy}/push?tag=2&{platform}"), &Value::Null), 200).text();
+    assert!(answer.contains("An image does not exist locally with the tag"), "{answer}");
+    let answer = expect(post(&stack, &format!("/images/{copy}/push?tag=1&{platform}"), &Value::Null), 200).text();
+    let text =
+        format!("image with reference {copy}:1 was found but does not provide the specified platform (linux/s390x)");
+    assert!(answer.contains(&text), "{answer}");
+    // Of the only image that was here something is gone.
+    let _ = stack.ctr().run(&["content", "rm", &here.layers[0]]).ok();
+    let answer = expect(post(&stack, &format!("/images/{copy}/push?tag=1"), &Value::Null), 200).text();
+    assert!(answer.contains("was found but does not provide any platform"), "{answer}");
 }

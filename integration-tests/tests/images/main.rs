@@ -11,6 +11,7 @@ mod load;
 mod malformed;
 mod pull;
 mod push;
+mod push_platforms;
 mod save;
 
 use std::io::Cursor;

@@ -163,40 +163,6 @@ fn a_push_that_fails_leaves_no_tag_and_one_that_stumbles_goes_on() {
 }
 
 #[test]
-fn an_image_for_several_platforms_is_pushed_whole_when_it_is_whole() {
-    let server = TestRegistry::start();
-    let layers = layers(2, 20_000);
-    let (here, other) = (put(&server, "a", "here", &layers[..1]), put(&server, "a", "other", &layers[1..]));
-    let entry = |descriptor: Value, architecture: &str| {
-        let mut entry = descriptor;
-        entry["platform"] = json!({"os": "linux", "architecture": architecture});
-        entry
-    };
-    let own = corten_images::Platform::host().architecture;
-    let entries = [entry(other.manifest.descriptor(), "s390x"), entry(here.manifest.descriptor(), &own)];
-    let index = server.put_index("a", "multi", &entries);
-    let target = TestRegistry::start();
-    runtime().block_on(async {
-        for (host, platforms) in [(Host::supervisor(), true), (Host::containerd(), false)] {
-            let name = format!("{}/a:multi", server.host());
-            let mut wanted = request(&name);
-            if platforms {
-                wanted.platforms = Vec::new();
-            }
-            let silent = corten_images::progress::silent();
-            let _ = pull(&host.client, &wanted, &registry(settings()), &silent).await.unwrap();
-            let image = host.catalog().resolve(&name).await.unwrap();
-            let copy = format!("{}/copy:1", target.host());
-            host.catalog().tag(&image, &copy.parse().unwrap()).await.unwrap();
-            let pushed = push_it(&host, &copy).await.unwrap();
-            let expected = if platforms { index.digest() } else { here.manifest.digest() };
-            assert_eq!(pushed.target.digest.to_string(), expected);
-            assert_eq!(target.manifest("copy", "1").unwrap().digest(), expected);
-        }
-    });
-}
-
-#[test]
 fn a_push_with_tokens_asks_for_both_rights() {
     let tokens = Tokens { user: Some(("me".into(), "secret".into())), ..Tokens::default() };
     let server = TestRegistry::start_with(Options { access: Access::Bearer(tokens), ..Options::default() });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use corten_containerd_api::ApiError;
 use corten_images::registry::{ForDomain, Registry, RegistryError};
-use corten_images::{Platform, PullRequest, PushRequest, Sink};
+use corten_images::{Extent, Platform, PullRequest, PushRequest, Sink};
 use corten_proto::containerd::types::transfer;
 use corten_types::error::chain;
 use tokio::sync::mpsc;
@@ -34,7 +34,8 @@ pub(super) async fn push(
     platform: Option<Platform>,
     progress: impl FnMut(transfer::Progress),
 ) -> Result<(), ApiError> {
-    let request = PushRequest { platform, ..PushRequest::new(transfer.reference.clone(), transfer.owner) };
+    let extent = platform.map_or(Extent::WholeOrOne, Extent::One);
+    let request = PushRequest { extent, ..PushRequest::new(transfer.reference.clone(), transfer.owner) };
     let registry = registry(transfer)?;
     let (sink, told) = sink();
     let pushed = corten_images::push(transfer.containerd.client(), &request, &registry, &sink);

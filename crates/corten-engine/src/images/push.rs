@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use corten_docker_api::images::Progress;
 use corten_images::Platform;
+use corten_images::media_type::is_index;
+use corten_proto::containerd::types::Descriptor;
 use corten_types::Reference;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lines::{Job, Lines};
 use super::phrases;
@@ -15,12 +17,15 @@ use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::registry::credentials::Credentials;
 
+/// How an error begins that says what of an image is not here.
+const ABSENT: &str = "content digest ";
+
 /// What is to be pushed.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// With a tag, or every tag of it that is here.
     pub reference: Reference,
-    /// Of an image for several platforms only this one.
+    /// Of an image for several platforms only this one; without, all or the only one that is here.
     pub platform: Option<Platform>,
     /// Who asks.
     pub credentials: Credentials,
@@ -77,16 +82,25 @@ async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Li
         credentials: &wanted.credentials,
         owner: &engine.id,
     };
-    let mut pushed = None;
+    let (mut wanted_target, mut pushed) = (None, None);
     let result = transfer.push(wanted.platform.clone(), |progress| {
         if let Some(line) = phrases::pushed(&progress) {
             lines.show(line);
         }
-        if progress.event == "pushed content" {
-            pushed = progress.desc;
+        match progress.event.as_str() {
+            "pushing content" => wanted_target = progress.desc,
+            "pushed content" => pushed = progress.desc,
+            _ => {}
         }
     });
-    result.await.map_err(|error| match error.registry() {
+    let result = result.await;
+    if let (Err(error), Some(target)) = (&result, &wanted_target)
+        && error.is_not_found()
+        && error.message().starts_with(ABSENT)
+    {
+        lines.show(result_of(json!({"contentMissing": true, "desc": shown(target)})));
+    }
+    result.map_err(|error| match error.registry() {
         Some(answer)
             if matches!(answer.code.as_str(), "DENIED" | "UNAUTHORIZED") && !wanted.credentials.is_anonymous() =>
         {
@@ -95,14 +109,41 @@ async fn one(engine: &Engine, wanted: &Wanted, reference: &Reference, lines: &Li
         Some(answer) => dockers_sentence(answer, reference, &wanted.credentials),
         None => error.into(),
     })?;
+    if wanted.platform.is_none() {
+        tell_instead(wanted_target.as_ref(), pushed.as_ref(), lines);
+    }
     if let (Some(target), Some(tag)) = (pushed, reference.tag()) {
         lines.status("", format!("{tag}: digest: {} size: {}", target.digest, target.size));
         let aux = json!({"Tag": tag, "Digest": target.digest, "Size": target.size});
         let progress_detail = Some(Default::default());
-        lines.show(Progress { progress_detail, aux: Some(aux), ..Progress::default() });
+        lines.show(Progress { progress_detail, ..result_of(aux) });
     }
     super::announce(engine, "push", &reference.familiar(), &reference.familiar_name());
     Ok(())
+}
+
+/// Tells programs that an index was not whole, and what went instead of it.
+fn tell_instead(wanted: Option<&Descriptor>, pushed: Option<&Descriptor>, lines: &Lines) {
+    if let (Some(index), Some(manifest)) = (wanted, pushed)
+        && is_index(&index.media_type)
+        && !is_index(&manifest.media_type)
+    {
+        lines.show(result_of(json!({
+            "manifestPushedInsteadOfIndex": true,
+            "originalIndex": shown(index),
+            "selectedManifest": shown(manifest),
+        })));
+    }
+}
+
+/// A line for programs: a result.
+fn result_of(aux: Value) -> Progress {
+    Progress { aux: Some(aux), ..Progress::default() }
+}
+
+/// A descriptor as results show it.
+fn shown(target: &Descriptor) -> Value {
+    json!({"mediaType": target.media_type, "digest": target.digest, "size": target.size})
 }
 
 #[cfg(test)]

@@ -3,14 +3,15 @@
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
-use corten_containerd_api::{Descriptor, Store};
+use corten_containerd_api::{ApiError, Descriptor, Store};
 use corten_layers::codec::Codec;
 use corten_types::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::{Layers, PushError, api};
-use crate::manifest::{DEPTH_MAX, MANIFEST_MAX, Manifest, ManifestError, parse_index, parse_manifest};
+use crate::manifest::{DEPTH_MAX, MANIFEST_MAX, Manifest, ManifestError, Pointer, parse_index, parse_manifest};
 use crate::media_type::{docker_layer, is_index, is_manifest, oci_layer};
+use crate::platform::Platform;
 use crate::progress::key;
 
 /// Most manifests of one image.
@@ -37,21 +38,27 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// All below `top`; none when not all of it is here.
-    pub(super) async fn of<S: Store>(store: &S, top: &Descriptor) -> Result<Option<Self>, PushError> {
+    /// All below `top`, of what an index lists only what is for one of `platforms`, where there are any.
+    ///
+    /// # Errors
+    /// [`PushError::Absent`] when not all of it is here.
+    pub(super) async fn of<S: Store>(store: &S, top: &Descriptor, platforms: &[Platform]) -> Result<Self, PushError> {
         let mut tree = Self { manifests: Vec::new(), images: Vec::new(), others: Vec::new() };
-        match tree.add(store, top, 0).await {
-            Ok(()) => Ok(Some(tree)),
-            Err(PushError::Manifest(ManifestError::Missing { .. })) => Ok(None),
-            Err(error) => Err(error),
-        }
+        tree.add(store, top, platforms, 0).await?;
+        Ok(tree)
     }
 
     pub(super) fn top(&self) -> &Descriptor {
         &self.manifests.last().expect("a tree has a top").0
     }
 
-    async fn add<S: Store>(&mut self, store: &S, descriptor: &Descriptor, depth: usize) -> Result<(), PushError> {
+    async fn add<S: Store>(
+        &mut self,
+        store: &S,
+        descriptor: &Descriptor,
+        platforms: &[Platform],
+        depth: usize,
+    ) -> Result<(), PushError> {
         let malformed =
             |why: String| ManifestError::Malformed { what: "manifest", digest: descriptor.digest.clone(), why };
         if self.manifests.iter().any(|(known, _)| known.digest == descriptor.digest) {
@@ -73,8 +80,12 @@ impl Tree {
         let data = store.read_whole(&descriptor.digest, MANIFEST_MAX).await;
         let data = data.map_err(api(format!("read content {}", descriptor.digest)))?;
         if is_index {
-            for child in parse_index(descriptor, &data)?.manifests {
-                Box::pin(self.add(store, &child.into(), depth + 1)).await?;
+            let is_wanted = |child: &Pointer| {
+                let own = child.platform.as_ref().filter(|_| !platforms.is_empty());
+                own.is_none_or(|own| platforms.contains(&own.into()))
+            };
+            for child in parse_index(descriptor, &data)?.manifests.into_iter().filter(is_wanted) {
+                Box::pin(self.add(store, &child.into(), platforms, depth + 1)).await?;
             }
         } else {
             let manifest = parse_manifest(descriptor, &data)?;
@@ -161,9 +172,16 @@ fn blobs_of(manifest: &Manifest) -> Vec<Descriptor> {
 
 async fn expect_content<S: Store>(store: &S, what: &'static str, descriptor: &Descriptor) -> Result<(), PushError> {
     let digest = &descriptor.digest;
+    match is_here(store, digest).await.map_err(api(format!("look up content {digest}")))? {
+        true => Ok(()),
+        false => Err(ManifestError::Missing { what, digest: digest.clone() }.into()),
+    }
+}
+
+pub(super) async fn is_here<S: Store>(store: &S, digest: &Digest) -> Result<bool, ApiError> {
     match store.content_info(digest).await {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_not_found() => Err(ManifestError::Missing { what, digest: digest.clone() }.into()),
-        Err(source) => Err(PushError::Api { operation: format!("look up content {digest}"), source }),
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -1,7 +1,8 @@
 //! Images into a registry.
 
 use corten_images::{
-    push::{Layers, PushError, PushRequest},
+    Platform,
+    push::{Extent, Layers, PushError, PushRequest},
     registry::RegistryError,
 };
 use corten_proto::containerd::types::transfer::{ImageStore, OciRegistry};
@@ -16,7 +17,8 @@ use crate::{
 };
 
 /// Pushes the image that `source` names to where `destination` says. For our engine, layers that are stored plain are
-/// compressed, once; for containerd's clients what is stored is what is sent.
+/// compressed, once, and of an image for several platforms docker's choice goes; for containerd's clients what is stored is
+/// what is sent, the index above all.
 ///
 /// # Errors
 /// What the registry answers; it has no new tag then.
@@ -34,18 +36,16 @@ pub async fn push(
         .reference
         .parse()
         .map_err(|error| Error::invalid(format!("reference {:?}: {error}", destination.reference)))?;
-    let platform = match source.platforms.as_slice() {
-        [] => None,
-        [one] => Some(pull::platform(one)),
-        several => {
-            let text = format!("push for {} platforms at once: not supported yet", several.len());
-            return Err(Error::unimplemented(text));
-        }
-    };
     let is_ours = !resolver.corten_settings.is_empty();
     let layers = if is_ours { Layers::Compressed } else { Layers::AsStored };
+    let mut platforms: Vec<Platform> = source.platforms.iter().map(pull::platform).collect();
+    let extent = match (is_ours, platforms.len()) {
+        (true, 0) => Extent::WholeOrOne,
+        (true, 1) => Extent::One(platforms.remove(0)),
+        _ => Extent::Listed(platforms),
+    };
     let owner = super::OWNER.to_owned();
-    let request = PushRequest { reference, name: source.name.clone(), platform, layers, owner };
+    let request = PushRequest { reference, name: source.name.clone(), extent, layers, owner };
     let pushed = corten_images::push::push(local, &request, &registry, &teller.sink()).await;
     pushed.map(drop).map_err(|error| refused(&error))
 }
