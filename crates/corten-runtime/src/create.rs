@@ -184,9 +184,7 @@ pub(crate) fn make(
         // Without privilege no node can be made, and what is bound is guarded by its owner: runc leaves it at that.
         plan.limits.devices = None;
     }
-    if caller.notify_socket.is_some() {
-        make_notify_directory(&directory)?;
-    }
+    make_notify_directory(caller, &directory)?;
     let cgroup = KeptCgroup { cgroup, is_kept: false };
     if let Some(opened) = &mut opened {
         spent.append(&mut opened.spent);
@@ -228,7 +226,11 @@ fn may_announce_early(arguments: &Create, attachment: Attachment, plan: &Plan) -
     attachment != Attachment::WaitForStart && !is_told && !is_touched
 }
 
-fn make_notify_directory(directory: &StateDir) -> Result<(), CreateError> {
+/// For a caller that waits to be notified.
+fn make_notify_directory(caller: &Caller, directory: &StateDir) -> Result<(), CreateError> {
+    if caller.notify_socket.is_none() {
+        return Ok(());
+    }
     let path = || notify::directory(directory.path());
     notify::make_directory(directory).map_err(|source| CreateError::Path { what: "make", path: path(), source })
 }
