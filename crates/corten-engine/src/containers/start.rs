@@ -195,7 +195,7 @@ fn resolve_user(view: &View, rootfs: &[corten_proto::containerd::types::Mount]) 
 
 /// The user's mounts and the engine's files; where both want a place, the user has it.
 fn mounts(engine: &Engine, turn: &Turn<'_>, view: &View) -> Result<Vec<UserMount>> {
-    with_files(view, |view| files::prepare(engine, turn, view))
+    with_files(view, |view| files::prepare(engine, turn, view, files::When::Starting))
 }
 
 /// What the next start would mount, as far as it is there: the engine's files are written by the first start.

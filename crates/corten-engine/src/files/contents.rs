@@ -1,8 +1,9 @@
 //! The three files in a container's directory, and when they are written.
 //!
-//! They are mounted over the image's and are the container's own: it may write them. Each start
-//! writes them anew, since the host's servers may have changed, but leaves one that the container has
-//! changed meanwhile. They are written in place, never replaced: a running container has the inode.
+//! They are mounted over the image's and are the container's own: it may write them. Each start writes them anew, since
+//! addresses and the host's servers may have changed; only a `resolv.conf` that the container has changed is left to it, as
+//! docker does. While it runs, one that it has changed is left, but for the lines of `hosts` that come and go with its
+//! networks. They are written in place, never replaced: a running container has the inode.
 
 use std::fs;
 use std::io;
@@ -33,6 +34,15 @@ pub struct Contents {
     pub hosts: String,
 }
 
+/// When the files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Before the container starts.
+    Starting,
+    /// While it runs, and its networks change.
+    Running,
+}
+
 /// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("write {}", path.display())]
@@ -52,13 +62,16 @@ impl Contents {
     ///
     /// # Errors
     /// The first file that could not be written, named.
-    pub fn write(&self, directory: &Path) -> Result<(), FileError> {
+    pub fn write(&self, directory: &Path, when: When) -> Result<(), FileError> {
         let written = last_written(directory);
         for (((name, _), text), last) in TARGETS.iter().zip(self.texts()).zip(written.texts()) {
             let path = directory.join(name);
-            if !is_changed(&path, last) {
-                write(&path, text).map_err(|source| FileError { path, source })?;
-            }
+            let done = match (is_changed(&path, last), when, *name) {
+                (false, _, _) | (true, When::Starting, "hosts" | "hostname") => write(&path, text),
+                (true, When::Running, "hosts") => exchange_lines(&path, last, text),
+                (true, _, _) => Ok(()),
+            };
+            done.map_err(|source| FileError { path, source })?;
         }
         let path = directory.join(WRITTEN);
         let json = serde_json::to_vec(self).map_err(io::Error::other);
@@ -81,6 +94,18 @@ fn is_changed(path: &Path, last: &str) -> bool {
     }
 }
 
+/// Has the lines that `now` has and `last` had not in the file, and not those of `last` that are gone.
+fn exchange_lines(path: &Path, last: &str, now: &str) -> io::Result<()> {
+    if fs::metadata(path)?.len() > MAX_COMPARED_BYTES {
+        return Ok(());
+    }
+    let there = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+    let is_gone = |line: &&str| last.lines().any(|other| other == *line) && !now.lines().any(|other| other == *line);
+    let kept = there.lines().filter(|line| !is_gone(line));
+    let new = now.lines().filter(|line| !last.lines().any(|other| other == *line));
+    write(path, &kept.chain(new).flat_map(|line| [line, "\n"]).collect::<String>())
+}
+
 fn write(path: &Path, text: &str) -> io::Result<()> {
     fs::write(path, text)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
@@ -100,22 +125,46 @@ mod tests {
     fn a_second_start_writes_the_inode_that_may_be_mounted() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("hosts");
-        contents("a\n").write(directory.path()).unwrap();
+        contents("a\n").write(directory.path(), When::Starting).unwrap();
         let inode = fs::metadata(&path).unwrap().ino();
-        contents("b\n").write(directory.path()).unwrap();
+        contents("b\n").write(directory.path(), When::Starting).unwrap();
         let metadata = fs::metadata(&path).unwrap();
         assert_eq!((metadata.ino(), metadata.mode() & 0o777), (inode, 0o644));
         assert_eq!(fs::read_to_string(&path).unwrap(), "b\n");
     }
 
     #[test]
-    fn what_the_container_wrote_is_left_to_it() {
+    fn a_resolv_conf_that_the_container_wrote_is_left_to_it() {
         let directory = tempfile::tempdir().unwrap();
-        contents("a\n").write(directory.path()).unwrap();
-        fs::write(directory.path().join("hosts"), "mine\n").unwrap();
-        for _ in 0..2 {
-            contents("b\n").write(directory.path()).unwrap();
-            assert_eq!(fs::read_to_string(directory.path().join("hosts")).unwrap(), "mine\n");
+        contents("a\n").write(directory.path(), When::Starting).unwrap();
+        for name in ["resolv.conf", "hosts", "hostname"] {
+            fs::write(directory.path().join(name), "mine\n").unwrap();
         }
+        let read = || {
+            ["resolv.conf", "hosts", "hostname"].map(|name| fs::read_to_string(directory.path().join(name)).unwrap())
+        };
+        for _ in 0..2 {
+            contents("a\n").write(directory.path(), When::Running).unwrap();
+            assert_eq!(read(), ["mine\n"; 3]);
+        }
+        for _ in 0..2 {
+            contents("b\n").write(directory.path(), When::Starting).unwrap();
+            assert_eq!(read(), ["mine\n", "b\n", "web\n"]);
+        }
+    }
+
+    #[test]
+    fn lines_of_hosts_come_and_go_beside_those_of_the_container() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts");
+        contents("127.0.0.1\tlocalhost\n10.0.0.2\tweb\n").write(directory.path(), When::Starting).unwrap();
+        fs::write(&path, "127.0.0.1\tlocalhost\n10.0.0.2\tweb\n192.0.2.1\tmine").unwrap();
+        contents("127.0.0.1\tlocalhost\n10.0.0.2\tweb\n10.1.0.2\tweb\n")
+            .write(directory.path(), When::Running)
+            .unwrap();
+        let text = "127.0.0.1\tlocalhost\n10.0.0.2\tweb\n192.0.2.1\tmine\n10.1.0.2\tweb\n";
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        contents("127.0.0.1\tlocalhost\n10.1.0.2\tweb\n").write(directory.path(), When::Running).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), text.replace("10.0.0.2\tweb\n", ""));
     }
 }

@@ -12,6 +12,7 @@ use crate::containers::{Container, View};
 use crate::engine::Engine;
 use crate::errors::{EngineError, Result};
 use crate::networks::endpoint::split_link;
+pub use contents::When;
 use contents::{Contents, TARGETS};
 use resolv::{Overrides, Upstream};
 
@@ -28,13 +29,13 @@ pub struct FileMount {
 ///
 /// # Errors
 /// 400 for an extra host that cannot be read; 500 when a file cannot be written.
-pub fn prepare(engine: &Engine, container: &Container, view: &View) -> Result<Vec<FileMount>> {
+pub fn prepare(engine: &Engine, container: &Container, view: &View, when: When) -> Result<Vec<FileMount>> {
     let directory = match view.record.host_config.network_mode.strip_prefix("container:") {
         // The other one runs, or the start is refused: its files are there.
         Some(other) => container.directory().with_file_name(other),
         None => {
             let contents = plan(engine, view, &read("/etc/hosts"), &read("/etc/resolv.conf"))?;
-            contents.write(container.directory()).map_err(|error| {
+            contents.write(container.directory(), when).map_err(|error| {
                 EngineError::internal(format!("prepare the files of container {}", container.id)).caused_by(error)
             })?;
             container.directory().to_owned()

@@ -136,7 +136,7 @@ pub(super) async fn join(engine: &Arc<Engine>, turn: &Turn<'_>, network: &Arc<Re
 
 /// Writes anew what a running container reads of its addresses and of who answers names; what it wrote there itself stays.
 pub(super) fn write_files(engine: &Engine, turn: &Turn<'_>) {
-    if let Err(error) = files::prepare(engine, turn, &turn.view()) {
+    if let Err(error) = files::prepare(engine, turn, &turn.view(), files::When::Running) {
         tracing::warn!(id = turn.id, error = error.message(), "hosts and resolv.conf of a container are old");
     }
 }
