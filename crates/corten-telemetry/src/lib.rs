@@ -84,7 +84,10 @@ pub fn init(level: Level, format: Format) {
         "{others},corten_engine={own},corten_supervisor={own},corten_images={own},corten_snapshots={own},\
          corten_layers={own},corten_stdio={own},corten_shim_api={own},corten_containerd_api={own}"
     ));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A line that cannot be written, to a full disk or a reader that is gone, is lost: the complaint about it would go to
+    // the same place by `eprintln!`, which panics there, in the middle of a request.
+    let builder =
+        fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).log_internal_errors(false);
     // An error means that a subscriber is set already.
     let _ = match format {
         Format::Text => builder.try_init(),

@@ -1,6 +1,6 @@
 //! Engine and supervisor are killed; containers are not.
 
-use integration_tests::{DEADLINE, Kind, Stack, send_signal, wait_for};
+use integration_tests::{DEADLINE, Kind, Stack, TempRoot, send_signal, wait_for};
 use serde_json::{Value, json};
 
 use crate::{busybox, delete, engine, expect, get, post, start, state, wait_for_exit};
@@ -170,4 +170,22 @@ fn sigterm_leaves_containers_running_unless_told_otherwise() {
     stack.restart_engine();
     assert_eq!(state(&stack, &id)["Pid"], pid);
     expect(delete(&stack, "/containers/lives?force=1"), 204);
+}
+
+/// A disk that is full, a reader that has gone.
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let root = TempRoot::new();
+    let log = root.make("cortend").join("log");
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    let stack = Stack::start_in(root, Kind::Ours);
+    // The engine has it open; whoever reads the log of a failure must not read that file, which never ends.
+    std::fs::remove_file(&log).unwrap();
+    std::fs::write(&log, "").unwrap();
+    stack.load_busybox();
+    start(&stack, "web", &busybox(&["true"]));
+    assert_eq!(expect(post(&stack, "/containers/web/wait", &Value::Null), 200).json()["StatusCode"], json!(0));
+    // What is refused is logged, too.
+    assert_eq!(get(&stack, "/containers/nope/json").status, 404);
+    expect(delete(&stack, "/containers/web"), 204);
 }

@@ -183,6 +183,9 @@ fn a_published_port_answers_and_is_free_again_afterwards() {
     wait_for("the server to answer", DEADLINE, || fetch(&mut stack, &address, "80") == "hello\n");
     assert_eq!(fetch(&mut stack, "127.0.0.1", &port), "hello\n");
     assert_eq!(fetch(&mut stack, "[::1]", &port), "hello\n");
+    let counted = expect(get(&stack, "/containers/web/stats?stream=0&one-shot=1"), 200).json()["networks"].clone();
+    assert_eq!(counted.as_object().unwrap().keys().collect::<Vec<_>>(), ["eth0"]);
+    assert!(counted["eth0"]["rx_bytes"].as_u64() > Some(100) && counted["eth0"]["tx_packets"].as_u64() > Some(2));
 
     let mut second = body.clone();
     second["HostConfig"]["PortBindings"] = json!({ "80/tcp": [{ "HostPort": port }] });

@@ -1,10 +1,11 @@
 //! `GET /containers/{id}/stats`. Nothing is sampled while nobody asks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use corten_docker_api::containers::Stats;
+use corten_docker_api::containers::{NetworkStats, Stats};
 use corten_docker_api::json;
 use corten_proto::containerd::services::tasks::v1::MetricsRequest;
 use futures_util::stream;
@@ -85,8 +86,24 @@ async fn sample(engine: &Engine, container: &Container) -> Result<Stats> {
     let host = metrics::host::cpu().map_err(|error| EngineError::internal(while_reading()).caused_by(error))?;
     stats.cpu_stats.system_cpu_usage = host.total_ns;
     stats.cpu_stats.online_cpus = host.online;
+    stats.networks = networks(engine, &view);
     stats.read = Moment::now().to_string();
     Ok(with_names(stats, &view))
+}
+
+/// What went through its own interfaces, or those it shares with another container; nothing of the host's.
+fn networks(engine: &Engine, view: &View) -> Option<BTreeMap<String, NetworkStats>> {
+    let has_sandbox = match view.record.host_config.network_mode.strip_prefix("container:") {
+        Some(other) => engine.containers.find(other).is_ok_and(|other| other.view().state.networking.sandbox),
+        None => view.state.networking.sandbox,
+    };
+    let found = metrics::interfaces::of(view.state.pid).ok().filter(|_| has_sandbox)?;
+    // Read while its init lived: the number of one that has ended may be another process's.
+    let is_still = engine.containers.find(&view.record.id).is_ok_and(|now| {
+        let now = now.view();
+        now.state.is_alive() && now.state.pid == view.state.pid
+    });
+    (is_still && !found.is_empty()).then_some(found)
 }
 
 fn empty(view: &View) -> Stats {

@@ -2,9 +2,10 @@
 //!
 //! The shim answers with containerd's cgroup messages; which version they are says which keys the
 //! statistics have ([`v1`], [`v2`]). Clients tell the two apart by those keys, so neither borrows
-//! from the other. [`host`] reads what the percentages are relative to.
+//! from the other. [`host`] reads what the percentages are relative to, [`interfaces`] what went through the network.
 
 pub mod host;
+pub mod interfaces;
 mod v1;
 mod v2;
 
