@@ -10,6 +10,7 @@ mod inspecting;
 mod listings;
 mod logins;
 mod mistakes;
+mod network_flags;
 mod networks;
 mod pair;
 mod progress;

@@ -140,8 +140,8 @@ fn pools(matches: &Matches) -> Result<Vec<IpamPool>, String> {
         pool.ip_range = text;
     }
     for text in gateways {
-        let address: IpAddr = text.parse().map_err(|_| format!("invalid IP address: {text}"))?;
-        let pool = pools.iter_mut().find(|(subnet, _)| has(*subnet, address));
+        let address = text.parse::<IpAddr>().ok();
+        let pool = pools.iter_mut().find(|(subnet, _)| address.is_some_and(|address| has(*subnet, address)));
         let (_, pool) = pool.ok_or_else(|| format!("no matching subnet for gateway {text}"))?;
         if !pool.gateway.is_empty() {
             return Err(format!(
@@ -152,8 +152,8 @@ fn pools(matches: &Matches) -> Result<Vec<IpamPool>, String> {
         pool.gateway = text;
     }
     for (name, text) in pairs(matches.list("aux-address")) {
-        let address: IpAddr = text.parse().map_err(|_| format!("invalid IP address: {text}"))?;
-        let pool = pools.iter_mut().find(|(subnet, _)| has(*subnet, address));
+        let address = text.parse::<IpAddr>().ok();
+        let pool = pools.iter_mut().find(|(subnet, _)| address.is_some_and(|address| has(*subnet, address)));
         let (_, pool) = pool.ok_or_else(|| format!("no matching subnet for aux-address {text}"))?;
         pool.auxiliary_addresses.get_or_insert_default().insert(name, text);
     }

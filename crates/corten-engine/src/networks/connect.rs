@@ -27,11 +27,16 @@ pub async fn connect(engine: &Arc<Engine>, wanted: &str, container: &str, asked:
     let view = turn.view();
     refuse_removed(&turn)?;
     possible(&view.record, &network)?;
-    if view.record.is_in(&network.name) || view.state.networking.attachments.contains_key(&network.name) {
+    if !asked.mac_address.is_empty() && attachment::mac(&asked.mac_address).is_err() {
+        return Err(EngineError::invalid(format!("invalid MAC address {}", asked.mac_address)));
+    }
+    endpoint::check(&network.name, Some(&network), &asked)?;
+    // One that does not run takes the last word, as docker's.
+    let is_in = view.record.is_in(&network.name) || view.state.networking.attachments.contains_key(&network.name);
+    if is_in && view.state.is_alive() {
         let text = format!("endpoint with name {} already exists in network {}", view.record.name, network.name);
         return Err(EngineError::new(ErrorKind::PermissionDenied, text));
     }
-    endpoint::check(&network.name, Some(&network), &asked)?;
     let mut record = (*view.record).clone();
     record.endpoints = record.networks().into_iter().map(|(name, asked)| (name, Some(asked))).collect();
     record.endpoints.insert(network.name.clone(), Some(Endpoint { network_id: network.id.clone(), ..asked.clone() }));

@@ -260,7 +260,8 @@ pub(super) fn choose_gateways(subnets: &mut [Subnet], driver: &str, internal: bo
 fn check_taken(subnets: &[Subnet]) -> Result<()> {
     for subnet in subnets.iter().map(ipam::Subnet::from) {
         let whole = ipam::Subnet { gateway: None, reserved: BTreeMap::new(), ..subnet.clone() };
-        let is_given = |address: IpAddr| ipam::static_address(&[whole.clone()], address, &ipam::Taken::new()).is_err();
+        let is_given =
+            |address: IpAddr| ipam::static_address(std::slice::from_ref(&whole), address, &ipam::Taken::new()).is_err();
         if let Some(gateway) = subnet.gateway.filter(|gateway| is_given(*gateway)) {
             let text = format!("failed to allocate gateway ({gateway}): Address already in use");
             return Err(EngineError::internal(text));

@@ -46,7 +46,8 @@ pub async fn disconnect(engine: &Arc<Engine>, wanted: &str, container: &str, gon
     }
     let networks = view.record.networks();
     if !networks.contains_key(&name) {
-        return Err(EngineError::internal(format!("container {} is not connected to the network {name}", turn.id)));
+        let the = if view.state.is_alive() && network.is_ok() { "" } else { "the " };
+        return Err(EngineError::internal(format!("container {} is not connected to {the}network {name}", turn.id)));
     }
     let mut record = (*view.record).clone();
     record.endpoints =

@@ -37,7 +37,7 @@ pub fn check(name: &str, network: Option<&Record>, endpoint: &Endpoint) -> Resul
             mistakes.push("user specified IP address is supported on user defined networks only".to_owned());
         }
         if endpoint.aliases.as_ref().is_some_and(|aliases| !aliases.is_empty()) {
-            mistakes.push("network-scoped aliases are only supported for user-defined networks".to_owned());
+            mistakes.push("network-scoped alias is supported only for containers in user defined networks".to_owned());
         }
     }
     check_addresses(&addresses, &mut mistakes);
@@ -87,18 +87,22 @@ fn check_addresses(addresses: &EndpointAddresses, mistakes: &mut Vec<String>) {
 }
 
 fn check_in_range(addresses: &EndpointAddresses, network: &Record, mistakes: &mut Vec<String>) {
-    if !network.has_own_subnets() {
-        mistakes.push(
-            "user specified IP address is supported only when connecting to networks with user configured subnets"
-                .to_owned(),
-        );
-        return;
-    }
-    for text in [&addresses.ipv4_address, &addresses.ipv6_address] {
-        if let Ok(address) = text.parse::<IpAddr>()
-            && !network.subnets.iter().any(|subnet| subnet.subnet.contains(&address))
-        {
-            mistakes.push(format!("no configured subnet or ip-range contain the IP address {address}"));
+    for (text, v6) in [(&addresses.ipv4_address, false), (&addresses.ipv6_address, true)] {
+        if text.is_empty() {
+            continue;
+        }
+        let asked = network.ipam.config.iter().flatten();
+        if !asked.clone().any(|pool| !pool.subnet.is_empty() && pool.subnet.contains(':') == v6) {
+            mistakes.push(
+                "user specified IP address is supported only when connecting to networks with user configured subnets"
+                    .to_owned(),
+            );
+            continue;
+        }
+        let address = text.parse::<IpAddr>().ok();
+        let is_in = |address: IpAddr| network.subnets.iter().any(|subnet| subnet.subnet.contains(&address));
+        if !address.is_some_and(is_in) {
+            mistakes.push(format!("no configured subnet or ip-range contain the IP address {text}"));
         }
     }
 }
@@ -368,7 +372,8 @@ mod tests {
         );
         let endpoint = Endpoint { aliases: Some(vec!["a".into()]), ..Endpoint::default() };
         assert!(
-            text("bridge", &endpoint).contains("network-scoped aliases are only supported for user-defined networks")
+            text("bridge", &endpoint)
+                .contains("network-scoped alias is supported only for containers in user defined networks")
         );
         assert!(text("web", &with_option(SYSCTLS, "net.x")).contains("unrecognised network interface sysctl 'net.x'"));
         assert!(text("web", &with_option(ANNOUNCEMENTS, "4")).contains("in the range 0 to 3"));

@@ -118,6 +118,7 @@ pub const ROUTES: &[Route] = routes! {
     GET "/system/df" => system::disk_usage,
 
     GET "/networks" => networks::list,
+    GET "/networks/" => networks::list,
     GET "/networks/{id}" => networks::inspect,
     DELETE "/networks/{id}" => networks::delete,
     POST "/networks/create" => networks::create,

@@ -3,6 +3,7 @@
 //! `DOCKER_PEER_ROOT=DIRECTORY cargo test -p integration-tests --test engine like_docker` records anew, where DIRECTORY is
 //! a root file system that holds dockerd 28.5, containerd, runc and iptables; nothing is compared then.
 
+mod calls;
 mod lab;
 mod reachability;
 mod shapes;
