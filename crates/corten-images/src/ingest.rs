@@ -22,6 +22,8 @@ pub(crate) struct Upload<S: Store> {
     reference: String,
     expected: Option<Digest>,
     writer: Option<S::Writer>,
+    /// What the other side has of it without us: a blob of another namespace is taken over without its bytes.
+    there: u64,
     pieces: Stream,
     /// What [`write`](Upload::write) has collected.
     collected: Option<Buffer>,
@@ -48,7 +50,9 @@ impl<S: Store> Uploader<S> {
             Ingest::Exists => None,
             Ingest::Open(writer) => Some(writer),
         };
+        let there = writer.as_ref().map_or(0, ContentWriter::offset);
         Ok(Upload {
+            there,
             store: self.store.clone(),
             runtime: self.runtime.clone(),
             reference,
@@ -69,7 +73,7 @@ impl<S: Store> Upload<S> {
 
     /// Reads along with it, where the store can; none for a blob that is there.
     pub(crate) fn follow(&self) -> Option<S::Arriving> {
-        self.writer.as_ref().and_then(|_| self.store.follow(&self.reference))
+        self.writer.as_ref().filter(|_| self.there == 0).and_then(|_| self.store.follow(&self.reference))
     }
 
     /// Room for what is appended next.
@@ -100,7 +104,9 @@ impl<S: Store> Upload<S> {
     async fn send(&mut self, piece: Buffer) -> Result<(), ApiError> {
         self.size += piece.len() as u64;
         match &mut self.writer {
-            Some(writer) if !piece.is_empty() => writer.append(Bytes::from_owner(piece)).await,
+            Some(writer) if !piece.is_empty() && self.size > self.there => {
+                writer.append(Bytes::from_owner(piece)).await
+            }
             _ => Ok(()),
         }
     }

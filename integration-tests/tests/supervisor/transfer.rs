@@ -88,6 +88,15 @@ fn an_archive_goes_in_by_a_base_name_and_out_without_dockers_manifest() {
         let names: Vec<String> =
             archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
         assert!(names.contains(&"index.json".to_owned()) && !names.contains(&"manifest.json".to_owned()), "{names:?}");
+
+        // The archive names the digest of each blob, and another namespace has them all.
+        let client = Client::connect(supervisor.address(), &format!("{}-other", root.name())).expect("a client");
+        let stream = client.open_stream("again").await.unwrap();
+        let source = ImageImportStream { stream: stream.id.clone(), ..Default::default() };
+        let store = ImageStore { extra_references: vec![prefix("r.example/a")], ..ImageStore::default() };
+        let transfer = client.transfer(any::pack(&source), any::pack(&store), drop);
+        let ((), done) = tokio::join!(feed(stream, &all), transfer);
+        done.unwrap();
     });
     let listed = supervisor.ctr().run(&["images", "ls"]).ok().stdout;
     assert!(listed.contains("of=us") && listed.lines().count() == 2, "{listed}");

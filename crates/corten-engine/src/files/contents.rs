@@ -5,8 +5,8 @@
 //! docker does. While it runs, one that it has changed is left, but for the lines of `hosts` that come and go with its
 //! networks. They are written in place, never replaced: a running container has the inode.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -86,20 +86,25 @@ fn last_written(directory: &Path) -> Contents {
 
 /// Whether the container has made the file another than the last start wrote.
 fn is_changed(path: &Path, last: &str) -> bool {
-    match fs::metadata(path) {
+    match read_comparable(path) {
         Err(_) => false,
-        Ok(metadata) if metadata.len() > MAX_COMPARED_BYTES => true,
+        Ok(None) => true,
         // Never recorded: the start that wrote it did not get further.
-        Ok(_) => !last.is_empty() && fs::read(path).is_ok_and(|now| now != last.as_bytes()),
+        Ok(Some(now)) => !last.is_empty() && now != last.as_bytes(),
     }
+}
+
+/// `None` for more than is compared, whatever the container does to the file meanwhile.
+fn read_comparable(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut now = Vec::new();
+    File::open(path)?.take(MAX_COMPARED_BYTES + 1).read_to_end(&mut now)?;
+    Ok((now.len() as u64 <= MAX_COMPARED_BYTES).then_some(now))
 }
 
 /// Has the lines that `now` has and `last` had not in the file, and not those of `last` that are gone.
 fn exchange_lines(path: &Path, last: &str, now: &str) -> io::Result<()> {
-    if fs::metadata(path)?.len() > MAX_COMPARED_BYTES {
-        return Ok(());
-    }
-    let there = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+    let Some(there) = read_comparable(path)? else { return Ok(()) };
+    let there = String::from_utf8_lossy(&there);
     let is_gone = |line: &&str| last.lines().any(|other| other == *line) && !now.lines().any(|other| other == *line);
     let kept = there.lines().filter(|line| !is_gone(line));
     let new = now.lines().filter(|line| !last.lines().any(|other| other == *line));
@@ -119,6 +124,19 @@ mod tests {
 
     fn contents(hosts: &str) -> Contents {
         Contents { hosts: hosts.into(), hostname: "web\n".into(), resolv_conf: "nameserver 1.2.3.4\n".into() }
+    }
+
+    #[test]
+    fn what_is_larger_than_is_compared_is_the_containers_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hosts");
+        for (length, is_its_own) in [(MAX_COMPARED_BYTES, false), (MAX_COMPARED_BYTES + 1, true)] {
+            let text = "a".repeat(length as usize);
+            fs::write(&path, &text).unwrap();
+            assert_eq!(is_changed(&path, &text), is_its_own);
+            exchange_lines(&path, "a", "b").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap() == text, is_its_own);
+        }
     }
 
     #[test]
