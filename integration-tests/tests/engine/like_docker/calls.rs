@@ -186,7 +186,17 @@ fn without_ids(text: &str) -> String {
         shown.push(letter);
     }
     let _ = shown.pop();
-    shown
+    in_order(&shown)
+}
+
+/// Who is in a network stands in the order of ids, which are others each time: here in that of names.
+fn in_order(text: &str) -> String {
+    const LIST: &str = "has active endpoints (";
+    let Some((before, rest)) = text.split_once(LIST) else { return text.to_owned() };
+    let Some((list, after)) = rest.split_once(')') else { return text.to_owned() };
+    let mut list: Vec<_> = list.split(", ").collect();
+    list.sort_unstable();
+    format!("{before}{LIST}{}){after}", list.join(", "))
 }
 
 fn pool(config: Value) -> Value {
