@@ -240,11 +240,25 @@ impl ContentStore for Client {
     }
 
     async fn abort_ingest(&self, reference: &str) -> Result<(), ApiError> {
-        match self.content().abort(wire::AbortRequest { r#ref: reference.to_owned() }).await {
-            Err(status) if status.code() == tonic::Code::NotFound => Ok(()),
-            result => result.map(drop).map_err(ApiError::from),
+        let mut tries = ABORTS;
+        loop {
+            tries -= 1;
+            match self.content().abort(wire::AbortRequest { r#ref: reference.to_owned() }).await {
+                Err(status) if status.code() == tonic::Code::NotFound => return Ok(()),
+                Err(status) if tries > 0 && is_being_closed(&status) => {}
+                result => return result.map(drop).map_err(ApiError::from),
+            }
         }
     }
+}
+
+/// How often an ingest is asked to be given up whose writer is not quite closed yet.
+const ABORTS: usize = 20;
+
+/// containerd notes in the ingest's directory when its writer was closed, which nobody hears of, and removes the directory
+/// without waiting for that.
+fn is_being_closed(status: &tonic::Status) -> bool {
+    status.code() == tonic::Code::Unknown && status.message().ends_with("directory not empty")
 }
 
 /// The mask that sets the labels given and leaves the others.
