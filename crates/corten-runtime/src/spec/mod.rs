@@ -216,16 +216,16 @@ pub enum SpecError {
 /// # Errors
 /// [`SpecError::Missing`], [`SpecError::Read`], [`SpecError::TooLarge`].
 pub fn read_limited(path: &Path, name: &str) -> Result<Vec<u8>, SpecError> {
-    read_until(&open_named(path, name)?, name, &mut |_| false)
+    read_open(path, name).map(|(bytes, _)| bytes)
 }
 
-/// As [`read_limited`], of a file that is none of the kinds that come in pieces; it stays open.
+/// As [`read_limited`]; the file stays open.
 ///
 /// # Errors
 /// As [`read_limited`].
 pub(crate) fn read_open(path: &Path, name: &str) -> Result<(Vec<u8>, OwnedFd), SpecError> {
     let file = open_named(path, name)?;
-    Ok((read_until(&file, name, &mut |_| true)?, file))
+    Ok((read_until(&file, name, &mut |_| false)?, file))
 }
 
 fn open_named(path: &Path, name: &str) -> Result<OwnedFd, SpecError> {
